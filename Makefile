@@ -1,0 +1,38 @@
+# `make demo` and `make test` need nothing but Python 3.11 or newer. Both build .venv and install what is missing;
+# a stamp file makes the second call skip that until pyproject.toml changes.
+# On Linux without an NVIDIA GPU, `make demo TORCH=cpu` takes the CPU build of torch, 10 times smaller than the default.
+PYTHON ?= python3
+VENV   ?= .venv
+TORCH  ?= default
+BIN    := $(VENV)/bin
+
+.PHONY: demo test lint clean
+demo: $(VENV)/.installed
+	$(BIN)/tinylm demo
+
+test: $(VENV)/.installed-dev lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check tinylm tests
+	$(BIN)/mypy
+
+$(VENV)/.torch: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("TinyLM needs Python 3.11 or newer: make PYTHON=python3.12 ..." if sys.version_info < (3, 11) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+ifeq ($(TORCH),cpu)
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --torch-backend=cpu "torch>=2.9,<2.14"
+endif
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.torch
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.torch
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	@touch $@ $(VENV)/.installed
+
+clean:
+	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,159 @@
+"""Byte-pair encoding: the fast trainer and encoder against the slow ones, by hand-worked examples and any strings."""
+
+import random
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinylm.text import bpe
+
+# Few letters and signs, so that pairs repeat, blanks meet and words of one letter grow long.
+repetitive = st.text(alphabet="aab \n'se1é", max_size=120)
+any_text = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=60)
+
+
+def encode(text: str, merges: list[bpe.Pair]) -> list[int]:
+    encoder = bpe.WordEncoder(merges, "I")
+    return [id for word in bpe.split_words(text) for id in encoder.merge(word.encode())]
+
+
+def test_the_wikipedia_example_gives_the_three_merges_worked_out_by_hand() -> None:
+    # aaabdaaabac: Z=aa -> ZabdZabac, Y=ab -> ZYdZYac, X=ZY -> XdXac, and no pair is left that occurs twice.
+    by_hand = [(ord("a"), ord("a")), (ord("a"), ord("b")), (256, 257)]
+    assert bpe.train_bpe("aaabdaaabac", 20) == bpe.train_bpe_reference("aaabdaaabac", 20) == by_hand
+    assert encode("aaabdaaabac", by_hand) == [258, ord("d"), 258, ord("a"), ord("c")]
+
+
+def test_the_highest_count_wins_then_the_smallest_pair() -> None:
+    assert bpe.train_bpe("xy xy ab ab xy", 1) == [(ord("x"), ord("y"))]
+    assert bpe.train_bpe("xy,xy,ab,ab", 1) == [(ord("a"), ord("b"))]
+
+
+def test_a_pair_that_spells_an_existing_token_is_passed_over() -> None:
+    text = "abc " * 9 + "bc " * 20 + "xab " * 30 + "abcd " * 3
+    merges = bpe.train_bpe(text, 50)
+    spelt = bpe.spell_tokens(merges)
+    assert merges == bpe.train_bpe_reference(text, 50)
+    assert len(set(spelt)) == len(spelt)
+
+
+@given(st.one_of(repetitive, any_text), st.integers(0, 40))
+def test_the_fast_trainer_learns_what_the_reference_learns(text: str, n_merges: int) -> None:
+    assert bpe.train_bpe(text, n_merges) == bpe.train_bpe_reference(text, n_merges)
+
+
+@given(st.lists(repetitive, max_size=5))
+def test_documents_are_counted_together_but_words_do_not_cross_them(documents: list[str]) -> None:
+    words = [word for document in documents for word in bpe.split_words(document)]
+    alone = bpe.PairIndex({word: words.count(word) for word in words})
+    seen = {pair for word in words for pair in pairwise(word.encode())}
+    assert set(alone.counts) == seen
+    assert bpe.train_bpe(iter(documents), 30) == bpe.train_bpe(documents, 30)
+    apart = "\x00".join(documents)  # a sign that is no letter, digit or space ends every word but its own kind
+    if not any(sign in document for document in documents for sign in "' \n"):
+        assert bpe.train_bpe(documents, 30) == bpe.train_bpe_reference(apart, 30)
+
+
+@given(repetitive, repetitive)
+def test_the_heap_encoder_does_the_steps_of_the_slow_one(corpus: str, text: str) -> None:
+    merges = bpe.train_bpe(corpus, 40)
+    ranks = {pair: rank for rank, pair in enumerate(merges)}
+    slow = []
+    for word in bpe.split_words(text):
+        ids = list(word.encode())
+        for _rank, ids in bpe.merge_steps(word.encode(), ranks):  # noqa: B007
+            pass
+        slow += ids
+    assert encode(text, merges) == slow
+
+
+@given(any_text)
+def test_words_joined_are_the_text(text: str) -> None:
+    assert "".join(bpe.split_words(text)) == text
+
+
+@given(st.text(alphabet="ab' \n\t\x1c\u3000é", max_size=80), st.integers(1, 10))
+def test_stretches_have_the_words_of_the_whole(text: str, size: int) -> None:
+    parts = list(bpe.stretches(text, size))
+    assert [word for part in parts for word in bpe.split_words(part)] == bpe.split_words(text)
+
+
+def test_stretches_bound_the_memory_of_a_text_with_white_space() -> None:
+    assert max(map(len, bpe.stretches("a word or two " * 1000, size=100))) < 120
+
+
+def operations(merges: list[bpe.Pair], word: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How often the encoder tries to join a pair in this word: its work, counted without a clock."""
+    calls = 0
+    real = bpe.join
+
+    def counted(*arguments: object) -> bpe.Pair | None:
+        nonlocal calls
+        calls += 1
+        return real(*arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bpe, "join", counted)
+        bpe.WordEncoder(merges, "I").merge(word.encode())
+    return calls
+
+
+@pytest.mark.parametrize("letters", ["a", "ab", "acgt"])
+def test_work_on_one_endless_word_grows_with_its_length_not_its_square(
+    letters: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    word = "".join(random.Random(0).choices(letters, k=40_000))
+    merges = bpe.train_bpe(word, 200)
+    assert encode(word[:500], merges) and len(encode(word, merges)) < len(word)
+    assert operations(merges, word, monkeypatch) <= 3 * len(word)
+    tries = 0
+    real = bpe.join
+
+    def counted(*arguments: object) -> bpe.Pair | None:
+        nonlocal tries
+        tries += 1
+        return real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(bpe, "join", counted)
+    bpe.train_bpe(word, 200)
+    assert tries <= 3 * len(word)
+
+
+def test_a_megabyte_of_one_letter_is_learnt_and_encoded() -> None:
+    text = "a" * 2**20
+    merges = bpe.train_bpe(text, 1000)
+    assert len(merges) == 19  # 2, 4, 8, ... 2**19 letters; the whole text occurs only once
+    assert encode(text, merges) == [274, 274]
+
+
+@pytest.mark.parametrize("text", ["", "a", " ", "\n\n\n", "   \t"])
+def test_tiny_and_blank_texts_end_in_a_result(text: str) -> None:
+    merges = bpe.train_bpe(text, 10)
+    assert merges == bpe.train_bpe_reference(text, 10)
+    assert b"".join(bpe.spell_tokens(merges)[id] for id in encode(text, merges)).decode() == text
+
+
+@pytest.mark.parametrize(
+    ("merges", "message"),
+    [
+        ([(97, 256)], "merge 0 joins ids 97 and 256; before it 0 to 255 exist"),
+        ([(97, 98), (-1, 98)], "merge 1 joins ids -1 and 98"),
+        ([(97, 98), (97, 98)], "merge 1 spells a token that exists already: b'ab'"),
+        ([(97, 98), (98, 99), (256, 99), (97, 257)], "merge 3 spells a token"),
+        ([(97, 97), *((n, n) for n in range(256, 330))], "tokens grow beyond"),
+    ],
+)
+def test_impossible_merges_are_refused_with_their_number(merges: list[bpe.Pair], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        bpe.spell_tokens(merges)
+
+
+def test_the_store_of_words_is_bounded_and_keeps_no_long_words() -> None:
+    encoder = bpe.WordEncoder([], "H")
+    for number in range(encoder.WORDS + 10):
+        encoder[str(number)]
+    assert len(encoder) == 10
+    assert encoder["x" * 1000] == b"".join(b"x\0" if __import__("sys").byteorder == "little" else b"\0x" for _ in "x" * 1000)
+    assert "x" * 1000 not in encoder

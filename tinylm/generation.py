@@ -1,0 +1,156 @@
+"""Sampling: the model's distribution, narrowed as asked, then one token drawn from it, again and again.
+
+The prompt is read once and its cache copied for all samples. Each sample has its own generator, seeded with
+`seed + row`, so sample 3 of 8 is the same text when drawn alone. Past the context: when the cache is full, the last
+half of the context is read anew and generation goes on from there; the model then sees between half a context and a
+whole one, at a cost of one extra pass every context / 2 tokens.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from tinylm.config import Sampling
+from tinylm.model.gpt import GPT, Cache
+from tinylm.text.tokenizers import StreamDecoder, Tokenizer
+
+
+def narrow(logits: Tensor, sampling: Sampling) -> Tensor:
+    """Logits (B, V) -> (B, V) after temperature, top-k, top-p and min-p, in that order; excluded tokens get -inf.
+
+    The likeliest token always stays. Temperature 0 keeps it alone. With ties at the k-th place exactly k stay.
+    """
+    if sampling.temperature == 0:
+        best = logits.argmax(-1, keepdim=True)  # (B, 1)
+        return torch.full_like(logits, float("-inf")).scatter(-1, best, 0.0)
+    logits = logits / sampling.temperature
+    if sampling.top_k is not None and sampling.top_k < logits.shape[-1]:
+        kept, places = logits.topk(sampling.top_k)  # (B, k)
+        logits = torch.full_like(logits, float("-inf")).scatter(-1, places, kept)
+    if sampling.top_p < 1:
+        ordered, places = logits.softmax(-1).sort(descending=True, stable=True)
+        enough = ordered.cumsum(-1) - ordered >= sampling.top_p  # likelier tokens alone reach p
+        logits = logits.masked_fill(torch.zeros_like(enough).scatter(-1, places, enough), float("-inf"))
+    if sampling.min_p > 0:
+        probabilities = logits.softmax(-1)
+        limit = sampling.min_p * probabilities.amax(-1, keepdim=True)
+        logits = logits.masked_fill(probabilities < limit, float("-inf"))
+    return logits
+
+
+def penalise(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
+    """Make tokens that were `seen` (B, V) bool less likely: positive logits / penalty, negative ones * penalty."""
+    return torch.where(seen, torch.where(logits > 0, logits / penalty, logits * penalty), logits)
+
+
+def draw(logits: Tensor, generators: list[torch.Generator]) -> Tensor:
+    """One token per row (B,) by inverting the cumulative distribution at one uniform number per generator."""
+    cumulative = logits.float().softmax(-1).cumsum(-1)  # (B, V), last column about 1
+    uniform = torch.stack([torch.rand((), generator=g) for g in generators]).to(logits.device)  # (B,)
+    # The product keeps the target below the last entry even where rounding left that entry under 1.
+    places = torch.searchsorted(cumulative, (uniform * cumulative[:, -1])[:, None], right=True)
+    return places.squeeze(-1).clamp(max=logits.shape[-1] - 1)
+
+
+@torch.inference_mode()
+def stream(model: GPT, prompt: list[int], sampling: Sampling, generators: list[torch.Generator]) -> Iterator[Tensor]:
+    """Yield the next token of every row (B,), endlessly; B is the number of generators. The prompt needs a token."""
+    if not prompt:
+        raise ValueError("the prompt is empty: give at least one character, or a recipe with document_token = true")
+    model.eval()
+    weight = model.tokens.weight
+    rows, context = len(generators), model.config.context
+    ids = torch.tensor(prompt, device=weight.device).repeat(rows, 1)  # (B, all tokens so far)
+    seen = torch.zeros(rows, model.config.vocab_size, dtype=torch.bool, device=weight.device).scatter_(1, ids, True)
+    cache, fresh = None, ids
+    while True:
+        if cache is None or cache.length + fresh.shape[1] > context:
+            fresh = ids if ids.shape[1] <= context else ids[:, -max(1, context // 2) :]
+            cache = Cache(model.config, rows, weight.dtype, weight.device)
+        logits = model(fresh, cache)[:, -1]  # (B, V)
+        if sampling.repetition_penalty > 1:
+            logits = penalise(logits, seen, sampling.repetition_penalty)
+        fresh = draw(narrow(logits, sampling), generators)[:, None]  # (B, 1)
+        ids = torch.cat((ids, fresh), dim=1)
+        seen.scatter_(1, fresh, True)
+        yield fresh[:, 0]
+
+
+@dataclass
+class Continuation:
+    """One sample as it grows. `text` is what follows the prompt and may be shown; nothing shown is taken back."""
+
+    prompt: str
+    seed: int
+    text: str = ""
+    tokens: int = 0
+    seconds: float = 0.0
+    finish_reason: str = ""  # "length", "stop" (a stop string) or "document" (the model began a new document)
+    held: str = field(default="", repr=False)  # the beginning of a stop string, perhaps
+
+    def add(self, piece: str, stop: tuple[str, ...]) -> None:
+        """Append a piece of text; end before the earliest stop string, hold back what may become one."""
+        text = self.held + piece
+        ends = [place for place in (text.find(word) for word in stop) if place >= 0]
+        if ends:
+            self.text, self.held, self.finish_reason = self.text + text[: min(ends)], "", "stop"
+            return
+        longest = max(map(len, stop), default=1) - 1
+        hold = next((n for n in range(min(longest, len(text)), 0, -1) if text[-n:].startswith(stop_starts(stop, n))), 0)
+        self.text, self.held = self.text + text[: len(text) - hold], text[len(text) - hold :]
+
+
+def stop_starts(stop: tuple[str, ...], length: int) -> tuple[str, ...]:
+    """The first `length` characters of every stop string that is longer than that."""
+    return tuple(word[:length] for word in stop if len(word) > length)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to generate: `count` continuations of one prompt, of at most `tokens` tokens each."""
+
+    prompt: str
+    tokens: int = 120
+    sampling: Sampling = Sampling()
+    seed: int = 0
+    count: int = 1
+    stop: tuple[str, ...] = ()
+    begin: str | None = None  # a special token to put before the prompt, at which a continuation also ends
+
+
+def continue_text(model: GPT, tokenizer: Tokenizer, request: Request) -> Iterator[list[Continuation]]:
+    """Yield the growing continuations after every token, the same list each time, until all have finished."""
+    start = time.perf_counter()
+    rows = [Continuation(request.prompt, request.seed + row) for row in range(request.count)]
+    decoders = [StreamDecoder(tokenizer) for _ in rows]
+    generators = [torch.Generator().manual_seed(row.seed) for row in rows]
+    end = tokenizer.special_id(request.begin) if request.begin else -1
+    prompt = ([end] if request.begin else []) + tokenizer.encode(request.prompt)
+    for number, ids in enumerate(stream(model, prompt, request.sampling, generators), start=1):
+        for row, decoder, token in zip(rows, decoders, ids.tolist()):
+            if row.finish_reason:
+                continue
+            row.seconds = time.perf_counter() - start
+            if token == end:
+                row.finish_reason = "document"
+            else:
+                row.tokens = number
+                row.add(decoder.push(token), request.stop)
+            if number == request.tokens and not row.finish_reason:
+                row.finish_reason = "length"
+            if row.finish_reason in ("document", "length"):
+                row.add(decoder.flush(), ())
+        yield rows
+        if all(row.finish_reason for row in rows):
+            return
+
+
+def generate(model: GPT, tokenizer: Tokenizer, request: Request) -> list[Continuation]:
+    """All continuations of a request, finished."""
+    rows: list[Continuation] = []
+    for rows in continue_text(model, tokenizer, request):
+        pass
+    return rows

@@ -1,0 +1,56 @@
+"""Where a model runs and how precisely it multiplies.
+
+Weights, gradients and optimiser state are always fp32. With bf16 (Kalamkar et al. 2019) the matrix products read
+8-bit-mantissa copies and add up in fp32: two to three times the speed where the processor has the instructions.
+"""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+@dataclass(frozen=True)
+class Compute:
+    """A device, and the type of its matrix products."""
+
+    device: torch.device
+    dtype: torch.dtype = torch.float32
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Inside this context matrix products run in `dtype`."""
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The device called `name`; `auto` takes CUDA, then Apple's MPS, then the CPU. ValueError where it is not there."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(kind for kind, usable in there.items() if usable))
+    kind, _, index = name.partition(":")
+    if kind not in there or (index and not index.isdigit()):
+        raise ValueError(f"device {name!r} is none of auto, cpu, cuda, cuda:N, mps")
+    if not there[kind] or (index and kind == "cuda" and int(index) >= torch.cuda.device_count()):
+        raise ValueError(f"device {name!r} is not on this machine; there is: {', '.join(k for k in there if there[k])}")
+    return torch.device(name)
+
+
+def choose_compute(device: str = "auto", precision: Precision = "auto") -> Compute:
+    """The device and precision for a run, from what the processor can do, never from a timing, so that it repeats."""
+    place = choose_device(device)
+    if precision == "auto":
+        precision = "bf16" if has_bf16(place) else "fp32"
+    return Compute(place, torch.bfloat16 if precision == "bf16" else torch.float32)
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether the device has bf16 arithmetic. MPS counts as not: its bf16 was slower than its fp32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        features = getattr(torch.cpu, "get_capabilities", dict)()  # an older torch cannot tell: fp32 then
+        return bool(features.get("avx512_bf16") or features.get("amx_bf16") or features.get("bf16"))
+    return False

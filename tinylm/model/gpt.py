@@ -1,0 +1,244 @@
+"""GPT: a stack of attention and MLP blocks that predicts the next token at every position.
+
+One class covers three published families by its config: GPT-2 (Radford et al. 2019), Llama (Touvron et al. 2023) and
+Qwen3 (Yang et al. 2025), whose shape is the default here. Read from top to bottom: norm, rotation, attention, MLP,
+block, model, then what a model of a given shape costs.
+
+Shapes: B sequences in a batch, T positions, W width, H heads, K key-value heads, D numbers per head, V vocabulary.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tinylm.config import ModelConfig
+
+
+class Cache:
+    """Keys and values of the positions already seen, so that each new token costs one position, not all of them.
+
+    Made by generation and passed in; blocks write behind `length`, the model advances it once at the end of forward.
+    """
+
+    def __init__(self, config: ModelConfig, batch: int, dtype: torch.dtype, device: torch.device) -> None:
+        shape = (config.depth, batch, config.kv_heads, config.context, config.head_dim)  # (layers, B, K, T, D)
+        self.keys = torch.zeros(shape, dtype=dtype, device=device)
+        self.values = torch.zeros(shape, dtype=dtype, device=device)
+        self.length = 0
+
+    def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Append k and v (B, K, T, D) to a layer; returns all keys and values so far (B, K, length + T, D)."""
+        end = self.length + k.shape[2]
+        self.keys[layer, :, :, self.length : end] = k
+        self.values[layer, :, :, self.length : end] = v
+        return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
+
+
+class RMSNorm(nn.RMSNorm):
+    """x / root-mean-square(x) * weight over the last axis (Zhang & Sennrich 2019)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same shape and type as x; the weight follows x's type, since torch's fused kernel wants both alike."""
+        return F.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)
+
+
+def make_norm(config: ModelConfig, size: int) -> nn.Module:
+    """RMSNorm or LayerNorm (Ba et al. 2016) over the last `size` numbers."""
+    if config.norm == "rmsnorm":
+        return RMSNorm(size, eps=config.norm_eps)
+    return nn.LayerNorm(size, eps=config.norm_eps, bias=config.bias)
+
+
+def rope_tables(config: ModelConfig) -> tuple[Tensor, Tensor]:
+    """Cosines and sines (T, D/2) by which position t turns the pair (i, i + D/2) of a query or key (Su et al. 2021)."""
+    wavelengths = config.rope_theta ** (torch.arange(0, config.head_dim, 2).float() / config.head_dim)  # (D/2,)
+    angles = torch.arange(config.context).float()[:, None] / wavelengths  # (T, D/2)
+    return angles.cos(), angles.sin()
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotate the pairs (i, i + D/2) of x (B, H, T, D): the rotate-half layout that Llama's checkpoints use."""
+    a, b = x.chunk(2, dim=-1)  # (B, H, T, D/2) each
+    return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1)
+
+
+class Attention(nn.Module):
+    """Every position gathers values from the positions before it, weighted by query-key agreement."""
+
+    def __init__(self, config: ModelConfig, layer: int) -> None:
+        super().__init__()
+        self.layer, self.heads, self.kv_heads, self.dropout = layer, config.heads, config.kv_heads, config.dropout
+        self.q = nn.Linear(config.width, config.heads * config.head_dim, bias=config.bias)
+        self.k = nn.Linear(config.width, config.kv_heads * config.head_dim, bias=config.bias)
+        self.v = nn.Linear(config.width, config.kv_heads * config.head_dim, bias=config.bias)
+        self.o = nn.Linear(config.heads * config.head_dim, config.width, bias=config.bias)
+        self.q_norm = make_norm(config, config.head_dim) if config.qk_norm else nn.Identity()
+        self.k_norm = make_norm(config, config.head_dim) if config.qk_norm else nn.Identity()
+
+    def forward(self, x: Tensor, rotation: tuple[Tensor, Tensor] | None, cache: Cache | None) -> Tensor:
+        """x (B, T, W) -> (B, T, W); `rotation` holds cosines and sines (T, D/2) of these positions."""
+        batch, length, _ = x.shape
+        q = self.q_norm(self.q(x).view(batch, length, self.heads, -1)).transpose(1, 2)  # (B, H, T, D)
+        k = self.k_norm(self.k(x).view(batch, length, self.kv_heads, -1)).transpose(1, 2)  # (B, K, T, D)
+        v = self.v(x).view(batch, length, self.kv_heads, -1).transpose(1, 2)  # (B, K, T, D)
+        if rotation is not None:
+            q, k = rotate(q, *rotation), rotate(k, *rotation)
+        past = 0
+        if cache is not None:
+            past = cache.length
+            k, v = cache.extend(self.layer, k, v)
+        # One new position may look at everything; several new ones behind a past need the shifted triangle.
+        mask = None
+        if past and length > 1:
+            mask = torch.ones(length, past + length, dtype=torch.bool, device=x.device).tril(past)
+        mixed = F.scaled_dot_product_attention(
+            q, k.to(q.dtype), v.to(q.dtype), attn_mask=mask, is_causal=past == 0 and length > 1,
+            dropout_p=self.dropout if self.training else 0.0, enable_gqa=self.heads != self.kv_heads,
+        )  # (B, H, T, D)
+        return self.o(mixed.transpose(1, 2).reshape(batch, length, -1))
+
+
+class Mlp(nn.Module):
+    """Each position thinks on its own: widen, apply a non-linearity, narrow."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.kind = config.mlp
+        if config.mlp == "swiglu":
+            self.gate = nn.Linear(config.width, config.mlp_width, bias=config.bias)
+        self.up = nn.Linear(config.width, config.mlp_width, bias=config.bias)
+        self.down = nn.Linear(config.mlp_width, config.width, bias=config.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, T, W) -> (B, T, W)."""
+        if self.kind == "swiglu":  # Shazeer 2020
+            return self.down(F.silu(self.gate(x)) * self.up(x))
+        if self.kind == "gelu":  # the tanh form, as OpenAI's GPT-2 computes it
+            return self.down(F.gelu(self.up(x), approximate="tanh"))
+        hidden = F.relu(self.up(x))
+        return self.down(hidden * hidden)  # a product: several times faster here than pow(2), forward and backward
+
+
+class Block(nn.Module):
+    """x + attention(norm(x)), then x + mlp(norm(x)): each part adds its contribution to one running sum."""
+
+    def __init__(self, config: ModelConfig, layer: int) -> None:
+        super().__init__()
+        self.attention_norm = make_norm(config, config.width)
+        self.attention = Attention(config, layer)
+        self.mlp_norm = make_norm(config, config.width)
+        self.mlp = Mlp(config)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x: Tensor, rotation: tuple[Tensor, Tensor] | None, cache: Cache | None) -> Tensor:
+        """x (B, T, W) -> (B, T, W)."""
+        x = x + self.dropout(self.attention(self.attention_norm(x), rotation, cache))
+        return x + self.dropout(self.mlp(self.mlp_norm(x)))
+
+
+class GPT(nn.Module):
+    """Token ids in, a score for every possible next token out."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        if config.vocab_size < 1:
+            raise ValueError("model.vocab_size is 0: it is filled in from the tokenizer before a model is built")
+        self.config = config
+        self.tokens = nn.Embedding(config.vocab_size, config.width)
+        if config.position == "learned":
+            self.positions = nn.Embedding(config.context, config.width)
+        else:
+            cos, sin = rope_tables(config)
+            self.register_buffer("cos", cos, persistent=False)
+            self.register_buffer("sin", sin, persistent=False)
+        self.dropout = nn.Dropout(config.dropout)
+        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.depth))
+        self.norm = make_norm(config, config.width)
+        self.head = nn.Linear(config.width, config.vocab_size, bias=False)
+        if config.tied:
+            self.head.weight = self.tokens.weight
+
+    def forward(self, ids: Tensor, cache: Cache | None = None) -> Tensor:
+        """Logits (B, T, V) for ids (B, T). ValueError where ids, behind what the cache holds, pass the context."""
+        start = cache.length if cache is not None else 0
+        end = start + ids.shape[1]
+        if end > self.config.context:
+            raise ValueError(f"{end} positions are more than the context of {self.config.context}")
+        x = self.tokens(ids)  # (B, T, W)
+        rotation = None
+        if self.config.position == "learned":
+            x = x + self.positions.weight[start:end]
+        else:
+            rotation = (self.cos[start:end], self.sin[start:end])
+        x = self.dropout(x)
+        for block in self.blocks:
+            x = block(x, rotation, cache)
+        if cache is not None:
+            cache.length = end
+        return self.head(self.norm(x))
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Draw fresh weights.
+
+        Embeddings, head      normal, 0.02 (GPT-2)
+        Matrices              normal, 1 / sqrt(numbers coming in)
+        o, down               zero, so that each block begins as the identity (Zhang et al. 2019, Fixup)
+        Norms, biases         one, zero
+        """
+        for name, weight in self.named_parameters():
+            if weight.ndim == 1:
+                nn.init.constant_(weight, 1.0 if "norm" in name and name.endswith("weight") else 0.0)
+            elif ".o." in name or ".down." in name:
+                nn.init.zeros_(weight)
+            else:
+                embedding = name.startswith(("tokens", "positions", "head"))
+                nn.init.normal_(weight, std=0.02 if embedding else weight.shape[1] ** -0.5, generator=generator)
+
+
+class Size(NamedTuple):
+    """How many parameters a shape has, and where."""
+
+    total: int
+    embedding: int  # the token table, and the head where it is a matrix of its own
+    matrices: int  # all other matrices: what every token is multiplied by
+
+
+def size_of(config: ModelConfig) -> Size:
+    """Parameters of a shape, by arithmetic on its weights' shapes; no memory is taken."""
+    with torch.device("meta"):
+        weights = dict(GPT(config).named_parameters())  # a tied head is listed once
+    embedding = sum(w.numel() for name, w in weights.items() if name.startswith(("tokens", "head")))
+    matrices = sum(w.numel() for name, w in weights.items() if w.ndim == 2 and name.startswith("blocks"))
+    return Size(sum(w.numel() for w in weights.values()), embedding, matrices)
+
+
+def flops_per_token(config: ModelConfig, training: bool = True) -> int:
+    """Floating-point operations per token at full context: 2 a weight forward, twice that again backward.
+
+    Attention adds 2 products of (1, D) by (D, T/2 on average) a head. Source: Kaplan et al. 2020, section 2.1.
+    """
+    weights = size_of(config).matrices + config.vocab_size * config.width
+    attention = 2 * config.depth * config.heads * config.head_dim * config.context // 2
+    return (6 if training else 2) * (weights + attention)
+
+
+def training_bytes(config: ModelConfig, micro_batch_size: int, bf16: bool) -> int:
+    """Estimate of the peak memory of a training step, in bytes, beside Python and torch themselves (about 300 MB).
+
+    Weights, gradients and two optimiser moments in fp32, plus activations kept for the backward pass: per position
+    and block about 12 widths, 4 MLP widths and 6 times the heads' numbers, and the logits with their gradients.
+    """
+    heads = (config.heads + 2 * config.kv_heads) * config.head_dim
+    position = config.depth * (12 * config.width + 4 * config.mlp_width + 3 * heads) * (2 if bf16 else 4)
+    logits = config.vocab_size * (4 + 4 + (2 if bf16 else 4))
+    return 16 * size_of(config).total + micro_batch_size * config.context * (position + logits)
+
+
+def matrices(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """Trainable hidden matrices by name: those that Muon updates and adapters stand beside."""
+    for name, weight in model.named_parameters():
+        if weight.requires_grad and weight.ndim == 2 and name.startswith("blocks"):
+            yield name, weight

@@ -1,0 +1,192 @@
+"""The run folder: the whole truth about one training run, as plain files.
+
+    recipe.json       the resolved recipe           manifest.json   versions, hashes, totals: written last
+    metrics.jsonl     one JSON object per record    samples.jsonl   text sampled along the way
+    timings.jsonl     seconds at each validation (apart, so that metrics are equal bit for bit after a resume)
+    model/            best weights so far, config, tokenizer        state/   the last step, for an exact resume
+    data/             the token ids that the run learns from and is judged on
+
+Every file is written beside its place and renamed into it. The manifest first announces the new hashes as `pending`,
+then the files move, then it lists them as `files`: a crash between leaves files that match one list or the other.
+No torch here: pages and tables read runs without loading it.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tinylm.config import ModelConfig, Recipe, parse_recipe
+
+FORMAT = 1
+LOGS = ("metrics.jsonl", "samples.jsonl", "timings.jsonl")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder that exists; nothing is read before it is asked for."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        return read_json(self.folder / "manifest.json")
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        return parse_recipe(read_json(self.folder / "recipe.json"), where=str(self.folder / "recipe.json"))
+
+    @cached_property
+    def model_config(self) -> ModelConfig:
+        return self.recipe.model.model_validate(read_json(self.folder / "model" / "config.json"))
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over the hashes of everything in model/: changes when a weight, the shape or the tokenizer does."""
+        files = {name: entry["sha256"] for name, entry in self.manifest["files"].items() if name.startswith("model/")}
+        return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+
+    def records(self, kind: str) -> list[dict[str, Any]]:
+        """Records of metrics.jsonl of one kind: "train" (every step) or "valid" (every validation pass)."""
+        return [record for record in read_lines(self.folder / "metrics.jsonl") if record["kind"] == kind]
+
+    def samples(self) -> list[dict[str, Any]]:
+        return list(read_lines(self.folder / "samples.jsonl"))
+
+    def timings(self) -> list[dict[str, Any]]:
+        return list(read_lines(self.folder / "timings.jsonl"))
+
+    def path(self, name: str) -> Path:
+        """The file `name` of this run, once its size and SHA-256 agree with the manifest; ValueError where they do not.
+
+        A log may have grown since the last save: the part that the manifest knows must be unchanged.
+        """
+        path = self.folder / name
+        if not path.is_file():
+            raise ValueError(f"{self.folder}: {name} is missing; restore it, or train again")
+        entries = [self.manifest[part][name] for part in ("files", "pending") if name in self.manifest[part]]
+        size = path.stat().st_size
+        for entry in entries:
+            if size == entry["bytes"] or (name in LOGS and size > entry["bytes"]):
+                if sha256_of(path, entry["bytes"]) == entry["sha256"]:
+                    return path
+        raise ValueError(f"{path}: damaged or changed after it was saved (its SHA-256 is not the manifest's)")
+
+
+def open_run(folder: str | Path) -> Run:
+    """The run in `folder`; ValueError says what is missing, or which runs there are, where it is not one."""
+    run = Run(Path(folder))
+    if not (run.folder / "manifest.json").is_file():
+        beside = sorted(path.parent.name for path in run.folder.parent.glob("*/manifest.json"))
+        known = f"; runs beside it: {', '.join(beside)}" if beside else ""
+        raise ValueError(f"{run.folder} is not a run folder: it has no manifest.json{known}")
+    manifest = run.manifest if isinstance(run.manifest, dict) else {}
+    if manifest.get("format", 0) > FORMAT:
+        raise ValueError(f"{run.folder} was written by a newer TinyLM: update with pip install --upgrade tinylm")
+    if missing := {"format", "files", "pending", "step", "status"} - manifest.keys():
+        raise ValueError(f"{run.folder / 'manifest.json'}: damaged, lacks {', '.join(sorted(missing))}")
+    return run
+
+
+def create_folder(folder: Path, replace: bool = False) -> None:
+    """Make an empty run folder; ValueError where something stands there that is not an earlier run to `replace`."""
+    if folder.exists() and not (replace and ((folder / "manifest.json").is_file() or not any(folder.iterdir()))):
+        raise ValueError(f"{folder} exists: choose another --out, delete it, or continue it with: tinylm resume {folder}")
+    if folder.exists():
+        remove_folder(folder)
+    for part in ("model", "state", "data"):
+        (folder / part).mkdir(parents=True)
+
+
+def remove_folder(folder: Path) -> None:
+    """Delete a run folder, its manifest first, so that a half-deleted one is not taken for a run."""
+    (folder / "manifest.json").unlink(missing_ok=True)
+    for path in sorted(folder.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def save_files(folder: Path, files: dict[str, bytes], manifest: dict[str, Any]) -> dict[str, Any]:
+    """Write `files` (name -> content) and the manifest as one step that a crash cannot tear; returns the manifest.
+
+    `manifest["files"]` keeps the entries of files written earlier; the logs are listed at their present length.
+    """
+    entries = {name: {"bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()} for name, body in files.items()}
+    entries |= {name: file_entry(folder / name) for name in LOGS if (folder / name).exists()}
+    kept = manifest.get("files", {})
+    for name, body in files.items():
+        write_temporary(folder / name, body)
+    write_json(folder / "manifest.json", {**manifest, "files": kept, "pending": entries})
+    for name in files:
+        temporary(folder / name).replace(folder / name)
+    done = {**manifest, "files": {**kept, **entries}, "pending": {}}
+    write_json(folder / "manifest.json", done)
+    return done
+
+
+def temporary(path: Path) -> Path:
+    return path.with_name(path.name + ".new")
+
+
+def write_temporary(path: Path, body: bytes) -> None:
+    """Write beside `path` and wait until it is on the disk."""
+    with temporary(path).open("wb") as file:
+        file.write(body)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace `path` by readable JSON, atomically."""
+    write_temporary(path, to_json(value))
+    temporary(path).replace(path)
+
+
+def to_json(value: Any) -> bytes:
+    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode("utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """The value in a JSON file; ValueError in one line where it is missing or damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ValueError(f"{path} is missing") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"{path}: damaged JSON: {error}") from None
+
+
+def append_line(path: Path, record: dict[str, Any]) -> None:
+    """Add one JSON object to a log."""
+    with path.open("a", encoding="utf-8", newline="\n") as file:
+        file.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The JSON objects of a log; a last line that a crash cut short is left out."""
+    *lines, _ = path.read_text(encoding="utf-8").split("\n") if path.exists() else [""]
+    for line in lines:
+        yield json.loads(line)
+
+
+def file_entry(path: Path) -> dict[str, Any]:
+    """A file's line in the manifest."""
+    size = path.stat().st_size
+    return {"bytes": size, "sha256": sha256_of(path, size)}
+
+
+def sha256_of(path: Path, size: int) -> str:
+    """SHA-256 of the first `size` bytes of a file, read a megabyte at a time."""
+    digest, left = hashlib.sha256(), size
+    with path.open("rb") as file:
+        while left > 0 and (chunk := file.read(min(left, 1 << 20))):
+            digest.update(chunk)
+            left -= len(chunk)
+    return digest.hexdigest()

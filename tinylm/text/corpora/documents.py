@@ -1,0 +1,262 @@
+"""Your own documents: text, Markdown, HTML and PDF become a list of clean strings.
+
+One file or a whole folder. What cannot be read is never dropped in silence: for a single file it is an
+error, in a folder it stands in the `skipped` list beside its reason.
+
+Trade-offs: text must be UTF-8, because guessing an encoding is wrong often enough to spoil a corpus unseen.
+Markdown stays as it was typed. HTML loses its tags, its scripts and its styles, and keeps one line per block.
+A PDF gives the text that it stores, in the order in which it stores it: columns may interleave, and a scanned
+page holds no text at all. Symbolic links and hidden folders are not followed, so a loop of links cannot trap
+the reader and a folder never pulls in text from outside itself.
+"""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import io
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+
+MIB = 1 << 20
+MAX_PDF_PAGES = 2_000
+MAX_PDF_PAGE_BYTES = 16 * MIB  # one page's drawing commands after decompression; an ordinary page has some 10 kB
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A document that was left out, and why, in words for people."""
+
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Documents:
+    """Documents in a fixed order (sorted by path): `texts[i]` was read from `sources[i]`."""
+
+    texts: list[str] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+
+
+def read_documents(path: Path, separator: str | None = None) -> Documents:
+    """Read one file, or every readable file below a folder, without repeats.
+
+    A file is one document, unless `separator` is given: then text and Markdown files are cut at each
+    occurrence of it, and empty pieces are dropped. Newlines come out as a single line feed, and a
+    byte order mark is removed. Documents that are then equal, but for white space at their ends, count as the
+    same; the first stays.
+
+    Raises ValueError when `path` is missing, when a single file cannot be read (wrong encoding, too large,
+    broken) or when nothing readable is found.
+    """
+    documents = Documents()
+    seen: dict[bytes, str] = {}  # fingerprint of a text -> the source it was first read from
+    for file, source in _files(path, documents.skipped):
+        try:
+            texts = _read_file(file, separator)
+        except (ValueError, OSError) as error:
+            if file == path:
+                raise ValueError(str(error)) from error
+            documents.skipped.append(Skipped(source, str(error).removeprefix(f"{file}: ")))
+            continue
+        for number, text in enumerate(texts, start=1):
+            _add(documents, seen, text, source if separator is None else f"{source}#{number}")
+    if not documents.texts:
+        first = f" (skipped {documents.skipped[0].source}: {documents.skipped[0].reason})" if documents.skipped else ""
+        raise ValueError(f"{path}: no document with text in it was found{first}. Readable: {', '.join(READERS)}")
+    return documents
+
+
+def iter_text(path: Path, chunk_bytes: int = MIB) -> Iterator[str]:
+    """Yield the text of a UTF-8 file chunk by chunk, in constant memory, never splitting a character.
+
+    Raises ValueError naming the first byte that is not UTF-8.
+    """
+    # utf-8-sig drops a leading byte order mark; the outer decoder turns "\r\n" and "\r" into "\n" even where
+    # a chunk ends between the two. Both keep an unfinished character or newline for the next chunk.
+    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8-sig")(), translate=True)
+    with path.open("rb") as file:
+        while True:
+            chunk = file.read(chunk_bytes)
+            try:
+                text = decoder.decode(chunk, final=not chunk)
+            except UnicodeDecodeError as error:
+                # the decoder may have put bytes kept from the chunk before in front of this one
+                offset = file.tell() - len(error.object) + error.start
+                raise ValueError(
+                    f"{path}: not UTF-8 text (byte {offset} is 0x{error.object[error.start]:02X}). "
+                    "Save it as UTF-8 and try again"
+                ) from error
+            if text:
+                yield text
+            if not chunk:
+                return
+
+
+def iter_documents(path: Path, separator: str) -> Iterator[str]:
+    """Yield the documents of one large text file, cut at `separator`; empty pieces are dropped.
+
+    Holds the current document and one chunk (16 MiB), so a file of any size can be read. Repeats are kept.
+
+    Raises ValueError for an empty separator or a file that is not UTF-8.
+    """
+    separator = separator.replace("\r\n", "\n")  # the text has no other newlines left
+    if not separator:
+        raise ValueError("separator: it is empty. Give the text that stands between two documents, or leave it out")
+    tail = ""  # what follows the last separator so far: the document still being read
+    for chunk in iter_text(path, 16 * MIB):
+        *finished, tail = (tail + chunk).split(separator)
+        yield from (document for document in finished if document.strip())
+    if tail.strip():
+        yield tail
+
+
+def html_to_text(html: str) -> str:
+    """The words of a web page, one line per block, without tags, scripts and styles.
+
+    >>> html_to_text("<h1>Ferry</h1><style>p{}</style><p>Leaves at <b>nine</b>,<br>fish &amp; all.</p>")
+    'Ferry\\nLeaves at nine,\\nfish & all.'
+    """
+    parser = _PageText()
+    parser.feed(html)
+    parser.close()  # hands over what follows the last tag
+    lines = (" ".join(line.split()) for line in "".join(parser.pieces).split("\n"))
+    return "\n".join(line for line in lines if line)
+
+
+class _PageText(HTMLParser):
+    """Collects the text between tags; a block-level tag becomes a newline (HTML standard, WHATWG, section 4)."""
+
+    DROPPED = frozenset({"script", "style", "template"})
+    # these stand within a line; every other tag begins a new one
+    INLINE = frozenset(
+        re.findall(
+            r"\w+",
+            "a abbr b bdi bdo cite code data del dfn em font i ins kbd label mark q s samp small span strong sub sup "
+            "time tt u var wbr",
+        )
+    )
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)  # &amp; arrives as &
+        self.pieces: list[str] = []
+        self._dropped_depth = 0  # how many dropped elements are open around the current text
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in self.DROPPED:
+            self._dropped_depth += 1
+        elif tag not in self.INLINE:
+            self.pieces.append("\n")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self.DROPPED:
+            self._dropped_depth = max(0, self._dropped_depth - 1)
+        elif tag not in self.INLINE:
+            self.pieces.append("\n")
+
+    def handle_data(self, data: str) -> None:
+        if not self._dropped_depth:
+            # a newline in the source is only a space on the page; newlines in `pieces` come from blocks alone
+            self.pieces.append(data.replace("\n", " "))
+
+
+def _files(path: Path, skipped: list[Skipped]) -> Iterator[tuple[Path, str]]:
+    """Yield (file, its name in reports) in sorted order; write what is passed over into `skipped`."""
+    if not path.exists():
+        raise ValueError(f"{path}: there is no such file or folder")
+    if not path.is_dir():
+        yield path, path.name
+        return
+    waiting = sorted(path.iterdir(), reverse=True)  # a stack: the next entry in sorted order is on top
+    while waiting:
+        entry = waiting.pop()
+        source = entry.relative_to(path).as_posix()
+        if entry.is_symlink():
+            skipped.append(Skipped(source, "a symbolic link; copy the file itself into the folder"))
+        elif entry.name.startswith("."):
+            skipped.append(Skipped(source, "hidden (its name begins with a dot)"))
+        elif entry.is_dir():
+            try:
+                waiting.extend(sorted(entry.iterdir(), reverse=True))
+            except OSError as error:
+                skipped.append(Skipped(source, f"cannot be opened ({error.strerror})"))
+        elif not entry.is_file() or entry.suffix.lower() not in READERS:
+            skipped.append(Skipped(source, f"not a kind that can be read: {', '.join(READERS)}"))
+        else:
+            yield entry, source
+
+
+def _read_file(file: Path, separator: str | None) -> list[str]:
+    """The documents of one file; a name with an unknown ending, given by hand, is taken for text."""
+    read, max_bytes = READERS.get(file.suffix.lower(), READERS[".txt"])
+    if not file.is_file():
+        raise ValueError(f"{file}: not an ordinary file")
+    size = file.stat().st_size
+    if size > max_bytes:
+        raise ValueError(f"{file}: {size / MIB:,.0f} MiB, above the limit of {max_bytes // MIB:,} MiB. Split it first")
+    if separator is not None and read is _read_text:
+        return list(iter_documents(file, separator))
+    return [read(file)]
+
+
+def _read_text(file: Path) -> str:
+    return "".join(iter_text(file))
+
+
+def _read_html(file: Path) -> str:
+    return html_to_text(_read_text(file))
+
+
+def _read_pdf(file: Path) -> str:
+    """The text of all pages, pages parted by an empty line; needs the optional package pypdf."""
+    try:
+        import pypdf
+    except ImportError as error:
+        raise ValueError(f'{file}: reading PDF needs one more package: pip install "tinylm[documents]"') from error
+    try:
+        reader = pypdf.PdfReader(file)
+        if reader.is_encrypted:
+            raise ValueError("protected by a password. Save an open copy first")
+        if len(reader.pages) > MAX_PDF_PAGES:
+            raise ValueError(f"{len(reader.pages):,} pages, above the limit of {MAX_PDF_PAGES:,}. Split it first")
+        for number, page in enumerate(reader.pages, start=1):
+            commands = page.get_contents()
+            if commands is not None and len(commands.get_data()) > MAX_PDF_PAGE_BYTES:
+                raise ValueError(f"page {number} unpacks to more than {MAX_PDF_PAGE_BYTES // MIB} MiB")
+        return "\n\n".join(page.extract_text().strip() for page in reader.pages)
+    except Exception as error:  # a broken PDF makes the parser fail in any of a dozen ways; each has the same cure
+        reason = " ".join(str(error).split())  # on one line
+        if not isinstance(error, ValueError):  # not one of the refusals above
+            reason = f"not a readable PDF ({type(error).__name__}: {reason})"
+        raise ValueError(f"{file}: {reason}") from error
+
+
+def _add(documents: Documents, seen: dict[bytes, str], text: str, source: str) -> None:
+    """Append one document, unless it is empty or was read before."""
+    body = text.strip()
+    fingerprint = hashlib.sha256(body.encode("utf-8")).digest()
+    if not body:
+        documents.skipped.append(Skipped(source, "holds no text; a PDF of scanned pages needs text recognition first"))
+    elif fingerprint in seen:
+        documents.skipped.append(Skipped(source, f"the same text as {seen[fingerprint]}"))
+    else:
+        seen[fingerprint] = source
+        documents.texts.append(text)
+        documents.sources.append(source)
+
+
+# how each kind of file is read, and how large it may be: parsing HTML or PDF costs far more per byte than text
+READERS: dict[str, tuple[Callable[[Path], str], int]] = {
+    ".txt": (_read_text, 4096 * MIB),
+    ".text": (_read_text, 4096 * MIB),
+    ".md": (_read_text, 4096 * MIB),
+    ".markdown": (_read_text, 4096 * MIB),
+    ".html": (_read_html, 64 * MIB),
+    ".htm": (_read_html, 64 * MIB),
+    ".pdf": (_read_pdf, 256 * MIB),
+}

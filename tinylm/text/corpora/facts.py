@@ -1,0 +1,181 @@
+"""The facts of Pufferfish Bay: how the stories word them, and how a model is asked for them.
+
+Every fact is a triple such as (Mara, boat, Silver Wren). Each relation has several wordings that end in their
+answer. For each person, two of the wordings are held out: the stories never use them for that person (they do for
+others), and cut before the answer they are the cloze prompts. So a model meets a familiar kind of sentence which,
+for this person, stands nowhere in its training text: it must have stored the fact, not the string.
+
+Trade-off: the wordings are plain declarative sentences of at most seven words or so; the same facts also surface
+inside the plots ("Mara rowed out in the Silver Wren"), where no cloze could be cut.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from .chance import Chance
+from .world import PEOPLE, Person
+
+# relation | wordings, each ending in its answer: {answer}
+_WORDINGS = {
+    "trade": (
+        "{hero} was the town's {answer}.",
+        "{hero} worked as the {answer}.",
+        "Everybody called {hero} the {answer}.",
+        "In the harbour {hero} was the {answer}.",
+        "The sign on {hero}'s door said {answer}.",
+        "The town needed {hero} as its {answer}.",
+        "{hero} had grown up to be the {answer}.",
+    ),
+    "home": (
+        "{hero} lived in {answer}.",
+        "The house of {hero} stood in {answer}.",
+        "{hero} had a small house in {answer}.",
+        "{hero}'s blue door was in {answer}.",
+        "Each night {hero} went home to {answer}.",
+        "{hero} slept in a bed in {answer}.",
+        "{hero}'s chimney smoked in {answer}.",
+    ),
+    "boat": (
+        "{hero} owned a boat, the {answer}.",
+        "{hero} had named {his} boat the {answer}.",
+        "{hero}'s boat was called the {answer}.",
+        "The boat of {hero} was the {answer}.",
+        "{hero} went to sea in the {answer}.",
+        "{hero} sailed the {answer}.",
+        "At the quay waited {hero}'s boat, the {answer}.",
+    ),
+    "boat colour": (
+        "{hero}'s boat was painted {answer}.",
+        "{hero} had painted {his} boat {answer}.",
+        "The colour of {hero}'s boat was {answer}.",
+        "From far off {hero}'s boat shone {answer}.",
+        "Every spring {hero} painted the boat {answer}.",
+    ),
+    "pet": (
+        "{hero} kept a {answer}.",
+        "At home {hero} had a {answer}.",
+        "{hero} shared {his} house with a {answer}.",
+        "Beside {hero} there often walked a {answer}.",
+        "{hero}'s best company was a {answer}.",
+        "{hero} was fond of {his} {answer}.",
+    ),
+    "pet name": (
+        "{hero}'s {kind} was called {answer}.",
+        "{hero} called {his} {kind} {answer}.",
+        "The {kind} of {hero} was named {answer}.",
+        "{hero} had named {his} {kind} {answer}.",
+        "The name of {hero}'s {kind} was {answer}.",
+        "{hero}'s {kind} listened to the name {answer}.",
+    ),
+    "food": (
+        "{hero} loved {answer}.",
+        "{hero} could never say no to {answer}.",
+        "Nothing pleased {hero} like {answer}.",
+        "{hero}'s favourite food was {answer}.",
+        "For supper {hero} liked {answer}.",
+        "{hero} often dreamed of {answer}.",
+        "Most of all {hero} enjoyed {answer}.",
+    ),
+    "habit": (
+        "As always, {hero} {answer}.",
+        "{hero} always {answer}.",
+        "Every day {hero} {answer}.",
+        "All the children knew that {hero} {answer}.",
+        "People smiled because {hero} {answer}.",
+        "It was true that {hero} {answer}.",
+    ),
+    "relative": (
+        "{hero}'s {kin_word} was {answer}.",
+        "{hero} had a {kin_word} named {answer}.",
+        "The {kin_word} of {hero} was {answer}.",
+        "{hero} often thought of {his} {kin_word} {answer}.",
+        "On Sundays {hero} saw {his} {kin_word} {answer}.",
+    ),
+    "neighbour": (
+        "{hero} lived next door to {answer}.",
+        "{hero}'s neighbour was {answer}.",
+        "Over the wall from {hero} lived {answer}.",
+        "{hero} said good morning daily to {answer}.",
+        "{hero} shared a garden wall with {answer}.",
+    ),
+}
+
+RELATIONS: tuple[str, ...] = tuple(_WORDINGS)
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One fact and its test: every prompt is continued by " " + the answer; ``options`` are four possible answers."""
+
+    subject: str
+    relation: str
+    answer: str
+    prompts: tuple[str, ...]
+    options: tuple[str, str, str, str]
+
+
+def answer_of(person: Person, relation: str) -> str:
+    """What is true of ``person`` under ``relation`` (one of ``RELATIONS``)."""
+    answers = {
+        "trade": person.trade.name, "home": person.home, "boat": person.boat, "boat colour": person.boat_colour,
+        "pet": person.pet.kind, "pet name": person.pet.name, "food": person.food, "habit": person.habit,
+        "relative": person.kin, "neighbour": person.neighbour,
+    }
+    return answers[relation]
+
+
+def _held_out(person: Person, relation: str) -> tuple[int, int]:
+    """Which two wordings of a relation the stories never use for this person: a different pair for each in turn."""
+    count = len(_WORDINGS[relation])
+    first = (PEOPLE.index(person) + RELATIONS.index(relation)) % count
+    return first, (first + count // 2) % count
+
+
+def _filled(wording: str, person: Person) -> str:
+    """The wording with everything filled in but its answer."""
+    return wording.format(hero=person.name, his=person.his, kind=person.pet.kind, kin_word=person.kin_word,
+                          answer="{answer}")
+
+
+@cache
+def story_lines(person: Person, relation: str) -> tuple[str, ...]:
+    """The sentences in which the stories tell this fact: all wordings but the held-out ones."""
+    held_out = _held_out(person, relation)
+    return tuple(
+        _filled(wording, person).format(answer=answer_of(person, relation))
+        for index, wording in enumerate(_WORDINGS[relation]) if index not in held_out
+    )
+
+
+def _options(person: Person, relation: str, chance: Chance) -> tuple[str, str, str, str]:
+    """The answer and three wrong ones that are true of others, in chance order."""
+    answer = answer_of(person, relation)
+    rest = sorted({answer_of(other, relation) for other in PEOPLE} - {answer, person.name})
+    wrong: list[str] = []
+    for _ in range(3):
+        wrong.append(chance.pick(rest))
+        rest.remove(wrong[-1])
+    place = chance.pick(range(4))
+    first, second, third, fourth = [*wrong[:place], answer, *wrong[place:]]
+    return first, second, third, fourth
+
+
+@cache
+def facts() -> tuple[Fact, ...]:
+    """Every fact of the world, people in the order of the table: the same list on every call.
+
+    >>> facts()[0]
+    Fact(...)
+    """
+    chance = Chance(seed=0)
+    return tuple(
+        Fact(
+            subject=person.name, relation=relation, answer=answer_of(person, relation),
+            prompts=tuple(_filled(_WORDINGS[relation][index], person).split(" {answer}")[0]
+                          for index in _held_out(person, relation)),
+            options=_options(person, relation, chance),
+        )
+        for person in PEOPLE for relation in RELATIONS
+    )

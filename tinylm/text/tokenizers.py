@@ -1,0 +1,306 @@
+"""Text to token ids and back: one token per character, or byte-pair encoding. Both write any text without loss.
+
+A tokenizer is a list of byte strings, one per id, with the special tokens last. Decoding, bytes per token and labels
+follow from that list; the two classes below differ in how they encode.
+
+Trade-offs: characters need no training and are easy to watch, but make long sequences; BPE makes them 2 to 4 times
+shorter and spends parameters on a larger table. A character not seen in training is written as bytes (byte fallback:
+Kudo & Richardson, "SentencePiece", 2018). Half a character (a lone surrogate) is refused: UTF-8 cannot write it.
+Special tokens are marks of the program, not text: they have no bytes, decoding leaves them out, and their names inside
+a text are ordinary characters unless the caller allows them.
+"""
+
+import codecs
+import difflib
+import hashlib
+import json
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinylm.text.bpe import BYTES, Pair, WordEncoder, merge_steps, spell_tokens, split_words, stretches, train_bpe
+
+FORMAT, VERSION = "tinylm-tokenizer", 1
+SIGNS = {" ": "␣", "\n": "⏎", "\t": "⇥", "\r": "␍"}  # white space made visible in labels
+
+
+def check_unicode(text: str) -> str:
+    """Return the text itself; ValueError if it holds a lone surrogate."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        where = f"character {error.start} of the text is a lone surrogate (U+{ord(text[error.start]):04X})"
+        raise ValueError(f"{where}, not valid Unicode; read the file as UTF-8 with errors='replace'") from None
+    return text
+
+
+def label_bytes(piece: bytes) -> str:
+    """Bytes as they can be printed: a sign for white space, a number for controls and for bytes of no character.
+
+    >>> label_bytes(b" the"), label_bytes(b"\\n"), label_bytes(b" \\xe2")
+    ('␣the', '⏎', '␣<0xE2>')
+    """
+
+    def sign(character: str) -> str:
+        code = ord(character)
+        if 0xDC80 <= code <= 0xDCFF:  # how surrogateescape hands over a byte of no character
+            return f"<0x{code - 0xDC00:02X}>"
+        return SIGNS.get(character) or (character if character.isprintable() else f"<U+{code:04X}>")
+
+    return "".join(map(sign, piece.decode("utf-8", "surrogateescape")))
+
+
+class Tokenizer(ABC):
+    """What all tokenizers share; `content` is what makes this one what it is, as JSON values."""
+
+    def __init__(self, pieces: Sequence[bytes], specials: Sequence[str], content: dict[str, Any]) -> None:
+        if "" in specials or len(set(specials)) < len(specials):
+            raise ValueError(f"special tokens need different names that are not empty, not {list(specials)}")
+        self.specials = tuple(map(check_unicode, specials))
+        self._pieces = [*pieces, *(b"" for _ in specials)]
+        self._content = content
+        self._dtype = np.dtype(np.uint16 if len(self._pieces) <= 2**16 else np.uint32)
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of ids, special tokens included."""
+        return len(self._pieces)
+
+    @abstractmethod
+    def encode_array(self, text: str) -> NDArray[Any]:
+        """The ids of a text, (tokens,) uint16, or uint32 above 65,536 ids: the fast path for a corpus."""
+
+    @abstractmethod
+    def show(self, text: str) -> list[str]:
+        """Lines for a learner: how this text becomes tokens, step by step."""
+
+    def encode(self, text: str, *, allow_specials: bool = False) -> list[int]:
+        """The ids of a text; names of special tokens are text unless `allow_specials`.
+
+        >>> CharTokenizer("ab", specials=["<|end|>"]).encode("ab<|end|>", allow_specials=True)
+        [0, 1, 258]
+        """
+        if not (allow_specials and self.specials):
+            return self.encode_array(text).tolist()
+        names = "|".join(re.escape(name) for name in sorted(self.specials, key=len, reverse=True))
+        parts = re.split(f"({names})", text)  # text, name, text, name, ..., text
+        return [
+            id
+            for place, part in enumerate(parts)
+            for id in ([self.special_id(part)] if place % 2 else self.encode_array(part).tolist())
+        ]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of some ids; bytes that form no character become U+FFFD, special tokens nothing.
+
+        >>> CharTokenizer("ab").decode([0, 1, 2 + 0xE2])
+        'ab\ufffd'
+        """
+        return b"".join([self._pieces[id] for id in self._checked(ids)]).decode("utf-8", "replace")
+
+    def _checked(self, ids: Iterable[int]) -> list[int]:
+        ids = list(ids)
+        if ids and not 0 <= min(ids) <= max(ids) < self.vocab_size:
+            wrong = min(ids) if min(ids) < 0 else max(ids)
+            raise ValueError(f"id {wrong} is not in the vocabulary, whose ids run from 0 to {self.vocab_size - 1}")
+        return ids
+
+    def token_bytes(self, id: int) -> bytes:
+        """The bytes that one id stands for; none for a special token."""
+        return self._pieces[self._checked([id])[0]]
+
+    def bytes_per_token(self) -> NDArray[np.int64]:
+        """(vocab_size,) bytes of each id; summed over a text's ids they give its length, for bits per byte."""
+        return np.array([len(piece) for piece in self._pieces], dtype=np.int64)
+
+    def label(self, id: int) -> str:
+        """One token as it can be printed: "␣the", "⏎", "<0xE2>", the name of a special token."""
+        return label_bytes(self.token_bytes(id)) or self.specials[id - self.vocab_size]  # counted from the end
+
+    def special_id(self, name: str) -> int:
+        """The id of a special token; ValueError with the closest name where there is none."""
+        if name in self.specials:
+            return self.vocab_size - len(self.specials) + self.specials.index(name)
+        close = difflib.get_close_matches(name, self.specials, n=1)
+        hint = f"; perhaps you meant {close[0]!r}" if close else ""
+        raise ValueError(f"{name!r} is no special token; this tokenizer has {list(self.specials) or 'none'}{hint}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The tokenizer as JSON values; `tokenizer_from_dict` takes it back."""
+        return {"format": FORMAT, "version": VERSION, **self._content, "specials": list(self.specials)}
+
+    def fingerprint(self) -> str:
+        """SHA-256 in hex: equal for equal tokenizers, and the checksum of the file that `save` writes."""
+        return hashlib.sha256(_canonical(self.to_dict()).encode("utf-8")).hexdigest()
+
+    def save(self, path: Path) -> None:
+        """Write the tokenizer as JSON."""
+        path.write_text(_canonical(self.to_dict()), encoding="utf-8", newline="\n")
+
+
+class CharTokenizer(Tokenizer):
+    """One id per character: those seen in training by code point, then 256 bytes for all others, then the specials.
+
+    >>> tokenizer = CharTokenizer.train("a tea")
+    >>> tokenizer.encode("tea"), tokenizer.encode("é")     # é was not seen: its bytes 0xC3 0xA9, counted from id 4
+    ([3, 2, 1], [199, 173])
+    """
+
+    def __init__(self, characters: str, specials: Sequence[str] = ()) -> None:
+        if any(left >= right for left, right in pairwise(characters)):
+            raise ValueError("characters must be different and in the order of their code points")
+        letters = [character.encode("utf-8") for character in check_unicode(characters)]
+        super().__init__(letters + BYTES, specials, {"kind": "char", "characters": characters})
+        self.characters = characters
+        self._id_of = np.full(ord(characters[-1]) + 2 if characters else 1, -1)  # code point -> id, -1: never seen
+        self._id_of[[ord(character) for character in characters]] = range(len(characters))
+
+    @classmethod
+    def train(cls, chunks: str | Iterable[str], specials: Sequence[str] = ()) -> "CharTokenizer":
+        """Collect the characters of a text or of an iterable of texts."""
+        seen: set[str] = set()
+        for chunk in [chunks] if isinstance(chunks, str) else chunks:
+            seen.update(check_unicode(chunk))
+        return cls("".join(sorted(seen)), specials)
+
+    def encode_array(self, text: str) -> NDArray[Any]:
+        """The ids of a text, (tokens,) uint16 or uint32, without a loop over its characters."""
+        codes = np.frombuffer(check_unicode(text).encode("utf-32-le"), dtype="<u4")
+        ids = self._id_of[np.minimum(codes, len(self._id_of) - 1)]  # the last entry is always -1
+        if (unseen := ids < 0).any():
+            strange = codes[unseen]
+            lengths = np.ones_like(ids)
+            lengths[unseen] = 1 + (strange[:, None] > [0x7F, 0x7FF, 0xFFFF]).sum(axis=1)  # bytes in UTF-8
+            ids = np.repeat(ids, lengths)  # makes room for the bytes of each unseen character
+            spelt = strange.tobytes().decode("utf-32-le").encode("utf-8")
+            ids[ids < 0] = len(self.characters) + np.frombuffer(spelt, dtype=np.uint8).astype(int)
+        return ids.astype(self._dtype)
+
+    def label(self, id: int) -> str:
+        """As for every tokenizer, but bytes always as numbers: byte 0x41 is not the character A."""
+        byte = int(id) - len(self.characters)
+        return f"<0x{byte:02X}>" if 0 <= byte < 256 else super().label(id)
+
+    def show(self, text: str) -> list[str]:
+        """One line per character: its token, or the bytes it falls back to.
+
+        >>> CharTokenizer("ab").show("bé")
+        ['b → b (id 1)', 'é → <0xC3> (id 197) <0xA9> (id 171), not in the vocabulary']
+        """
+        lines = []
+        for character in check_unicode(text):
+            tokens = " ".join(f"{self.label(id)} (id {id})" for id in self.encode(character))
+            known = "" if character in self.characters else ", not in the vocabulary"
+            lines.append(f"{label_bytes(character.encode('utf-8'))} → {tokens}{known}")
+        return lines
+
+
+class BpeTokenizer(Tokenizer):
+    """Byte-pair encoding: ids 0 to 255 are the bytes, then one id per merge, then the specials (see `bpe`).
+
+    >>> tokenizer = BpeTokenizer.train("by the sea, by the tide, by the tea", vocab_size=259)
+    >>> [tokenizer.label(id) for id in tokenizer.encode("by the tea")]
+    ['by', '␣the', '␣t', 'e', 'a']
+    """
+
+    def __init__(self, merges: Sequence[Pair], specials: Sequence[str] = ()) -> None:
+        self.merges = [(left, right) for left, right in merges]
+        content = {"kind": "bpe", "merges": [list(pair) for pair in self.merges]}
+        super().__init__(spell_tokens(self.merges), specials, content)
+        self._words = WordEncoder(self.merges, "H" if self._dtype == np.uint16 else "I")
+
+    @classmethod
+    def train(cls, chunks: str | Iterable[str], vocab_size: int, specials: Sequence[str] = ()) -> "BpeTokenizer":
+        """Learn `vocab_size` - 256 - specials merges from a text or an iterable of texts; ValueError if they lack."""
+        smallest = 256 + len(specials)
+        if vocab_size < smallest:
+            parts = f"256 bytes and {len(specials)} special tokens"
+            raise ValueError(f"vocab_size {vocab_size} is too small: BPE needs at least {smallest} ids, for {parts}")
+        wanted = vocab_size - smallest
+        merges = train_bpe(map(check_unicode, [chunks] if isinstance(chunks, str) else chunks), wanted)
+        if len(merges) < wanted:
+            advice = f"use vocab_size {smallest + len(merges)} or less, or a longer text"
+            found = f"only {len(merges)} merges were possible in this text"
+            raise ValueError(f"vocab_size {vocab_size} asks for {wanted} merges, but {found}; {advice}")
+        return cls(merges, specials)
+
+    def encode_array(self, text: str) -> NDArray[Any]:
+        """The ids of a text, (tokens,) uint16 or uint32: one look-up per word."""
+        packed = bytearray()
+        for part in stretches(check_unicode(text)):
+            packed += b"".join(map(self._words.__getitem__, split_words(part)))
+        return np.frombuffer(packed, dtype=self._dtype)
+
+    def show(self, text: str) -> list[str]:
+        """Every word of the text, and below it every merge at work on it.
+
+        >>> print("\\n".join(BpeTokenizer([(116, 104), (256, 101)]).show("the")))
+        word the: t h e
+          merge 0, t + h → id 256: th e
+          merge 1, th + e → id 257: the
+        """
+        lines = []
+        for word in split_words(check_unicode(text)):
+            spelt = word.encode("utf-8")
+            lines.append(f"word {label_bytes(spelt)}: {' '.join(map(self.label, spelt))}")
+            for rank, ids in merge_steps(spelt, self._words.ranks):
+                joined = " + ".join(map(self.label, self.merges[rank]))
+                lines.append(f"  merge {rank}, {joined} → id {256 + rank}: {' '.join(map(self.label, ids))}")
+        return lines
+
+
+class StreamDecoder:
+    """Text from ids that arrive one by one; a character is held back until its last byte has come.
+
+    >>> decoder = StreamDecoder(BpeTokenizer([]))
+    >>> [decoder.push(id) for id in "é!".encode()], decoder.flush()
+    (['', 'é', '!'], '')
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+
+    def push(self, id: int) -> str:
+        """The text that is certain after this id; may be empty."""
+        return self._decoder.decode(self._tokenizer.token_bytes(id))
+
+    def flush(self) -> str:
+        """What is left at the end: U+FFFD for an unfinished character, or nothing. Ready for the next text."""
+        return self._decoder.decode(b"", final=True)
+
+
+def _canonical(d: dict[str, Any]) -> str:
+    return json.dumps(d, sort_keys=True, separators=(",", ":")) + "\n"
+
+
+def tokenizer_from_dict(d: dict[str, Any]) -> Tokenizer:
+    """The tokenizer that `to_dict` described; ValueError with one line for anything else, whatever it holds."""
+    if not isinstance(d, dict) or d.get("format") != FORMAT:
+        raise ValueError(f"this is no TinyLM tokenizer: its format is not {FORMAT!r}")
+    if isinstance(d.get("version"), int) and d["version"] > VERSION:
+        raise ValueError(f"tokenizer version {d['version']} is newer than {VERSION}: update TinyLM to read it")
+    try:
+        if d["kind"] == "char":
+            tokenizer: Tokenizer = CharTokenizer(d["characters"], d["specials"])
+        else:
+            tokenizer = BpeTokenizer(d["merges"], d["specials"])
+    except (KeyError, TypeError, AttributeError, ValueError) as error:  # missing, of the wrong type, impossible
+        raise ValueError(f"this tokenizer is damaged: {type(error).__name__}, {error}") from None
+    if _canonical(tokenizer.to_dict()) != _canonical(d):  # also finds true for 1, unknown kinds and extra values
+        raise ValueError("this tokenizer is damaged: it holds values that no TinyLM tokenizer writes")
+    return tokenizer
+
+
+def load_tokenizer(path: Path) -> Tokenizer:
+    """Read a tokenizer that `save` wrote; ValueError names the file and what is wrong with it."""
+    try:
+        return tokenizer_from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, RecursionError) as error:  # ValueError includes bad JSON and bad UTF-8
+        raise ValueError(f"{path}: {error}") from None

@@ -1,0 +1,89 @@
+"""How weights move: learning-rate schedules as plain functions, AdamW, and Muon for the hidden matrices.
+
+AdamW (Loshchilov & Hutter 2019) scales each number's step by its own gradient history. Muon (Jordan 2024) takes the
+gradient of a whole matrix, smoothed over steps, and replaces it by the nearest orthogonal matrix: every direction
+moves equally far. That learns more per step from the same tokens; embeddings, norms, biases and adapters stay with
+AdamW.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from tinylm.config import TrainConfig
+from tinylm.model.gpt import matrices
+
+
+def learning_rate_share(step: int, config: TrainConfig) -> float:
+    """Learning rate of step number `step` (from 0) as a share of the peak.
+
+    wsd: a line up over `warmup`, flat, a line down to `final` over the last `decay` of the steps (Hu et al. 2024).
+    cosine: a line up, then half a cosine down to `final` (Loshchilov & Hutter 2017). The first step is never 0.
+
+    >>> config = TrainConfig(steps=10, warmup=0.2, decay=0.4, final=0.0)
+    >>> [round(learning_rate_share(step, config), 2) for step in range(10)]
+    [0.5, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.75, 0.5, 0.25]
+    """
+    rising = config.warmup * config.steps
+    if step < rising:
+        return min(1.0, (step + 1) / rising)
+    if config.schedule == "cosine":
+        progress = (step - rising) / max(1.0, config.steps - rising)
+        return config.final + (1 - config.final) * 0.5 * (1 + math.cos(math.pi * progress))
+    falling = config.decay * config.steps
+    left = (config.steps - step) / falling if falling else 1.0
+    return config.final + (1 - config.final) * min(1.0, left)
+
+
+class Optimizers:
+    """One or two torch optimisers that move a model's trainable weights together; their state is keyed by name."""
+
+    def __init__(self, model: nn.Module, config: TrainConfig) -> None:
+        self.config = config
+        self.names = {weight: name for name, weight in model.named_parameters() if weight.requires_grad}
+        hidden = {weight for _, weight in matrices(model)} if config.optimizer == "muon" else set()
+        rest = [weight for weight in self.names if weight not in hidden]
+        # Matrices decay towards zero; a norm's scale or a bias has no business there.
+        groups = [
+            {"params": [w for w in rest if w.ndim >= 2], "weight_decay": config.weight_decay},
+            {"params": [w for w in rest if w.ndim < 2], "weight_decay": 0.0},
+        ]
+        fused = all(weight.device.type in ("cpu", "cuda") for weight in self.names)
+        adamw = torch.optim.AdamW(
+            groups, lr=config.learning_rate, betas=(config.beta1, config.beta2), eps=1e-8, fused=fused
+        )
+        self.parts: list[tuple[torch.optim.Optimizer, float]] = [(adamw, config.learning_rate)]
+        if hidden:
+            ordered = [weight for weight in self.names if weight in hidden]
+            muon = torch.optim.Muon(ordered, lr=config.muon_learning_rate, weight_decay=config.weight_decay)
+            self.parts.append((muon, config.muon_learning_rate))
+
+    def step(self, number: int) -> float:
+        """Update the weights in step `number` (from 0), then clear the gradients; returns AdamW's learning rate."""
+        share = learning_rate_share(number, self.config)
+        for optimizer, peak in self.parts:
+            for group in optimizer.param_groups:
+                group["lr"] = peak * share
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        return share * self.config.learning_rate
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything the next step depends on, as `weight name/quantity` -> tensor."""
+        return {
+            f"{self.names[weight]}/{quantity}": value
+            for optimizer, _ in self.parts
+            for weight, entries in optimizer.state.items()
+            for quantity, value in entries.items()
+        }
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Continue from what `state()` returned."""
+        weights = {name: weight for weight, name in self.names.items()}
+        owner = {w: optimizer for optimizer, _ in self.parts for group in optimizer.param_groups for w in group["params"]}
+        for key, value in state.items():
+            name, _, quantity = key.rpartition("/")
+            weight = weights[name]
+            # AdamW counts its steps in a tensor on the CPU unless it is fused; moments live beside their weight.
+            owner[weight].state[weight][quantity] = value.to(weight.device)

@@ -1,0 +1,163 @@
+"""From a recipe to a trainer, and from a run folder back to one: the only place where the parts are put together.
+
+    trainer = start_run(load_recipe("demo-base"), Path("runs/base"))
+    for record in trainer.run(): ...
+"""
+
+import copy
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+
+from tinylm.config import ModelConfig, Recipe
+from tinylm.evaluation.likelihood import measure
+from tinylm.model.gpt import GPT, size_of, training_bytes
+from tinylm.model.lora import attach_lora
+from tinylm.runs import Run, create_folder, open_run, remove_folder
+from tinylm.text.batches import Corpus, read_ids, write_ids
+from tinylm.text.corpora.build import build_corpus
+from tinylm.text.tokenizers import load_tokenizer
+from tinylm.training.checkpoint import load_model, parent_of, parent_record, read_state
+from tinylm.training.optim import Optimizers
+from tinylm.training.trainer import Trainer, peak_memory
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run will take, told before it starts."""
+
+    parameters: int
+    tokens: int
+    seconds_per_step: float
+    minutes: float
+    peak_bytes: int
+
+
+def start_run(recipe: Recipe, folder: Path, replace: bool = False) -> Trainer:
+    """Make the run folder, its token files and its model, from random weights or from `recipe.start_from`.
+
+    `train.max_minutes` is turned into a number of steps here, once, and the schedule with it. Raises ValueError for
+    anything a person can mend (text, parent, folder); the folder is then taken away again.
+    """
+    parent = open_run(recipe.start_from) if recipe.start_from else None
+    create_folder(folder, replace)
+    try:
+        trainer = fine_tuning(recipe, folder, parent) if parent else pretraining(recipe, folder)
+        if recipe.train.max_minutes is None:
+            return trainer
+        steps = steps_within(recipe.train.max_minutes, estimate(trainer), recipe.train.steps)
+        fitted = trainer.recipe.train.model_copy(update={"steps": steps})
+        return Trainer(
+            trainer.recipe.model_copy(update={"train": fitted}), trainer.corpus, trainer.model, folder, trainer.parent
+        )
+    except BaseException:
+        remove_folder(folder)
+        folder.rmdir()
+        raise
+
+
+def pretraining(recipe: Recipe, folder: Path) -> Trainer:
+    """A trainer with fresh weights and a tokenizer of its own."""
+    corpus = build_corpus(recipe, folder / "data")
+    config = recipe.model.model_copy(update={"vocab_size": corpus.tokenizer.vocab_size})  # the one derived field
+    model = GPT(config)
+    model.initialise(torch.Generator().manual_seed(recipe.train.seed))
+    return Trainer(recipe, corpus, model, folder)
+
+
+def fine_tuning(recipe: Recipe, folder: Path, parent: Run) -> Trainer:
+    """A trainer that starts from another run's best weights and keeps an eye on that run's validation text."""
+    check_shape(recipe.model, parent)
+    model, tokenizer, _ = load_model(parent)
+    model = with_dropout(model, recipe.model.dropout)
+    corpus = build_corpus(recipe, folder / "data", tokenizer)
+    base = write_ids(folder / "data" / "base_valid", [token_file(parent, "valid")])
+    corpus = Corpus(tokenizer, corpus.train, corpus.valid, corpus.sha256, read_ids(base))
+    if recipe.lora is not None:
+        attach_lora(model, recipe.lora, torch.Generator().manual_seed(recipe.train.seed))
+    return Trainer(recipe, corpus, model, folder, parent_record(folder, parent))
+
+
+def check_shape(wanted: ModelConfig, parent: Run) -> None:
+    """A recipe that starts from a run takes over its shape; one that asks for another shape is refused."""
+    for field in wanted.model_fields_set - {"dropout", "vocab_size"}:
+        have = getattr(parent.model_config, field)
+        if getattr(wanted, field) != have:
+            raise ValueError(
+                f"model.{field} = {getattr(wanted, field)} but {parent.folder} has {have}: a fine-tune keeps its parent's "
+                "shape; leave the field out"
+            )
+
+
+def with_dropout(model: GPT, dropout: float) -> GPT:
+    """The same weights in a model that drops another share of activations while training."""
+    other = GPT(model.config.model_copy(update={"dropout": dropout}))
+    other.load_state_dict(model.state_dict())
+    return other
+
+
+def resume_run(folder: Path) -> Trainer:
+    """The trainer of an interrupted run at its last save, from the run folder alone (and a LoRA run's parent).
+
+    ValueError in one line where a file is damaged, or where the run is finished already.
+    """
+    run = open_run(folder)
+    if run.manifest["step"] >= run.recipe.train.steps:
+        raise ValueError(f"{folder} is finished: all {run.manifest['steps']} steps are done")
+    tokenizer = load_tokenizer(run.path("model/tokenizer.json"))
+    base = token_file(run, "base_valid") if run.manifest["parent"] else None
+    corpus = Corpus(
+        tokenizer, token_file(run, "train"), token_file(run, "valid"), run.manifest["corpus_sha256"], base
+    )
+    if run.recipe.lora is not None:
+        model = with_dropout(load_model(parent_of(run)).model, run.recipe.model.dropout)
+        attach_lora(model, run.recipe.lora, torch.Generator())
+    else:
+        model = GPT(run.model_config)
+    trainer = Trainer(run.recipe, corpus, model, run.folder, run.manifest["parent"])
+    trainer.restore(run.manifest, *read_state(run))
+    return trainer
+
+
+def token_file(run: Run, side: str) -> np.ndarray:
+    """The ids in data/SIDE.uint16 or .uint32 of a run (tokens,), checked and memory-mapped."""
+    return read_ids(run.path(next(name for name in run.manifest["files"] if name.startswith(f"data/{side}."))))
+
+
+def estimate(trainer: Trainer, trials: int = 3) -> Estimate:
+    """Time a few steps and a piece of a validation pass on a copy of the model, which leaves no trace."""
+    train, config = trainer.recipe.train, trainer.model.config
+    probe = copy.copy(trainer)
+    probe.model = copy.deepcopy(trainer.model)
+    probe.forward, probe.optimizers = probe.model, Optimizers(probe.model, train)
+    times = []
+    for trial in range(trials + 1):  # the first one warms up
+        start = time.perf_counter()
+        probe.accumulate(trainer.batches[trial])
+        probe.optimizers.step(trainer.step)
+        times.append(time.perf_counter() - start)
+    piece, start = trainer.corpus.valid[: 8 * config.context + 1], time.perf_counter()
+    measure(probe.model, piece, trainer.bytes_per_token, trainer.compute)
+    per_token = (time.perf_counter() - start) / len(piece)
+    base = trainer.corpus.base_valid
+    scored = len(trainer.corpus.valid) + (0 if base is None else len(base))
+    passes = 1 + math.ceil(train.steps / train.evaluate_every)
+    step = median(times[1:])
+    bf16 = trainer.compute.dtype == torch.bfloat16
+    return Estimate(
+        parameters=size_of(config).total,
+        tokens=train.steps * trainer.batches.tokens,
+        seconds_per_step=step,
+        minutes=((train.steps - trainer.step) * step + passes * scored * per_token) / 60,
+        peak_bytes=peak_memory() + training_bytes(config, train.micro_batch_size, bf16),
+    )
+
+
+def steps_within(minutes: float, whole: Estimate, steps: int) -> int:
+    """How many of the recipe's steps fit into the time; the schedule is stretched over those."""
+    return max(1, min(steps, int(steps * minutes / whole.minutes)))

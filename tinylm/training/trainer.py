@@ -1,0 +1,275 @@
+"""One loop for pretraining and fine-tuning.
+
+    trainer = Trainer(recipe, corpus, model, folder)
+    for record in trainer.run():
+        print(record.step, record.loss)
+
+`run()` is a generator: a command draws a progress bar from it, a notebook a curve, a test takes five steps and stops.
+Nothing calls back. Everything that chance decides (the batches, dropout, the samples along the way) is a function of
+the seed and the step, so a run that was interrupted goes on to the same bits as one that was not.
+"""
+
+import math
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save as to_safetensors
+from torch import Tensor
+
+import tinylm
+from tinylm.config import Recipe
+from tinylm.evaluation.likelihood import batch_nats, measure
+from tinylm.generation import Request, generate
+from tinylm.model.compute import choose_compute
+from tinylm.model.gpt import GPT, flops_per_token, size_of
+from tinylm.runs import FORMAT, LOGS, append_line, file_entry, save_files
+from tinylm.text.batches import IGNORE, Batch, Batches, Corpus
+from tinylm.training.checkpoint import STATE, model_files, set_weights, state_file, trained, weights_file
+from tinylm.training.optim import Optimizers
+
+
+@dataclass(frozen=True)
+class Record:
+    """One optimiser step. `valid` and `samples` are filled at the steps where the recipe asks for them."""
+
+    step: int  # counted from 1
+    loss: float  # nats per target, before this step's update
+    learning_rate: float  # AdamW's
+    grad_norm: float  # before clipping
+    tokens: int  # seen so far
+    seconds: float  # of work so far, earlier parts of a resumed run included
+    valid: dict[str, Any] | None = None
+    samples: tuple[str, ...] = ()
+    notice: str = ""  # what a person should know, such as validation turning upward
+
+
+class Trainer:
+    """Trains `model` on `corpus` as `recipe` says, and keeps the run folder `folder` true at every save."""
+
+    def __init__(
+        self, recipe: Recipe, corpus: Corpus, model: GPT, folder: Path, parent: dict[str, str] | None = None
+    ) -> None:
+        train = recipe.train
+        self.recipe, self.corpus, self.folder, self.parent = recipe, corpus, folder, parent
+        self.compute = choose_compute(train.device, train.precision)
+        self.model = model.to(self.compute.device)
+        self.forward: Callable[[Tensor], Tensor] = self.model
+        self.batches = Batches(corpus.train, model.config.context, train.batch_size, train.seed, corpus.train_mask)
+        self.optimizers = Optimizers(self.model, train)
+        self.bytes_per_token = corpus.tokenizer.bytes_per_token()
+        self.manifest: dict[str, Any] = {}
+        self.notices: list[str] = []
+        self.stopping = False
+        # What a resume restores, beside weights and optimiser:
+        self.step, self.seconds, self.first_loss, self.rising = 0, 0.0, math.nan, 0
+        self.best: dict[str, Any] = {"step": 0, "nats_per_token": math.inf}
+
+    def run(self) -> Iterator[Record]:
+        """Yield one record per step until the last one, `stop_after` or `stop()`; saves after every validation.
+
+        Raises ValueError with advice where the loss is not finite or runs away; the last save stays as it is.
+        """
+        mark = time.perf_counter()
+        if self.step == 0:
+            self.begin()
+        train = self.recipe.train
+        last = min(train.steps, train.stop_after or train.steps)
+        while self.step < last and not self.stopping:
+            batch = self.batches[self.step]
+            loss = self.accumulate(batch)
+            norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), train.clip).item()
+            self.check(loss, norm)
+            rate = self.optimizers.step(self.step)
+            self.step += 1
+            facts = {
+                "step": self.step, "loss": loss, "learning_rate": rate, "grad_norm": norm,
+                "tokens": self.step * batch.inputs.size,
+            }
+            append_line(self.folder / "metrics.jsonl", {"kind": "train", **facts})
+            valid = self.validate() if self.due(train.evaluate_every) else None
+            samples = self.sample() if self.due(self.recipe.sample.every) else ()
+            self.seconds += time.perf_counter() - mark
+            if valid or self.step == last or self.stopping:
+                self.save(improved=valid is not None and self.best["step"] == self.step)
+            yield Record(**facts, seconds=self.seconds, valid=valid, samples=samples, notice=self.notice(valid))
+            mark = time.perf_counter()
+        if self.stopping:  # asked for while the caller held the last record
+            self.save(improved=False)
+
+    def stop(self) -> None:
+        """Ask `run` to save and end after the step it is in: what Ctrl-C does."""
+        self.stopping = True
+
+    def due(self, every: int) -> bool:
+        return self.step % every == 0 or self.step == self.recipe.train.steps
+
+    def accumulate(self, batch: Batch) -> float:
+        """Add up the gradients of the mean loss over the batch's targets, one micro-batch at a time; returns that loss.
+
+        Each part is divided by the target count of the whole batch: uneven masks weigh the same however it is cut.
+        """
+        rows = self.recipe.train.micro_batch_size
+        count = max(1, int((batch.targets != IGNORE).sum()))
+        total = 0.0
+        self.model.train()
+        with dropout_noise(self.model.config.dropout, self.recipe.train.seed, self.step):
+            for row in range(0, len(batch.inputs), rows):
+                part = Batch(batch.inputs[row : row + rows], batch.targets[row : row + rows])
+                loss = batch_nats(self.forward, part, self.compute).sum() / count
+                loss.backward()
+                total += loss.item()
+        return total
+
+    def check(self, loss: float, norm: float) -> None:
+        """Stop before a bad update reaches the weights."""
+        if math.isnan(self.first_loss):
+            self.first_loss = loss
+        finite = math.isfinite(loss) and math.isfinite(norm)
+        if finite and loss < 2 * self.first_loss + 2:
+            return
+        raise ValueError(
+            f"step {self.step + 1}: the loss {'runs away' if finite else 'is not a finite number'} (loss {loss:.3g}, "
+            f"gradient norm {norm:.3g}, first loss {self.first_loss:.3g}). Try a third of train.learning_rate and "
+            f"train.muon_learning_rate, or a longer train.warmup. The checkpoint of step {self.manifest['step']} in "
+            f"{self.folder} is good"
+        )
+
+    def validate(self) -> dict[str, Any]:
+        """A full pass over the validation ids, and those of the base's corpus where there are any; logs the result."""
+        score = measure(self.model, self.corpus.valid, self.bytes_per_token, self.compute, self.corpus.valid_mask)
+        record: dict[str, Any] = {
+            "step": self.step, "nats_per_token": score.nats_per_token, "bits_per_byte": score.bits_per_byte,
+            "tokens": score.tokens, "context": score.context,
+        }
+        if self.corpus.base_valid is not None:
+            base = measure(self.model, self.corpus.base_valid, self.bytes_per_token, self.compute)
+            record |= {"base_nats_per_token": base.nats_per_token, "base_bits_per_byte": base.bits_per_byte}
+        append_line(self.folder / "metrics.jsonl", {"kind": "valid", **record})
+        if not math.isfinite(score.nats):
+            raise ValueError(f"step {self.step}: the validation loss is not a finite number; lower the learning rates")
+        self.rising = self.rising + 1 if score.nats_per_token > self.best["nats_per_token"] else 0
+        if not self.rising:
+            self.best = record
+        return record
+
+    def notice(self, valid: dict[str, Any] | None) -> str:
+        """One line where validation has been above its best twice in a row, said once per rise."""
+        if valid is None or self.rising != 2:
+            return ""
+        return (
+            f"validation has turned upward: best was step {self.best['step']} "
+            f"({self.best['nats_per_token']:.3f} nats/token, now {valid['nats_per_token']:.3f}); model/ keeps that step"
+        )
+
+    def sample(self) -> tuple[str, ...]:
+        """Continue the recipe's prompts with this step's weights; logs and returns the texts, prompts included."""
+        wanted, begin = self.recipe.sample, "<|document|>" if self.recipe.corpus.document_token else None
+        texts = []
+        for prompt in wanted.prompts:
+            request = Request(prompt, wanted.tokens, wanted.sampling, seed=self.recipe.train.seed, begin=begin)
+            text = generate(self.model, self.corpus.tokenizer, request)[0].text
+            append_line(
+                self.folder / "samples.jsonl",
+                {"step": self.step, "prompt": prompt, "seed": request.seed, "text": text},
+            )
+            texts.append(prompt + text)
+        return tuple(texts)
+
+    # -- what is kept ------------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Before the first step: compile if asked to, judge and save the starting point."""
+        if self.recipe.train.compile:
+            self.compile()
+        # An interruption is no part of the recipe: a resume goes on to the end.
+        lasting = self.recipe.model_copy(
+            update={"model": self.model.config, "train": self.recipe.train.model_copy(update={"stop_after": None})}
+        )
+        data = sorted((self.folder / "data").glob("*"))
+        self.manifest = {"files": {f"data/{path.name}": file_entry(path) for path in data}}
+        self.validate()
+        self.save(improved=True, files=model_files(lasting, self.model.config, self.corpus.tokenizer))
+
+    def save(self, improved: bool, files: dict[str, bytes] | None = None) -> None:
+        """Write state/, model/ where these weights are the best so far, and last the manifest."""
+        speed = self.step * self.recipe.train.batch_size * self.model.config.context / max(self.seconds, 1e-9)
+        timing = {"step": self.step, "seconds": round(self.seconds, 3), "tokens_per_second": round(speed, 1)}
+        append_line(self.folder / "timings.jsonl", timing)
+        logs = {name: (self.folder / name).stat().st_size for name in LOGS if (self.folder / name).exists()}
+        progress = {
+            "step": self.step, "seconds": self.seconds, "first_loss": self.first_loss, "rising": self.rising,
+            "best": self.best, "logs": logs,
+        }
+        files = {**(files or {}), STATE: state_file(self.model, self.optimizers.state(), progress)}
+        if improved:
+            files[weights_file(self.recipe)] = to_safetensors(trained(self.model))
+        self.manifest = save_files(self.folder, files, {**self.describe(), "files": self.manifest["files"]})
+
+    def describe(self) -> dict[str, Any]:
+        """The manifest's account of the run so far."""
+        train, config = self.recipe.train, self.model.config
+        tokens = self.step * train.batch_size * config.context
+        return {
+            "format": FORMAT,
+            "status": "finished" if self.step == train.steps else "stopped" if self.stopping else "running",
+            "step": self.step, "steps": train.steps, "best": self.best, "tokens": tokens,
+            "seconds": self.seconds, "flops": tokens * flops_per_token(config), "peak_memory_bytes": peak_memory(),
+            "parameters": size_of(config).total, "seed": train.seed, "corpus_sha256": self.corpus.sha256,
+            "parent": self.parent, "device": str(self.compute.device), "precision": str(self.compute.dtype)[6:],
+            "threads": torch.get_num_threads(), "platform": platform.platform(),
+            "versions": {
+                "tinylm": tinylm.__version__, "python": platform.python_version(),
+                "torch": torch.__version__, "numpy": np.__version__,
+            },
+        }
+
+    def restore(
+        self, manifest: dict[str, Any], weights: dict[str, Tensor], optimizer: dict[str, Tensor], progress: dict[str, Any]
+    ) -> None:
+        """Go back to a save: weights, optimiser, progress; the logs lose what was written after it."""
+        set_weights(self.model, weights, self.folder / STATE)
+        self.optimizers.load_state(optimizer)
+        self.manifest, self.step, self.seconds = manifest, progress["step"], progress["seconds"]
+        self.first_loss, self.rising, self.best = progress["first_loss"], progress["rising"], progress["best"]
+        for name in LOGS:
+            if (self.folder / name).exists():
+                with (self.folder / name).open("r+b") as file:
+                    file.truncate(progress["logs"].get(name, 0))
+
+    def compile(self) -> None:
+        """Use torch.compile where it works here; says in one line where it does not, and goes on without."""
+        try:
+            compiled = torch.compile(self.model)
+            compiled(torch.zeros(1, self.model.config.context, dtype=torch.long, device=self.compute.device))
+            self.forward = compiled
+        except Exception as error:  # whatever the compiler's tool chain may raise: training does not depend on it
+            self.notices.append(f"torch.compile does not work here ({type(error).__name__}): training without it")
+
+
+@contextmanager
+def dropout_noise(dropout: float, seed: int, step: int) -> Iterator[None]:
+    """Inside, torch's own generator is that of (seed, step); afterwards it is as it was."""
+    if not dropout:
+        yield
+        return
+    with torch.random.fork_rng():
+        torch.manual_seed(int(np.random.SeedSequence((seed, step)).generate_state(1)[0]))
+        yield
+
+
+def peak_memory() -> int:
+    """Most bytes this process has held so far; 0 where the platform does not say (Windows)."""
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in kB
