@@ -214,7 +214,7 @@ def _plain(line: str) -> str:
     if "'" in text:
         text = re.sub(r"\b([io]')th?'", r"\1 th' ", text)
         text = re.sub(r"\b(th?')(?=[aeiouh]\w\w)", r"\1 ", text)
-    return text.replace("_", " ")
+    return text.replace("_", " ").replace("&", " and ")
 
 
 @lru_cache(maxsize=1 << 16)

@@ -1,7 +1,7 @@
 """The n-gram baseline: what can be predicted by counting alone, without any network.
 
-Interpolated modified Kneser-Ney, the best of the counting methods. A context that was seen often is trusted; from each
-count a discount is taken, and what was taken is handed to the next shorter context, down to the uniform 1 / V:
+Interpolated modified Kneser-Ney, the strongest of the classic counting methods. A context that was seen often is
+trusted; from each count a discount is taken, and what was taken goes to the next shorter context, down to 1 / V:
 
     p(token | context) = max(count - D(count), 0) / total(context) + held_back(context) * p(token | shorter context)
 
@@ -10,9 +10,9 @@ Below the highest order a gram's count is not how often it occurs but how many d
 
 How it is fast: every distinct gram of n tokens gets a number, its rank in the sorted order of grams, and is written as
 `number of its first n - 1 tokens * V + last token`. So a gram of any order fits one int64, and counting is sorting.
-Memory: at its peak about 60 bytes a training token at each order that is held, since most long grams are distinct.
+Memory: 24 bytes for each distinct gram of every order; while counting, up to about 100 bytes a token of the text.
 
-Sources: Kneser & Ney 1995; Chen & Goodman 1998 (three discounts, section 3); fixed discounts for texts too small to
+Sources: Kneser & Ney 1995; Chen & Goodman 1998 (three discounts); fixed discounts for texts too small to
 estimate them: Heafield et al. 2013 (KenLM, --discount_fallback).
 """
 
@@ -23,6 +23,15 @@ from typing import NamedTuple
 import numpy as np
 
 FALLBACK = (0.5, 1.0, 1.5)  # discounts where the counts of counts cannot give sensible ones
+
+
+class _Counted(NamedTuple):
+    """The grams of one order in a text; a gram is placed where its first token stands."""
+
+    keys: np.ndarray  # (grams,) the distinct ones, sorted
+    places: np.ndarray  # (grams,) one place of each
+    numbers: np.ndarray  # (places,) number of the gram at each place of the text
+    counts: np.ndarray  # (grams,) how often each occurs
 
 
 @dataclass(frozen=True)
@@ -128,7 +137,7 @@ def ladder(train: np.ndarray, valid: np.ndarray, vocab_size: int, highest: int =
 
 
 def discounts(counts: np.ndarray) -> tuple[float, float, float]:
-    """What to take from grams counted once, twice and more often (Chen & Goodman 1998, equation 26).
+    """What to take from grams counted once, twice and more often (Chen & Goodman 1998).
 
     counts: (grams,) of one order. Where no gram has one of the counts 1 to 4, as with few characters, the formula has
     nothing to stand on, or leaves the range 0 < D(c) <= c: then the fixed discounts.
@@ -155,7 +164,7 @@ def _smoothed(grams: np.ndarray, counts: np.ndarray, contexts: int, vocab_size: 
     return _Level(grams, (counts - taken) / total[context], held_back)
 
 
-def _left_neighbours(counted: "_Counted", longer: "_Counted") -> np.ndarray:
+def _left_neighbours(counted: _Counted, longer: _Counted) -> np.ndarray:
     """(grams,) how many different tokens stand before each gram: one for each distinct gram that is one token longer.
 
     The first gram of the text has nothing before it; there the beginning itself counts as a neighbour.
@@ -163,15 +172,6 @@ def _left_neighbours(counted: "_Counted", longer: "_Counted") -> np.ndarray:
     neighbours = np.bincount(counted.numbers[longer.places + 1], minlength=len(counted.keys))
     neighbours[counted.numbers[0]] += 1
     return neighbours
-
-
-class _Counted(NamedTuple):
-    """The grams of one order in a text; a gram is placed where its first token stands."""
-
-    keys: np.ndarray  # (grams,) the distinct ones, sorted
-    places: np.ndarray  # (grams,) one place of each
-    numbers: np.ndarray  # (places,) number of the gram at each place of the text
-    counts: np.ndarray  # (grams,) how often each occurs
 
 
 def _count(keys: np.ndarray) -> _Counted:

@@ -13,7 +13,7 @@ follows it. A sample's best match is then one of its two neighbours from the tra
 doubling of Manber & Myers 1990: from the order by 8 characters follows that by 16, by 32 ... until every sample fits.
 It is exact: no hashes, no limit on the span.
 
-Trade-offs: each doubling sorts the whole text again, seconds for 5 MB, so give all the groups to compare in one call.
+Trade-offs: the first sort takes a second or two for 5 MB, so give all the groups to compare in one call.
 Spans are compared character by character: a copy with one changed letter counts as two shorter ones.
 
 Source of the questions asked: McCoy et al. 2023, "How much do language models copy from their training data?"
@@ -71,7 +71,8 @@ def novelty(training: str, groups: Mapping[str, Sequence[str]]) -> dict[str, Nov
     known_lines = set(_lines(training))
     found, first = {}, 0
     for name, samples in groups.items():
-        here = slice(first, first := first + len(samples))
+        here = slice(first, first + len(samples))  # this group's rows in what was measured for all texts
+        first += len(samples)
         longest = tuple(int(length.max(initial=0)) for length in lengths[here])
         lines = [line for sample in samples for line in _lines(sample)]
         found[name] = Novelty(
@@ -119,7 +120,7 @@ def copied_lengths(texts: Sequence[str], training: str) -> list[np.ndarray]:
     ends = len(training) + np.cumsum(sizes + 1)  # of each text in the row, where its separator stands
     left = np.concatenate([np.arange(size, 0, -1) for size in sizes])  # characters up to the end of the own text
     positions = np.repeat(ends, sizes) - left  # of every character of every text
-    ranks = _ranks(packed, block, int(sizes.max()))
+    ranks = _ranks(packed, block, int(sizes.max()), len(training))
     length = np.zeros(len(positions), np.int64)
     for neighbours in _training_neighbours(ranks, len(training), positions):
         length = np.maximum(length, _common_lengths((codes, packed), block, (positions, neighbours), left))
@@ -147,21 +148,31 @@ def _packed(codes: np.ndarray) -> tuple[np.ndarray, int]:
     return packed, block
 
 
-def _ranks(packed: np.ndarray, block: int, longest: int) -> np.ndarray:
-    """(n,) ranks of the positions by at least the `longest` characters that follow; equal ones share a rank."""
+def _ranks(packed: np.ndarray, block: int, longest: int, training: int) -> np.ndarray:
+    """(n,) how many positions sort before each one, by at least the `longest` characters that follow; ties are equal.
+
+    After the first sort only ties with a sample position among them are sorted further: every comparison that is asked
+    for has a sample on one side, and what follows a sample is a sample. Few positions of a training text are in these.
+    """
+    _, group, counts = np.unique(packed, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - counts)[group]
     span = block
-    ranks = np.unique(packed, return_inverse=True)[1]
-    while span < longest and (top := int(ranks.max())) < len(ranks) - 1:
-        # The rank by twice the span: first by the rank here, then by the rank one span further on.
-        further = np.concatenate([ranks[span:], np.zeros(min(span, len(ranks)), np.int64)])
-        ranks = np.unique(ranks * (top + 1) + further, return_inverse=True)[1]
+    while span < longest:
+        sampled = np.zeros(len(ranks), bool)
+        sampled[ranks[training:]] = True
+        tied = np.flatnonzero(sampled[ranks])
+        # The order by twice the span: first by the rank here, then by the rank one span further on.
+        base = ranks[tied] * len(ranks)
+        keys = base + ranks[np.minimum(tied + span, len(ranks) - 1)]
+        ordered = np.sort(keys)
+        ranks[tied] += np.searchsorted(ordered, keys) - np.searchsorted(ordered, base)
         span *= 2
     return ranks
 
 
 def _training_neighbours(ranks: np.ndarray, training: int, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each position the nearest one of the first `training` in sorted order, at or below it and at or above it."""
-    holder = np.full(int(ranks.max()) + 1, -1)  # rank -> a training position that has it, or -1
+    """For each position the nearest of the first `training` ones in sorted order, from below and from above; or -1."""
+    holder = np.full(len(ranks), -1)  # rank -> a training position that has it, or -1
     holder[ranks[:training]] = np.arange(training)
     order = np.arange(len(holder))
     below = np.maximum.accumulate(np.where(holder >= 0, order, 0))

@@ -37,7 +37,7 @@ RESPELLINGS: tuple[tuple[str, str], ...] = (
     (r"ee", "ea"), (r"ea", "ee"), (r"ei", "ie"), (r"ie", "ei"), (r"ee", "e"), (r"ea", "e"), (r"ow", "ou"),
     (r"ou", "ow"), (r"oa", "o"), (r"oo", "o"), (r"au", "a"), (r"aun", "an"), (r"i", "y"), (r"c", "k"), (r"k", "c"),
     (r"ck", "k"), (r"que$", "k"), (r"s", "c"), (r"c", "s"), (r"ph", "f"), (r"u", "v"), (r"v", "u"), (r"ae", "e"),
-    (r"s(?=[aeiou])", "z"), (r"([b-df-hj-np-tv-z])\1", r"\1"), (r"([b-df-hj-np-tv-z])(?=[aeiouy])", r"\1\1"),
+    (r"s(?=[aeiou])", "z"), (r"([b-df-hj-np-tv-z])\1", r"\1"), (r"([b-df-hj-np-tv-z])(?=[aeiouyl])", r"\1\1"),
     (r"(?<=[bcdfgptvwk])(?=[rn][aeiouy])", "e"), (r"(?<=w)(?=rs?$|n$)", "e"), (r"sh?ion", "tion"), (r"xion", "ction"),
 )
 
@@ -134,7 +134,7 @@ def _apostrophes(word: str) -> list[Phones]:
         full = [phones for phones in _known(before + letter + after) or _respelled(before + letter + after)]
         short = [s for phones in full for s in [_without_weak_vowel(phones, letter)] if s]
         if short and after not in ("d", "s", "t", "st"):
-            return short
+            return short + full if after[0] == "n" and before[-1] in "bdgkpt" else short  # op'n may keep its n alone
     return []
 
 

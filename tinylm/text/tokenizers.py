@@ -206,11 +206,11 @@ class BpeTokenizer(Tokenizer):
 
     >>> tokenizer = BpeTokenizer.train("by the sea, by the tide, by the tea", vocab_size=259)
     >>> [tokenizer.label(id) for id in tokenizer.encode("by the tea")]
-    ['by', '␣the', '␣t', 'e', 'a']
+    ['by', '␣t', 'he', '␣t', 'e', 'a']
     """
 
     def __init__(self, merges: Sequence[Pair], specials: Sequence[str] = ()) -> None:
-        self.merges = [(left, right) for left, right in merges]
+        self.merges = [(int(left), int(right)) for left, right in merges]
         content = {"kind": "bpe", "merges": [list(pair) for pair in self.merges]}
         super().__init__(spell_tokens(self.merges), specials, content)
         self._words = WordEncoder(self.merges, "H" if self._dtype == np.uint16 else "I")
@@ -293,7 +293,7 @@ def tokenizer_from_dict(d: dict[str, Any]) -> Tokenizer:
             tokenizer = BpeTokenizer(d["merges"], d["specials"])
     except (KeyError, TypeError, AttributeError, ValueError) as error:  # missing, of the wrong type, impossible
         raise ValueError(f"this tokenizer is damaged: {type(error).__name__}, {error}") from None
-    if _canonical(tokenizer.to_dict()) != _canonical(d):  # also finds true for 1, unknown kinds and extra values
+    if _canonical(tokenizer.to_dict()) != _canonical(d):  # true for 1, an unknown kind, something extra
         raise ValueError("this tokenizer is damaged: it holds values that no TinyLM tokenizer writes")
     return tokenizer
 

@@ -121,7 +121,7 @@ def test_the_same_seed_gives_the_same_bytes_and_these_are_pinned() -> None:
 def test_training_and_validation_logs_are_of_different_days() -> None:
     days = {split: {int(head[2]) for head, _ in logs(400, split)} for split in ("train", "valid")}
     assert not days["train"] & days["valid"]
-    with pytest.raises(ValueError, match='"test" is neither "train" nor "valid"|\'test\' is neither'):
+    with pytest.raises(ValueError, match="'test' is neither"):
         next(documents(split="test"))
 
 
@@ -133,14 +133,17 @@ def test_a_probe_is_cut_where_its_answer_follows_from_what_stands_before(rule: s
         assert prompt not in training
         line = prompt.splitlines()[-1]
         numbers = {name: int(value) for name, value in re.findall(r"(\w+) (-?\d+)", line)}
-        expected = {
-            "code": lambda: code(numbers["kelm"], numbers["blaest"]),
-            "keel": lambda: str(numbers["dypt"] - numbers["dreft"]),
-            "watch": lambda: WATCHES[int(line[:2]) // 4],
-            "signal": lambda: re.sub(r".*, (\w)\w+ for (\w)\w+:.*kelm -?\d+, (\w).*", r"\1\2\3", line).upper(),
-            "tug": lambda: next(b.tug for bs in STATIONS.values() for b in bs if f" for {b.name}:" in line),
-        }[rule]
-        assert answer == expected()
+        if rule == "code":
+            expected = code(numbers["kelm"], numbers["blaest"])
+        elif rule == "keel":
+            expected = str(numbers["dypt"] - numbers["dreft"])
+        elif rule == "watch":
+            expected = WATCHES[int(line[:2]) // 4]
+        elif rule == "signal":
+            expected = re.sub(r".*, (\w)\w+ for (\w)\w+:.*kelm -?\d+, (\w).*", r"\1\2\3", line).upper()
+        else:
+            expected = next(b.tug for bs in STATIONS.values() for b in bs if f" for {b.name}:" in line)
+        assert answer == expected
 
 
 def test_probes_repeat_for_a_seed_and_an_unknown_rule_is_named() -> None:

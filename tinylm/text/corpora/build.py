@@ -14,7 +14,7 @@ import numpy as np
 
 from tinylm.config import CorpusConfig, Recipe, closest, shipped
 from tinylm.text.batches import Corpus, read_ids, write_ids
-from tinylm.text.corpora import domain, stories
+from tinylm.text.corpora import domain, handbook, stories
 from tinylm.text.corpora.documents import Skipped, iter_documents, iter_text, read_documents
 from tinylm.text.tokenizers import BpeTokenizer, CharTokenizer, Tokenizer
 
@@ -37,6 +37,13 @@ class Split:
 def endless(name: str, split: str, size: int, seed: int) -> Iterator[str]:
     """The first documents of a generated corpus, up to `size` bytes; the last one is whole."""
     return within(stories.text(size, seed, split) if name == "stories" else domain.documents(seed, split), size)  # type: ignore[arg-type]
+
+
+def whole(name: str, size: int) -> Iterator[str]:
+    """A shipped corpus from its beginning, the two sides not told apart."""
+    if name in ("stories", "domain"):
+        return endless(name, "train", size, seed=0)
+    return iter(verse_poems()) if name == "verse" else iter(handbook.handbook(1).values())
 
 
 def within(texts: Iterable[str], size: int) -> Iterator[str]:
@@ -68,8 +75,6 @@ def split_corpus(config: CorpusConfig) -> Split:
     if name == "verse":
         return split_documents(lambda: iter(verse_poems()), config, "\n\n\n")
     if name == "handbook":
-        from tinylm.text.corpora import handbook
-
         return split_documents(lambda: iter(handbook.handbook(1).values()), config, "\n\n")
     if not path.exists():
         hint = closest(name, list(SHIPPED))

@@ -1,0 +1,93 @@
+"""The package's order: a module imports only what stands before it, and `import tinylm` stays light."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent.parent / "tinylm"
+
+# Lowest first; within a folder, files in the order in which they may import each other. L6 closes the list.
+ORDER = """
+config runs
+text.bpe text.tokenizers text.batches
+text.corpora.chance text.corpora.documents text.corpora.world text.corpora.facts text.corpora.plots
+text.corpora.story_checks text.corpora.stories text.corpora.handbook text.corpora.domain text.corpora.noise
+text.corpora.fetch text.corpora.build text.corpora.statistics
+model.compute model.gpt model.lora model.huggingface
+generation
+evaluation.statistics evaluation.likelihood evaluation.ngram evaluation.pronunciation evaluation.meter
+evaluation.meter_report evaluation.novelty evaluation.knowledge
+training.optim training.checkpoint training.trainer training.start
+figures comparison page
+assistant.retrieval assistant.tools assistant.runtime
+lessons
+report playground bench doctor cli __main__
+""".split()
+READING = ("config", "runs", "training.trainer", "generation")
+
+
+def modules() -> dict[str, Path]:
+    """Dotted name below the package -> file; empty __init__ files left out."""
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+        if path.name != "__init__.py":
+            found[name] = path
+    return found
+
+
+def imports(path: Path) -> set[str]:
+    """Modules of the package that a file imports anywhere, also inside functions."""
+    known, found = modules(), set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{path}: relative import; write the whole name"
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        found |= {name.removeprefix("tinylm.") for name in names if name.removeprefix("tinylm.") in known}
+    return found
+
+
+def test_every_module_has_its_place_in_the_order():
+    assert sorted(set(modules()) - set(ORDER) - {n for n in modules() if n.startswith(("lessons.", "playground."))}) == []
+
+
+def test_modules_import_only_what_stands_before_them():
+    place = {name: number for number, name in enumerate(ORDER)}
+    wrong = [
+        f"{name} imports {other}"
+        for name, path in modules().items() if name in place
+        for other in imports(path) if place.get(other.split(".")[0] if other.startswith("lessons.") else other, -1) >= place[name]
+    ]
+    assert wrong == []
+
+
+def test_only_the_command_line_prints():
+    printing = [
+        name for name, path in modules().items() if name not in ("cli", "bench", "doctor")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+    ]
+    assert printing == []
+
+
+def test_from_recipe_to_sample_takes_at_most_two_thousand_lines_to_read():
+    reached, waiting = set(), list(READING)
+    while waiting:
+        name = waiting.pop()
+        if name not in reached:
+            reached.add(name)
+            waiting += imports(modules()[name])
+    lines = {name: len(modules()[name].read_text(encoding="utf-8").splitlines()) for name in reached}
+    assert sum(lines.values()) <= 2000, lines
+
+
+def test_importing_the_package_loads_no_torch():
+    for statement in ("import tinylm", "import tinylm.cli", "import tinylm.runs"):
+        code = f"{statement}, sys; assert 'torch' not in sys.modules" if False else (
+            f"import sys; {statement}; assert 'torch' not in sys.modules and 'matplotlib' not in sys.modules"
+        )
+        subprocess.run([sys.executable, "-c", code], check=True)
