@@ -48,7 +48,7 @@ def clean(text: str) -> str:
     return "".join(c if c in "\n\t" or c.isprintable() else chr(0x2400 + ord(c)) if ord(c) < 32 else "�" for c in text)
 
 
-# -- training -----------------------------------------------------------------------------------------------------------
+# -- training ---------------------------------------------------------------------------------------------------------
 
 
 @app.command
@@ -149,7 +149,8 @@ def follow(trainer: "Trainer") -> None:
         say(f"stopped after step {trainer.step}; go on with: tinylm resume {trainer.folder}")
     else:
         best = trainer.best
-        say(f"done in {trainer.seconds / 60:.1f} minutes; best step {best['step']}: {best['nats_per_token']:.4f} nats/token")
+        found = f"best step {best['step']}: {best['nats_per_token']:.4f} nats/token"
+        say(f"done in {trainer.seconds / 60:.1f} minutes; {found}")
         say(f'try: tinylm sample {trainer.folder} --prompt "{(trainer.recipe.sample.prompts or ("",))[0]}"')
 
 
@@ -171,7 +172,7 @@ def stop_on_signal(trainer: "Trainer") -> Iterator[None]:
             signal.signal(number, handler)
 
 
-# -- using a model --------------------------------------------------------------------------------------------------------
+# -- using a model ----------------------------------------------------------------------------------------------------
 
 
 @app.command
@@ -226,7 +227,8 @@ def sample(
             shown = len(rows[0].text)
     for number, row in enumerate(rows, start=1):
         if json:
-            print_json({key: getattr(row, key) for key in ("prompt", "text", "tokens", "seed", "seconds", "finish_reason")})
+            fields = ("prompt", "text", "tokens", "seed", "seconds", "finish_reason")
+            print_json({field: getattr(row, field) for field in fields})
         elif count > 1:
             print(f"--- {number} (seed {row.seed})\n{clean(row.prompt + row.text)}")
     if count == 1 and not json:
@@ -298,7 +300,7 @@ def plot(runs: Positional[tuple[Path, ...]], out: Path = Path("curves.png")) -> 
     print(out)
 
 
-# -- text ---------------------------------------------------------------------------------------------------------------
+# -- text -------------------------------------------------------------------------------------------------------------
 
 
 @app.command
@@ -317,7 +319,8 @@ def corpus(
     from tinylm.text.corpora import build
 
     if name not in build.SHIPPED:
-        raise ValueError(f"no shipped corpus {name}{closest(name, list(build.SHIPPED))}; there are: {', '.join(build.SHIPPED)}")
+        hint = closest(name, list(build.SHIPPED))
+        raise ValueError(f"no shipped corpus {name}{hint}; there are: {', '.join(build.SHIPPED)}")
     if stats:
         from tinylm.text.corpora.statistics import corpus_statistics
 
@@ -411,7 +414,7 @@ def fetch(name: Positional[str], out: Path | None = None) -> None:
     print(download(name, out))
 
 
-# -- the frame ----------------------------------------------------------------------------------------------------------
+# -- the frame --------------------------------------------------------------------------------------------------------
 
 
 def print_json(value: Any) -> None:

@@ -6,6 +6,7 @@ are all reported at once. This file imports no torch, so that every command can 
 """
 
 import difflib
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -251,7 +252,8 @@ def parse_recipe(tree: dict[str, Any], where: str) -> Recipe:
     try:
         return Recipe.model_validate(tree)
     except ValidationError as error:
-        lines = [describe(dict(mistake)) for mistake in error.errors()]
+        # A default that follows from a wrong field is no mistake of its own.
+        lines = [describe(dict(e)) for e in error.errors() if e["type"] != "default_factory_not_called"]
         raise ValueError(f"{where}: " + "\n".join(lines)) from None
 
 
@@ -263,7 +265,8 @@ def describe(mistake: dict[str, Any]) -> str:
         names = list(section_at(path[:-1]).model_fields)
         return f"{label}: no such field{closest(path[-1], names)}; allowed: {', '.join(names)}"
     if mistake["type"] == "literal_error":
-        return f"{label}: {mistake['msg']}, not {mistake['input']!r}{closest(str(mistake['input']), choices(path))}"
+        words = re.findall(r"'([^']*)'", mistake["ctx"]["expected"])
+        return f"{label}: {mistake['msg']}, not {mistake['input']!r}{closest(str(mistake['input']), words)}"
     got = "" if isinstance(mistake["input"], dict) else f", not {mistake['input']!r}"
     return f"{label}: {mistake['msg'].removeprefix('Value error, ')}{got}"
 
@@ -275,9 +278,3 @@ def section_at(path: list[str]) -> type[Section]:
         kind = kind.model_fields[part].annotation
         kind = next((arm for arm in get_args(kind) if arm is not type(None)), kind)
     return kind
-
-
-def choices(path: list[str]) -> list[str]:
-    """Allowed words of the Literal field at `path`; empty inside lists."""
-    field = section_at(path[:-1]).model_fields.get(path[-1]) if not path[-1].isdigit() else None
-    return [str(word) for word in get_args(field.annotation)] if field else []

@@ -108,13 +108,16 @@ def stop_starts(stop: tuple[str, ...], length: int) -> tuple[str, ...]:
     return tuple(word[:length] for word in stop if len(word) > length)
 
 
+PLAIN = Sampling()
+
+
 @dataclass(frozen=True)
 class Request:
     """What to generate: `count` continuations of one prompt, of at most `tokens` tokens each."""
 
     prompt: str
     tokens: int = 120
-    sampling: Sampling = Sampling()
+    sampling: Sampling = PLAIN
     seed: int = 0
     count: int = 1
     stop: tuple[str, ...] = ()
@@ -150,7 +153,5 @@ def continue_text(model: GPT, tokenizer: Tokenizer, request: Request) -> Iterato
 
 def generate(model: GPT, tokenizer: Tokenizer, request: Request) -> list[Continuation]:
     """All continuations of a request, finished."""
-    rows: list[Continuation] = []
-    for rows in continue_text(model, tokenizer, request):
-        pass
+    *_, rows = continue_text(model, tokenizer, request)
     return rows

@@ -75,9 +75,9 @@ class Run:
         entries = [self.manifest[part][name] for part in ("files", "pending") if name in self.manifest[part]]
         size = path.stat().st_size
         for entry in entries:
-            if size == entry["bytes"] or (name in LOGS and size > entry["bytes"]):
-                if sha256_of(path, entry["bytes"]) == entry["sha256"]:
-                    return path
+            long_enough = size >= entry["bytes"] if name in LOGS else size == entry["bytes"]
+            if long_enough and sha256_of(path, entry["bytes"]) == entry["sha256"]:
+                return path
         raise ValueError(f"{path}: damaged or changed after it was saved (its SHA-256 is not the manifest's)")
 
 
@@ -94,23 +94,6 @@ def open_run(folder: str | Path) -> Run:
     if missing := {"format", "files", "pending", "step", "status"} - manifest.keys():
         raise ValueError(f"{run.folder / 'manifest.json'}: damaged, lacks {', '.join(sorted(missing))}")
     return run
-
-
-def create_folder(folder: Path, replace: bool = False) -> None:
-    """Make an empty run folder; ValueError where something stands there that is not an earlier run to `replace`."""
-    if folder.exists() and not (replace and ((folder / "manifest.json").is_file() or not any(folder.iterdir()))):
-        raise ValueError(f"{folder} exists: choose another --out, delete it, or continue it with: tinylm resume {folder}")
-    if folder.exists():
-        remove_folder(folder)
-    for part in ("model", "state", "data"):
-        (folder / part).mkdir(parents=True)
-
-
-def remove_folder(folder: Path) -> None:
-    """Delete a run folder, its manifest first, so that a half-deleted one is not taken for a run."""
-    (folder / "manifest.json").unlink(missing_ok=True)
-    for path in sorted(folder.rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def save_files(folder: Path, files: dict[str, bytes], manifest: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from tinylm.config import ModelConfig
-from tinylm.model.gpt import GPT, Cache, flops_per_token, size_of, training_bytes
+from tinylm.model.gpt import GPT, Cache, flops_per_token, size_of
+from tinylm.training.start import training_bytes
 
 GPT2 = {"norm": "layernorm", "position": "learned", "mlp": "gelu", "bias": True, "qk_norm": False}
 LLAMA = {"norm": "rmsnorm", "position": "rope", "mlp": "swiglu", "qk_norm": False, "tied": False, "kv_heads": 2}
@@ -64,7 +65,8 @@ def test_parameter_count_is_that_of_the_built_model(family):
 def test_nanogpts_cpu_shape_has_the_parameters_that_nanogpt_prints():
     # nanoGPT reports 0.80 M for 4 layers of width 128 with 65 characters and context 64, no biases.
     config = ModelConfig(
-        vocab_size=65, context=64, depth=4, width=128, heads=4, norm="layernorm", position="learned", mlp="gelu", qk_norm=False
+        vocab_size=65, context=64, depth=4, width=128, heads=4,
+        norm="layernorm", position="learned", mlp="gelu", qk_norm=False,
     )
     assert size_of(config).total - 64 * 128 == 795_904
     assert size_of(config).matrices == 4 * 12 * 128 * 128
@@ -80,7 +82,8 @@ def test_flops_per_token_follow_from_weights_and_attention():
 
 def test_memory_grows_with_the_micro_batch_and_shrinks_with_bf16():
     config = ModelConfig(vocab_size=100)
-    assert training_bytes(config, 8, bf16=False) > training_bytes(config, 4, bf16=False) > training_bytes(config, 4, bf16=True)
+    sizes = [training_bytes(config, rows, bf16) for rows, bf16 in ((8, False), (4, False), (4, True))]
+    assert sizes[0] > sizes[1] > sizes[2]
 
 
 def test_fresh_weights_predict_nearly_uniformly_and_repeat_for_a_seed():

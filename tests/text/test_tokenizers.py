@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinylm.text.bpe import Pair
@@ -22,6 +22,9 @@ from tinylm.text.tokenizers import (
     load_tokenizer,
     tokenizer_from_dict,
 )
+
+settings.register_profile("steady", deadline=None, derandomize=True)  # for slow machines; same strings each time
+settings.load_profile("steady")
 
 TEXT = "Mara mends the nets along the wall; the goat eats 3 nets, naïvely. Where's the ladle? — Under the 🐐!\n\n" * 3
 SPECIALS = ("<|document|>", "<|user|>", "<|user|>>")
@@ -213,6 +216,7 @@ def test_save_and_load_keep_everything_and_the_fingerprint_is_that_of_the_file(
     tokenizer.save(path)
     loaded = load_tokenizer(path)
     assert type(loaded) is type(tokenizer) and loaded.to_dict() == tokenizer.to_dict()
+    assert tokenizer_from_dict(dict(reversed(tokenizer.to_dict().items()))).fingerprint() == tokenizer.fingerprint()
     assert loaded.encode(TEXT) == tokenizer.encode(TEXT) and loaded.specials == tokenizer.specials
     assert loaded.fingerprint() == tokenizer.fingerprint() == hashlib.sha256(path.read_bytes()).hexdigest()
 

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tinylm.model.compute import Compute
+from tinylm.model.gpt import GPT
 from tinylm.text.batches import IGNORE, Batch, validation_windows
 
 
@@ -52,7 +53,7 @@ def batch_nats(model: Callable[[Tensor], Tensor], batch: Batch, compute: Compute
 
 @torch.no_grad()
 def measure(
-    model: torch.nn.Module, ids: np.ndarray, bytes_per_token: np.ndarray, compute: Compute, mask: np.ndarray | None = None
+    model: GPT, ids: np.ndarray, bytes_per_token: np.ndarray, compute: Compute, mask: np.ndarray | None = None
 ) -> Likelihood:
     """Score every token of `ids` (tokens,) after the first exactly once, in windows of the model's context.
 

@@ -1,33 +1,37 @@
-"""Is this line iambic pentameter? A scanner that explains its verdict, and a rhyme test.
+"""Is this line iambic pentameter? A scanner that explains its verdict, a rhyme test, and guards against cheap tricks.
 
-    The  tide | comes in | and lays | its sil|ver down        ten syllables, five feet, each weak (x) then strong (/)
-     x    /   |   x   /  |  x    /  |  x   / | x   /
+    The tide comes in and lays its silver down,        ten syllables, five feet, each weak (x) then strong (/)
+     x   /     x   /   x   /    x   / x    /
 
-A line has ten places, weak and strong in turn. Each word offers a few forms: kinds of syllables, from the dictionary,
-with the licences poets take (elision, syncope, sounded -ed). Dynamic programming finds the cheapest way to lay the
-words into the places. A syllable costs by what it is and where it stands (table `KINDS`), a weak place that outweighs
-the strong one after it costs by how much (`FALL`), a licence costs its price (`PRICES`). The total decides:
+A line has ten places, weak and strong in turn. Each word offers a few forms: the kinds of its syllables, from the
+dictionary, with the licences that poets take (`PRICES`). Dynamic programming finds the cheapest way to lay the words
+into the places. A syllable costs by what it is and where it stands (`KINDS`); a weak place that outweighs the strong
+place after it costs by how much (`FALL`); a licence costs its price. The total decides:
 
-    score = 2 ** (-cost / LIMIT)        1 for a line without fault, 1/2 at the limit; accepted when cost <= LIMIT
+    score = 2 ** (-cost / LIMIT)        1 for a line without fault, 1/2 at the limit; accepted from 1/2 up
 
-Sources. Relative weight of neighbours, in steps: O. Jespersen, "Notes on Metre" (1900/1933). Words of several
+Sources. Weight is relative, in steps, to the neighbour: O. Jespersen, "Notes on Metre" (1900). Words of several
 syllables bind, monosyllables bend: M. Halle & S. J. Keyser, "English Stress" (1971); P. Kiparsky, "The Rhythmic
-Structure of English Verse" (1977). Strict line ends, free beginnings: B. Hayes, "A Grid-Based Theory of English Meter"
-(1983). Promotion, demotion, doubled offbeats: D. Attridge, "The Rhythms of English Poetry" (1982).
+Structure of English Verse" (1977). Strict ends and free beginnings: B. Hayes, "A Grid-Based Theory of English Meter"
+(1983). Promotion and doubled offbeats: D. Attridge, "The Rhythms of English Poetry" (1982).
 
-Trade-offs: no syntax, so a verb and a noun of one spelling weigh the same, and emphasis is not heard; modern American
-stress; prices are round numbers, fitted on alternate lines of the texts below and checked on the others.
+RESULTS_TABLE
+
+Trade-offs. No syntax: a verb and a noun of one spelling weigh the same, emphasis is not heard. Stress is modern and
+American. One scansion is given, where readers may hear two. The prices are round numbers, fitted by coordinate search.
 """
 
+import itertools
 import random
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from tinylm.evaluation.pronunciation import Phones, is_vowel, pronunciations
+from tinylm.evaluation.pronunciation import Phones, is_vowel, pronunciations, rimes, verse_pronunciations
 
 # ---- data: tables, apart from the code that reads them -------------------------------------------------------------
 
@@ -36,106 +40,83 @@ class Kind(NamedTuple):
     """What a syllable of one kind costs, by the place it stands in."""
 
     name: str
-    strength: float  # for the comparison with its neighbour
+    weight: float  # beside its neighbour
     weak: float  # cost in a weak place
     strong: float  # cost in a strong place
     tenth: float  # further cost in the last strong place, the strictest of the line
 
 
-ARTICLE, POSSESSIVE, LIGHT, HEAVY, ADVERB, CONTENT, UNSTRESSED, SIDE, MAIN = range(9)
+ARTICLE, PROCLITIC, LIGHT, HEAVY, CONTENT, UNSTRESSED, SIDE, MAIN = range(8)
 KINDS: list[Kind] = [
-    Kind("article", 0.0, 0.0, 1.5, 1.5),
-    Kind("possessive", 0.2, 0.0, 1.2, 1.5),
-    Kind("light function word", 0.5, 0.0, 0.9, 1.0),
-    Kind("heavier function word", 1.5, 0.1, 0.2, 0.6),
-    Kind("adverb", 2.0, 0.5, 0.0, 0.0),
-    Kind("content word", 2.4, 1.0, 0.0, 0.0),
-    Kind("unstressed syllable", 0.2, 0.0, 1.2, 0.0),
-    Kind("side stress", 2.6, 0.4, 0.0, 0.0),
-    Kind("main stress", 3.6, 0.8, 0.0, 0.0),
+    # words of one syllable, by grammar
+    Kind("article", 0.0, 0.0, 3.0, 3.0),
+    Kind("proclitic", 0.3, 0.0, 1.1, 2.7),
+    Kind("light function word", 0.4, 0.1, 0.7, 1.6),
+    Kind("heavy function word", 1.6, 0.0, 0.0, 1.0),
+    Kind("content word", 2.7, 1.0, 0.0, 0.0),
+    # syllables of longer words, by the dictionary
+    Kind("unstressed syllable", 0.3, 0.0, 1.2, 0.3),
+    Kind("side stress", 2.7, 0.3, 0.0, 0.0),
+    Kind("main stress", 4.0, 0.8, 0.0, 0.0),
 ]
-
-FALL = 0.5  # each step by which a weak place outweighs the strong place after it
-LIMIT = 4.4  # accepted up to this cost
-LENGTH = 6.0  # each syllable that the line has too many or too few
-REPEATED = 8.0  # the same words over and over
-UNREADABLE = 8.0  # a number, or a word not in Latin letters
-PAUSED = 0.3   # share
-PRICES = {
-    "inverted foot": 1.2,  # strong-weak at the start of the line or after a pause: "Mara the mender ..."
-    "doubled weak place": 1.9,  # two light syllables where one is due: "and to the | ..."
-    "feminine ending": 0.8,  # an eleventh syllable, weak, after the last beat
-    "elision": 0.6,  # a final vowel lost in the next: the (e)vening, many a
-    "syncope": 0.2,  # a weak vowel lost within: ev'ry, glorious as two, heaven as one
-    "sounded -ed": 1.0,  # blessed as two syllables
+PRICES: dict[str, float] = {
+    "inverted foot": 1.5,  # strong-weak, at the start of the line or after a pause: "Mara the mender ..."
+    "doubled weak place": 2.1,  # two light syllables where one is due: "the sound of the wind ..."
+    "feminine ending": 1.0,  # an eleventh syllable after the last beat
+    "elision": 0.1,  # a weak final vowel lost in the next word: the evening as two, many a as two
+    "syncope": 0.1,  # a weak vowel lost within a word: every, spirit, glorious, makest
+    "sounded -ed": 1.2,  # blessed as two syllables
 }
+FALL = 0.54  # for each step of weight by which a weak place outweighs the strong place after it
+LENGTH = 6.0  # for each place that stays empty or runs over
+REPEATED = 8.0  # for the same words over and over (`is_degenerate`)
+LIMIT = 4.4  # a line that costs more is not accepted
+VIOLATION = 1.5  # a syllable that costs this much in its place is reported
 
-# Closed-class words of one syllable, by grammar; every other monosyllable is a content word.
+# Closed-class words of one syllable, modern and old; every other monosyllable is a content word.
 FUNCTION_WORDS: dict[int, str] = {
-    ARTICLE: "a an the",
-    POSSESSIVE: "my thy his her its our your their thir it no some nor or",
-    LIGHT: "i he she we they you ye us him them me who hee shee wee mee and but as if though that for to of at by in "
-    "with on from be are is am was were been hath has had have than o i' o' 'em 't th' can shall",
-    HEAVY: "this these those not what which where when how why whose whom thou thee will would should could may might "
-    "must did doth does dost hast till while whilst since ere so too art wilt shalt canst mine thine more most such "
-    "each both 'tis 'twas let",
-    ADVERB: "all now here there then thus yet still up out off down well much like one own do none once oft else "
-    "any through round",
+    ARTICLE: "a an the th' o",
+    PROCLITIC: "my thy his her its our your their thir of or nor but for and to in by at as than o' i'",
+    LIGHT: "i he she it we they you ye me him us them 'em who which that with from on is are was were be been had has "
+    "hath have would could should might must shall will can may did if since though while till ere where when what "
+    "how whose through",
+    HEAVY: "thou thee hee shee wee mee mine thine dost doth does do am art hast wilt shalt canst wast wert 'tis 'twas "
+    "let this these those such both each all any some no none not more most much too one own like well so then thus "
+    "yet still now here there why whom up out down off",
 }
-KIND_OF_WORD = {word: kind for kind, words in FUNCTION_WORDS.items() for word in words.split()}
-
-# ---- from here on: code --------------------------------------------------------------------------------------------
-
-LIGHT_KINDS = frozenset((ARTICLE, POSSESSIVE, LIGHT, UNSTRESSED))  # two of these may share a weak place
+KIND_OF_WORD: dict[str, int] = {word: kind for kind, words in FUNCTION_WORDS.items() for word in words.split()}
+LIGHT_KINDS = frozenset((ARTICLE, PROCLITIC, LIGHT, UNSTRESSED))  # two of these may share a weak place
 NO_SYLLABLE = frozenset(("th'", "t'", "'t", "'s", "'d", "'st"))  # lean on a neighbour: th' upright, is 't
-H_DROPPERS = frozenset("he his him her had hath have hast humble".split())
-MAX_WORDS = 24  # a longer line is not pentameter; it is counted, not scanned (keeps the time linear)
+SILENT_H = frozenset(("he", "his", "him", "her", "had", "hath", "have", "hast", "humble"))  # after a weak vowel
 
+# ---- words: from spelling to kinds of syllables --------------------------------------------------------------------
 
-@dataclass(frozen=True)
-class Scansion:
-    """One line and what the scanner made of it."""
-
-    line: str
-    ok: bool
-    """Accepted as iambic pentameter: cost <= LIMIT."""
-    score: float
-    """2 ** (-cost / LIMIT), from 1 (no fault) towards 0."""
-    syllables: int
-    """As scanned: after elisions, before none."""
-    pattern: str
-    """One sign a syllable, x weak and / strong, as placed."""
-    cost: float
-    violations: tuple[str, ...]
-    """What was wrong, in words."""
-    licences: tuple[str, ...]
-    """Names from `PRICES`, in order of use."""
+MAX_WORDS = 24  # a longer line is no pentameter: it is counted, not scanned, so that time stays linear in its length
 
 
 class Form(NamedTuple):
-    """One way to say a word in verse."""
+    """One way to say a word in verse: the kinds of its syllables and the licences it takes."""
 
-    kinds: tuple[int, ...]  # of its syllables
+    kinds: tuple[int, ...]
     licences: tuple[str, ...]
 
 
 @lru_cache(maxsize=1 << 16)
 def forms(word: str, before_vowel: bool = False) -> tuple[Form, ...]:
-    """The syllable kinds of `word`, in every way that verse may say it; `before_vowel`: the next word starts with one.
+    """The forms of `word` (lower case); `before_vowel`: the next word starts with a vowel sound.
 
     >>> [(len(form.kinds), form.licences) for form in forms("glorious")]
     [(3, ()), (2, ('syncope',))]
     """
     if word in NO_SYLLABLE:
         return (Form((), ()),)
-    found: dict[tuple[int, ...], Form] = {}
-    for phones in pronunciations(word):
-        for licences, said in _variants(word, phones, before_vowel):
-            form = Form(_kinds(word, said), licences)
-            known = found.get(form.kinds)
-            if known is None or _price(form.licences) < _price(known.licences):
-                found[form.kinds] = form
-    return tuple(found.values())
+    cheapest: dict[tuple[int, ...], Form] = {}
+    for licences, phones in verse_pronunciations(word, before_vowel):
+        form = Form(_kinds(word, phones), licences)
+        known = cheapest.get(form.kinds)
+        if known is None or _price(form.licences) < _price(known.licences):
+            cheapest[form.kinds] = form
+    return tuple(cheapest.values())
 
 
 def _price(licences: tuple[str, ...]) -> float:
@@ -143,213 +124,276 @@ def _price(licences: tuple[str, ...]) -> float:
 
 
 def _kinds(word: str, phones: Phones) -> tuple[int, ...]:
-    """Stress digits to kinds; a word of one syllable gets its kind from grammar."""
+    """Stress digits to kinds; the kind of a word of one syllable is a matter of grammar (they'll goes with they)."""
     stresses = [phone[-1] for phone in phones if is_vowel(phone)]
     if len(stresses) == 1:
         return (KIND_OF_WORD.get(word, KIND_OF_WORD.get(word.partition("'")[0], CONTENT)),)
     return tuple({"0": UNSTRESSED, "1": MAIN, "2": SIDE}[stress] for stress in stresses)
 
 
-def _variants(word: str, phones: Phones, before_vowel: bool) -> Iterable[tuple[tuple[str, ...], Phones]]:
-    """The dictionary's way to say a word, then the poets' ways with the licences they need."""
-    yield (), phones
-    vowels = [i for i, phone in enumerate(phones) if is_vowel(phone)]
-    for shorter in _syncopated(phones):
-        yield ("syncope",), shorter
-        for shortest in _syncopated(shorter):
-            yield ("syncope", "syncope"), shortest
-    weak_end = len(vowels) > 1 and phones[vowels[-1]][-1] == "0"
-    if word.endswith("ed") and phones[-1] in "DT" and (not weak_end or vowels[-1] != len(phones) - 2 or word.endswith("ied")):
-        yield ("sounded -ed",), (*phones[:-1], "IH0", "D")
-    if word.endswith(("est", "eth")) and weak_end:
-        yield ("syncope",), phones[: vowels[-1]] + phones[vowels[-1] + 1 :]
-    if before_vowel and vowels and vowels[-1] == len(phones) - 1 and (weak_end or word in ("the", "to")):
-        yield ("elision",), phones[:-1]
-
-
-def _syncopated(phones: Phones) -> Iterable[Phones]:
-    """Each way to say a word with one syllable less."""
-    for i in range(1, len(phones)):
-        if not is_vowel(phones[i]) or phones[i][-1] != "0":
-            continue
-        before, after = phones[i - 1], phones[i + 1 : i + 3]
-        if is_vowel(before):  # two vowels meet: glo-ri-ous, flow-er, be-ing
-            yield phones[:i] + phones[i + 1 :] if before[-1] != "0" else phones[: i - 1] + ("Y",) + phones[i:]
-        elif phones[i] not in ("AH0", "IH0", "ER0") or not after or i < 2:
-            continue
-        elif after[0] in ("R", "L", "N", "M") and len(after) == 2 and after[1][-1] == "0":  # gen-er-al, mur-mur-ing
-            yield phones[:i] + phones[i + 1 :]
-        elif before in ("V", "R", "DH", "Z", "L") and phones[i - 2][-1] == "1" and after[0] in ("N", "L", "T"):
-            yield phones[:i] + phones[i + 1 :]  # heaven, spirit, fallen, evil
-
-
-# ---- reading the line ----------------------------------------------------------------------------------------------
-
 _WORD = re.compile(r"'?\w+(?:'\w+)*'?")
-_PAUSE = re.compile(r"[,;:.!?()\[\]—–]|--| - ")
-_LEADING = frozenset("'tis 'twas 'twere 'twill 'twould 'em 't 's 'd 'st".split())
+_PAUSE = re.compile(r"[,;:.!?()\[\]—–]|--|^-$")
+_LEADING_APOSTROPHE = frozenset(("'tis", "'twas", "'twere", "'twill", "'twould", "'em", "'t", "'s", "'d", "'st"))
+_CLITIC = re.compile(r"\b([io]')(th?')|\b(th?')(?=[aeiouh]\w\w)")
 
 
 def _tokens(line: str) -> list[tuple[str, bool]]:
-    """Words in lower case with straight apostrophes, each with: does a pause stand before it?"""
-    text = _plain(line)
-    tokens, end = [], 0
+    """The words of a line, lower case, straight apostrophes; with each: does a pause stand before it?
+
+    >>> _tokens("Come home, ’tis late")
+    [('come', False), ('home', False), ("'tis", True), ('late', False)]
+    """
+    tokens: list[tuple[str, bool]] = []
+    pause = False
+    for chunk in line.split():
+        words, pause_after = _chunk_tokens(chunk)
+        if not pause:
+            tokens += words
+        elif words:
+            tokens += [(words[0][0], True), *words[1:]]
+        pause = pause_after or (pause and not words)
+    return tokens
+
+
+@lru_cache(maxsize=1 << 16)
+def _chunk_tokens(chunk: str) -> tuple[tuple[tuple[str, bool], ...], bool]:
+    """The words of a piece of text without blanks, as `_tokens`, and whether a pause stands at its end."""
+    text, tokens, end = _plain(chunk), [], 0
     for match in _WORD.finditer(text):
         word = match[0]
-        if word[0] == "'" and word not in _LEADING:  # a quotation mark, or 'gainst = gainst
+        if word[0] == "'" and word not in _LEADING_APOSTROPHE:  # a quotation mark, or 'gainst, said as gainst
             word = word[1:]
         if word[-1] == "'" and word not in ("th'", "t'", "o'", "i'"):
             word = word[:-1]
         tokens.append((word, _PAUSE.search(text, end, match.start()) is not None))
         end = match.end()
-    return tokens
+    return tuple(tokens), _PAUSE.search(text, end) is not None
 
 
-def _plain(line: str) -> str:
-    """Lower case, no accents, one kind of apostrophe, and clitics set apart: i'th' -> i' th'."""
-    text = line.lower()
+def _plain(text: str) -> str:
+    """Lower case, no accents, one kind of apostrophe, and the clitics set apart: i'th' -> i' th'."""
+    text = text.lower().replace("_", " ").replace("&", "and")
     if not text.isascii():
         text = text.replace("’", "'").replace("‘", "'").replace("æ", "ae").replace("œ", "oe")
-        text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-    if "'" in text:
-        text = re.sub(r"\b([io]')th?'", r"\1 th' ", text)
-        text = re.sub(r"\b(th?')(?=[aeiouh]\w\w)", r"\1 ", text)
-    return text.replace("_", " ").replace("&", " and ")
+        text = "".join(sign for sign in unicodedata.normalize("NFKD", text) if not unicodedata.combining(sign))
+    return _CLITIC.sub(lambda m: f"{m[1]} {m[2]} " if m[1] else f"{m[3]} ", text) if "'" in text else text
 
 
 @lru_cache(maxsize=1 << 16)
 def _starts_with_vowel(word: str) -> bool:
-    ways = pronunciations(word)
-    return word in H_DROPPERS or bool(ways) and is_vowel(ways[0][0])
+    return word in SILENT_H or any(is_vowel(phones[0]) for phones in pronunciations(word)[:1])
 
 
 @lru_cache(maxsize=1 << 16)
-def _spoken_syllables(word: str) -> int:
-    """Syllables of the likeliest plain pronunciation, no licence taken."""
-    return 0 if word in NO_SYLLABLE else sum(map(is_vowel, pronunciations(word)[0]))
+def _as_prose(word: str) -> str:
+    """Weak and strong as plainly spoken, no licence taken: one sign a syllable.
+
+    >>> _as_prose("lantern"), _as_prose("the")
+    ('/x', 'x')
+    """
+    return "".join("x" if kind in LIGHT_KINDS else "/" for kind in forms(word)[0].kinds)
 
 
-# ---- laying words into places --------------------------------------------------------------------------------------
+# ---- moves: one word laid into places ------------------------------------------------------------------------------
 
-# Where the next syllable goes. An inverted foot swaps two places; a doubled weak place takes no third syllable.
-WEAK, STRONG, STRONG_AFTER_TWO, INVERTED_STRONG, INVERTED_WEAK, WEAK_AFTER_PAUSE = range(6)
-_NO_FALL = -1  # nothing before that could outweigh
+# The slot is where the next syllable goes. A weak place that holds two takes no third; an inverted foot swaps places.
+WEAK, STRONG, STRONG_AFTER_TWO, STRONG_INVERTED, WEAK_INVERTED = range(5)
+NEXT_SLOT = (STRONG, WEAK, WEAK, WEAK_INVERTED, WEAK)
+NOTHING = -1  # instead of a kind: no syllable yet
 
 
 class Move(NamedTuple):
-    """One way to lay one word down, from one kind of place on."""
+    """One way to lay one word down."""
 
     places: int  # how many places it fills
     slot: int  # where the next syllable goes
-    first: int  # kind of its first syllable: the line compares it with what stood before; -1: no syllable
-    joins: bool  # its first syllable shares the weak place of the word before
-    last: int  # kind of its last syllable; -1: no syllable
+    first: int  # kind of its first syllable, for the comparison with the word before
+    shares: bool  # its first syllable is the second in the weak place of the word before
+    last: int  # kind of its last syllable
     cost: float
-    signs: str
+    signs: str  # x or / for each syllable
     licences: tuple[str, ...]
     violations: tuple[str, ...]
 
 
 @lru_cache(maxsize=1 << 18)
 def moves(word: str, before_vowel: bool, slot: int) -> tuple[Move, ...]:
-    """All ways to lay `word` down from `slot` on, the cheapest for each way to end."""
-    best: dict[tuple[int, int, int, bool, int], Move] = {}
+    """All ways to lay `word` down from `slot` on; of two that end alike, the cheaper."""
+    cheapest: dict[tuple[object, ...], Move] = {}
     for form in forms(word, before_vowel):
-        open_moves = [Move(0, slot, -1, False, -1, _price(form.licences), "", form.licences, ())]
-        for kind in form.kinds:
-            open_moves = [longer for move in open_moves for longer in _lay(move, kind, word)]
-        for move in open_moves:
-            known = best.get(move[:5])
-            if known is None or move.cost < known.cost:
-                best[move[:5]] = move
-    return tuple(best.values())
+        for move in _layouts(form.kinds, slot):
+            cost = move.cost + _price(form.licences)
+            known = cheapest.get(move[:5])
+            if known is None or cost < known.cost:
+                cheapest[move[:5]] = move._replace(cost=cost, licences=form.licences + move.licences)
+    return tuple(cheapest.values())
 
 
-def _lay(move: Move, kind: int, word: str) -> list[Move]:
-    """Put one more syllable down: in its own place, or as the second in a weak place."""
-    first = kind if move.first < 0 else move.first
-    at_start = move.first < 0
-    slot, laid = move.slot, []
-    if slot == STRONG and kind in LIGHT_KINDS and (at_start or move.last in LIGHT_KINDS):
-        laid.append(Move(move.places, STRONG_AFTER_TWO, first, at_start or move.joins, kind,
-                         move.cost + PRICES["doubled weak place"], move.signs + "x",
-                         (*move.licences, "doubled weak place"), move.violations))
-    strong = slot in (STRONG, STRONG_AFTER_TWO, INVERTED_STRONG)
+@lru_cache(maxsize=1 << 14)
+def _layouts(kinds: tuple[int, ...], slot: int) -> list[Move]:
+    """The same for syllables alone: thousands of words share a few hundred of these."""
+    ways = [Move(0, slot, NOTHING, False, NOTHING, 0.0, "", (), ())]
+    for kind in kinds:
+        ways = [longer for move in ways for longer in _with_syllable(move, kind)]
+    return ways
+
+
+def _with_syllable(move: Move, kind: int) -> list[Move]:
+    """The move with one more syllable: in a place of its own, or as the second in a weak place."""
+    at_start, slot = move.first == NOTHING, move.slot
+    first = kind if at_start else move.first
+    strong = slot in (STRONG, STRONG_AFTER_TWO, STRONG_INVERTED)
     cost = KINDS[kind].strong if strong else KINDS[kind].weak
-    if slot == WEAK_AFTER_PAUSE: cost *= PAUSED
-    licences = move.licences
-    if slot == INVERTED_STRONG:
-        cost, licences = cost + PRICES["inverted foot"], (*licences, "inverted foot")
-    elif strong and not at_start:
+    if slot in (STRONG, STRONG_AFTER_TWO) and not at_start:
         cost += fall(move.last, kind)
-    following = {WEAK: STRONG, INVERTED_STRONG: INVERTED_WEAK, WEAK_AFTER_PAUSE: STRONG}.get(slot, WEAK)
-    violations = move.violations
-    if cost >= 1.0:
-        violations = (*violations, f"{KINDS[kind].name} of {word!r} in a {'strong' if strong else 'weak'} place")
-    laid.append(Move(move.places + 1, following, first, move.joins, kind, move.cost + cost,
-                     move.signs + ("/" if strong else "x"), licences, violations))
-    return laid
+    licences, violations = move.licences, move.violations
+    if cost >= VIOLATION:
+        violations += (f"{KINDS[kind].name} in a {'strong' if strong else 'weak'} place",)
+    if slot == STRONG_INVERTED:
+        cost, licences = cost + PRICES["inverted foot"], (*licences, "inverted foot")
+    own = Move(move.places + 1, NEXT_SLOT[slot], first, move.shares, kind, move.cost + cost,
+               move.signs + ("/" if strong else "x"), licences, violations)
+    if slot != STRONG or kind not in LIGHT_KINDS or not (at_start or move.last in LIGHT_KINDS):
+        return [own]
+    second = Move(move.places, STRONG_AFTER_TWO, first, at_start or move.shares, kind,
+                  move.cost + PRICES["doubled weak place"], move.signs + "x",
+                  (*move.licences, "doubled weak place"), move.violations)
+    return [own, second]
 
 
-def fall(before: int, here: int) -> float:
-    """Cost of a weak place with a syllable of kind `before` and then a strong place with a lighter one."""
-    return FALL * max(0.0, KINDS[before].strength - KINDS[here].strength)
+def fall(weak: int, strong: int) -> float:
+    """Cost of a foot whose weak place holds a syllable of kind `weak` and its strong place one of kind `strong`."""
+    return FALL * max(0.0, KINDS[weak].weight - KINDS[strong].weight)
+
+
+# ---- the line: the cheapest chain of moves -------------------------------------------------------------------------
+
+# A chain so far: its cost, the chain before its last move, that move. Plain tuples: this is the scanner's inner loop.
+_Chain = tuple[float, "_Chain | None", Move | None]
+_FALLS = [[fall(weak, strong) for strong in range(len(KINDS))] for weak in range(len(KINDS))]
+
+
+@dataclass(frozen=True)
+class Scansion:
+    """A line and what the scanner made of it."""
+
+    line: str
+    ok: bool
+    """Accepted as iambic pentameter: cost at most `LIMIT`."""
+    score: float
+    """2 ** (-cost / LIMIT): 1 is faultless, 1/2 is the limit."""
+    syllables: int
+    """As scanned, elided ones not counted; as plainly spoken where the line cannot be scanned."""
+    pattern: str
+    """One sign for each syllable: x in a weak place, / in a strong one."""
+    cost: float
+    violations: tuple[str, ...]
+    """What is wrong, in words, from left to right."""
+    licences: tuple[str, ...]
+    """Keys of `PRICES`, from left to right."""
 
 
 def scan(line: str) -> Scansion:
+    """Scan one line. Any text is allowed; what is no line of words comes back as not accepted, with the reason.
+
+    >>> s = scan("And Mara mends the nets along the wall.")
+    >>> s.ok, s.syllables, s.pattern
+    (True, 10, 'x/x/x/x/x/')
+    >>> scan("Mara the mender lives along the lane").licences
+    ('inverted foot',)
+    >>> scan("There was nothing left to eat in the cupboard").ok
+    False
+    """
     tokens = _tokens(line)
-    if not tokens or len(tokens) > MAX_WORDS:
-        return _finish(line, 99.0, "", (), ("no words" if not tokens else "too long",))
-    bad = [w for w, _ in tokens if not w.isascii() or any(c.isdigit() for c in w)]
-    if bad:
-        return _finish(line, 99.0, "", (), ("unreadable",))
-    # (places filled, slot, last kind) -> (cost, entry before, move): the cheapest way to get there
-    frontier = {(0, WEAK, _NO_FALL): (0.0, None, None)}
+    reason = _why_unscannable(tokens)
+    if reason:
+        pattern = "".join(_as_prose(word) for word, _ in tokens if _readable(word))
+        return _scansion(line, 10 * LENGTH, pattern, (), (reason,))
+    places, cost, chain = _cheapest_chain(tokens)
+    pattern, licences, violations = _retold(tokens, chain)
+    if places == 11:
+        licences = (*licences, "feminine ending")
+    elif places != 10:
+        violations = (*violations, f"{places} places filled, not ten")
+    if _repeats([word for word, _ in tokens]):
+        cost, violations = cost + REPEATED, (*violations, "the same words over and over")
+    return _scansion(line, cost, pattern, licences, violations)
+
+
+def _scansion(line: str, cost: float, pattern: str, licences: tuple[str, ...], violations: tuple[str, ...]) -> Scansion:
+    score = 2.0 ** (-cost / LIMIT)
+    return Scansion(line, cost <= LIMIT, score, len(pattern), pattern, cost, violations, licences)
+
+
+def _readable(word: str) -> bool:
+    return word.isascii() and word.replace("'", "").isalpha()
+
+
+def _why_unscannable(tokens: list[tuple[str, bool]]) -> str | None:
+    if not tokens:
+        return "no words"
+    if len(tokens) > MAX_WORDS:
+        return f"{len(tokens)} words, too many for one line"
+    return next((f"cannot read '{word[:20]}' aloud" for word, _ in tokens if not _readable(word)), None)
+
+
+def _cheapest_chain(tokens: list[tuple[str, bool]]) -> tuple[int, float, _Chain]:
+    """Dynamic programming, word by word. Returns places filled, cost with the line's end, and the chain of moves."""
+    # places filled, next slot, kind of the last syllable (where the next slot weighs itself against it) -> chain
+    frontier: dict[tuple[int, int, int], _Chain] = {(0, WEAK, NOTHING): (0.0, None, None)}
     for i, (word, pause) in enumerate(tokens):
         before_vowel = i + 1 < len(tokens) and _starts_with_vowel(tokens[i + 1][0])
-        reached = {}
-        for (places, slot, last), entry in frontier.items():
-            starts = (slot,) if slot != WEAK or not (pause or i == 0) else (WEAK_AFTER_PAUSE, INVERTED_STRONG)
-            for start in starts:
+        reached: dict[tuple[int, int, int], _Chain] = {}
+        for (places, slot, last), chain in frontier.items():
+            may_invert = slot == WEAK and (pause or i == 0)
+            for start in (WEAK, STRONG_INVERTED) if may_invert else (slot,):
+                compares = start in (STRONG, STRONG_AFTER_TWO)
                 for move in moves(word, before_vowel, start):
-                    cost = entry[0] + move[5]
-                    first = move[2]
-                    if move[3]:
+                    filled, next_slot, first, shares, new_last, cost, _, _, _ = move
+                    cost += chain[0]
+                    if first == NOTHING:  # th': nothing changes
+                        next_slot, new_last = slot, last
+                    elif shares:
                         if last not in LIGHT_KINDS:
                             continue
-                    elif first >= 0 and (start == STRONG or start == STRONG_AFTER_TWO):
-                        cost += FALLS[last][first]
-                    elif first < 0: 
-                        move = move._replace(slot=slot, last=last)
-                    key = (places + move[0], move[1], move[4] if move[1] in (1,2) or places+move[0]>=10 else -1)
-                    known = reached.get(key)
-                    if known is None or cost < known[0]:
-                        reached[key] = (cost, entry, move)
+                    elif compares:
+                        cost += _FALLS[last][first]
+                    filled += places
+                    if filled == 10 and first != NOTHING:
+                        cost += KINDS[new_last].tenth
+                    if next_slot != STRONG and next_slot != STRONG_AFTER_TWO:
+                        new_last = NOTHING
+                    key = (filled, next_slot, new_last)
+                    if key not in reached or cost < reached[key][0]:
+                        reached[key] = (cost, chain, move)
         frontier = reached
-    best = None
-    for (places, slot, last), entry in frontier.items():
-        c = entry[0]
-        if places == 10: c += KINDS[last].tenth
-        elif places == 11: c += PRICES["feminine ending"]
-        else: c += LENGTH * (10 - places if places < 10 else places - 11) 
-        if best is None or c < best[0]: best = (c, places, entry)
-    c, places, entry = best
-    signs, lic, vio = "", (), ()
-    if places == 11: lic = ("feminine ending",)
-    if places not in (10, 11): vio = (f"{places} places, not 10",)
-    while entry[2] is not None:
-        m = entry[2]; signs = m.signs + signs; lic = m.licences + lic; vio = m.violations + vio; entry = entry[1]
-    if is_degenerate(line): c += REPEATED; vio += ("repeated",)
-    return _finish(line, c, signs, lic, vio)
+    ends = [(chain[0] + _end_cost(key[0]), key[0], chain) for key, chain in frontier.items()]
+    cost, places, chain = min(ends, key=lambda end: end[0])
+    return places, cost, chain
 
-FALLS = [[0.0] * 9 for _ in range(10)]
-def _falls():
-    for a in range(9):
-        for b in range(9): FALLS[a][b] = fall(a, b)
-_falls()
 
-def _finish(line, cost, signs, lic, vio):
-    return Scansion(line, cost <= LIMIT, 2 ** (-cost / LIMIT), len(signs), signs, cost, vio, lic)
+def _end_cost(places: int) -> float:
+    """What it costs a line to end after so many places."""
+    if places == 11:
+        return PRICES["feminine ending"]
+    return LENGTH * (10 - places if places <= 10 else places - 11)
+
+
+def _retold(tokens: list[tuple[str, bool]], chain: _Chain) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    """Pattern, licences and violations of a chain, read from its last move back to its first."""
+    pattern = ""
+    licences: tuple[str, ...] = ()
+    violations: tuple[str, ...] = ()
+    for word, _ in reversed(tokens):
+        cost, before, move = chain
+        assert before is not None and move is not None, "one link for each word"
+        pattern, licences = move.signs + pattern, move.licences + licences
+        between = cost - before[0] - move.cost  # what the move cost by standing after that word, or at the end
+        if between >= VIOLATION:
+            violations = (f"too light for its strong place: '{word}'", *violations)
+        violations = (*(f"{violation}: '{word}'" for violation in move.violations), *violations)
+        chain = before
+    return pattern, licences, violations
 
 
 def scan_lines(text: str) -> list[Scansion]:
@@ -360,34 +404,54 @@ def scan_lines(text: str) -> list[Scansion]:
 def syllables(line: str) -> int:
     """Syllables as plainly spoken, no licence taken.
 
-    >>> syllables("And Mara mends the nets along the wall.")
-    10
+    >>> syllables("Every grey evening")
+    6
     """
-    return sum(_spoken_syllables(word) for word, _ in _tokens(line))
+    return sum(len(_as_prose(word)) for word, _ in _tokens(line) if _readable(word))
+
+
+# ---- guards: what must not count as verse, and what to compare with ------------------------------------------------
 
 
 def accepted_share(lines: Iterable[str]) -> float:
-    """Share of the lines that scan; blank lines do not count, no lines give 0."""
-    scans = [scan(line).ok for line in lines if line.strip()]
-    return sum(scans) / len(scans) if scans else 0.0
+    """Share of the lines that are accepted, from 0 to 1. Blank lines do not count; without lines the share is 0."""
+    verdicts = [scan(line).ok for line in lines if line.strip()]
+    return sum(verdicts) / len(verdicts) if verdicts else 0.0
 
 
 def is_degenerate(line: str) -> bool:
-    """The same words over and over: fewer than half of the words differ, or a pair of words comes three times."""
-    words = [w for w, _ in _tokens(line)]
-    pairs = list(zip(words, words[1:]))
-    return len(words) > 3 and (2 * len(set(words)) < len(words) or any(pairs.count(p) > 2 for p in set(pairs)))
+    """The same words over and over: a sampler stuck in a loop keeps perfect time. `scan` never accepts such a line.
+
+    True when fewer than half of the words differ from each other, or two neighbours come together three times.
+
+    >>> is_degenerate("the king the king the king the king the king"), is_degenerate("the tide, the wind, the rain")
+    (True, False)
+    """
+    return _repeats([word for word, _ in _tokens(line)])
+
+
+def _repeats(words: list[str]) -> bool:
+    if len(words) < 4 or len(set(words)) == len(words):
+        return False
+    return 2 * len(set(words)) < len(words) or max(Counter(itertools.pairwise(words)).values()) >= 3
 
 
 def shuffled(line: str, generator: random.Random) -> str:
-    """The control: the same words in another order (punctuation stays with its word)."""
+    """The control: the same words in another order, each with its punctuation. What still scans, scans by chance."""
     words = line.split()
     generator.shuffle(words)
     return " ".join(words)
 
 
 def cut_at_ten(text: str) -> list[str]:
-    """Prose as lines of exactly ten syllables: words in order; where no run ends at ten, the start moves one word on."""
+    """Prose as lines of exactly ten plainly spoken syllables: the baseline that verse has to beat.
+
+    The words stand in order, none twice. From each word on, words are added until the count reaches ten; where it
+    jumps past ten, the first word is dropped and the count starts again at the next.
+
+    >>> cut_at_ten("One grey morning her blue ladle was gone, and only the goat of the baker would look at her.")
+    ['One grey morning her blue ladle was gone,', 'and only the goat of the baker would']
+    """
     words = text.split()
     counts = [syllables(word) for word in words]
     lines, start = [], 0
@@ -401,24 +465,41 @@ def cut_at_ten(text: str) -> list[str]:
     return lines
 
 
-def _rimes(word):
-    out = set()
-    for ph in pronunciations(word):
-        v = [i for i, p in enumerate(ph) if is_vowel(p)]
-        if not v: continue
-        main = max([i for i in v if ph[i][-1] == "1"], default=v[-1])
-        starts = {main}
-        if len(v) > 1 and (ph[v[-1]][-1] == "2" or ph[v[-1]][-1] == "0" and ph[v[-2]][-1] == "0"): starts.add(v[-1])
-        for s in starts:
-            on = s
-            while on > 0 and not is_vowel(ph[on-1]): on -= 1
-            out.add((ph[on:s], tuple(_same(p) for p in ph[s:])))
-    return out
-def _same(p):
-    if p[-1] == "0" and p[:2] in ("IH", "AH", "EH"): return "AH"
-    return {"AO": "AA"}.get(p.rstrip("012"), p.rstrip("012"))
+# ---- rhyme ---------------------------------------------------------------------------------------------------------
+
 
 def rhymes(a: str, b: str) -> bool:
-    ta, tb = _tokens(a), _tokens(b)
-    if not ta or not tb: return False
-    return any(r1 == r2 and o1 != o2 for o1, r1 in _rimes(ta[-1][0]) for o2, r2 in _rimes(tb[-1][0]))
+    """Do the last words of two lines (or two words) rhyme perfectly?
+
+    They do when they sound alike from the last stressed vowel on and differ in the consonants before it: `wall` and
+    `all`, not `wall` and `wall`. In a word like `memory` the verse stresses the last syllable as well, so that counts
+    too. Several pronunciations: one pair that rhymes is enough. Reduced vowels, and the vowels of `cot` and `caught`,
+    count as alike; rhymes for the eye (`love`, `prove`) do not rhyme.
+
+    >>> rhymes("along the wall", "the tide takes all"), rhymes("wall", "wall"), rhymes("net", "neat")
+    (True, False, False)
+    """
+    ends = [tokens[-1][0] for tokens in (_tokens(a), _tokens(b)) if tokens]
+    if len(ends) < 2 or not all(map(_readable, ends)):
+        return False
+    pairs = itertools.product(rimes(ends[0]), rimes(ends[1]))
+    return any(rime == other and onset != before for (onset, rime), (before, other) in pairs)
+
+
+# ---- the tables a web page needs -----------------------------------------------------------------------------------
+
+
+def word_table(words: Iterable[str]) -> dict[str, list[list[list[int]]]]:
+    """The forms of each word as JSON-ready numbers, for a scanner outside Python (`KINDS` and the prices go beside it).
+
+    word -> [forms before a consonant, forms before a vowel]; a form is its kinds, then -1, then indices of its
+    licences in `PRICES`.
+    """
+    licences = list(PRICES)
+    return {
+        word: [
+            [[*form.kinds, -1, *map(licences.index, form.licences)] for form in forms(word, before_vowel)]
+            for before_vowel in (False, True)
+        ]
+        for word in words
+    }

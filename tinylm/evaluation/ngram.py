@@ -10,6 +10,7 @@ Below the highest order a gram's count is not how often it occurs but how many d
 
 How it is fast: every distinct gram of n tokens gets a number, its rank in the sorted order of grams, and is written as
 `number of its first n - 1 tokens * V + last token`. So a gram of any order fits one int64, and counting is sorting.
+Low orders over characters have so few possible grams that a table of counters does without sorting.
 Memory: 24 bytes for each distinct gram of every order; while counting, up to about 100 bytes a token of the text.
 
 Sources: Kneser & Ney 1995; Chen & Goodman 1998 (three discounts); fixed discounts for texts too small to
@@ -23,6 +24,8 @@ from typing import NamedTuple
 import numpy as np
 
 FALLBACK = (0.5, 1.0, 1.5)  # discounts where the counts of counts cannot give sensible ones
+# A table with an entry for every possible key is quicker than sorting and searching up to so many entries a token.
+DENSE = 4
 
 
 class _Counted(NamedTuple):
@@ -175,11 +178,23 @@ def _left_neighbours(counted: _Counted, longer: _Counted) -> np.ndarray:
 
 
 def _count(keys: np.ndarray) -> _Counted:
-    return _Counted(*np.unique(keys, return_index=True, return_inverse=True, return_counts=True))
+    """Count the grams of one order, given the key of the one at each place."""
+    if keys.max() > DENSE * len(keys):
+        return _Counted(*np.unique(keys, return_index=True, return_inverse=True, return_counts=True))
+    counters = np.bincount(keys)
+    distinct = np.flatnonzero(counters)
+    numbers = (np.cumsum(counters > 0) - 1)[keys]
+    places = np.empty(len(distinct), np.int64)
+    places[numbers] = np.arange(len(keys))
+    return _Counted(distinct, places, numbers, counters[distinct])
 
 
 def _find(ordered: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """The place of each key in a sorted array, -1 where it is not there."""
+    """The place of each key in a sorted array, -1 where it is not there (no sorted key is below 0)."""
+    if ordered[-1] <= DENSE * len(keys):
+        table = np.full(ordered[-1] + 2, -1)  # the last entry, also that of the key -1, is for whatever is not there
+        table[ordered] = np.arange(len(ordered))
+        return table[np.minimum(keys, len(table) - 1)]
     place = np.minimum(np.searchsorted(ordered, keys), len(ordered) - 1)
     return np.where(ordered[place] == keys, place, -1)
 

@@ -21,6 +21,7 @@ rhyme). The dictionary takes about 0.1 s and 40 MB once, on first use, and is ke
 
 import importlib.util
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -31,15 +32,14 @@ Phones = tuple[str, ...]
 # Early modern spelling -> modern spelling. Tried in this order, one rule or two together, until the dictionary knows
 # the result. Sources: the spellings explained in any edition of Spenser, Shakespeare's quartos and Milton.
 RESPELLINGS: tuple[tuple[str, str], ...] = (
-    (r"ie$", "y"), (r"ies?$", "y"), (r"(?<=[^aeiou])d$", "ed"), (r"(?<=[^aeious])t$", "ed"), (r"(?<=s)t$", "ed"),
-    (r"e$", ""), (r"$", "e"), (r"es$", "s"), (r"y$", "ie"), (r"(?<=[aeo])y(?=[a-z])", "i"), (r"y(?=[a-z])", "i"),
-    (r"ll$", "l"), (r"l$", "ll"), (r"el$", "le"), (r"er$", "re"), (r"re$", "er"), (r"er", "ir"), (r"our", "or"), (r"or$", "our"),
-    (r"ee", "ea"), (r"ea", "ee"), (r"ei", "ie"), (r"ie", "ei"), (r"ee", "e"), (r"ea", "e"), (r"ow", "ou"),
-    (r"ou", "ow"), (r"oa", "o"), (r"oo", "o"), (r"au", "a"), (r"aun", "an"), (r"i", "y"), (r"c", "k"), (r"k", "c"),
-    (r"ck", "k"), (r"que$", "k"), (r"s", "c"), (r"c", "s"), (r"ph", "f"), (r"u", "v"), (r"v", "u"), (r"ae", "e"),
-    (r"s(?=[aeiou])", "z"), (r"([b-df-hj-np-tv-z])\1", r"\1"), (r"([b-df-hj-np-tv-z])(?=[aeiouyl])", r"\1\1"),
-    (r"(?<=[bcdfgptvwk])(?=[rn][aeiouy])", "e"), (r"(?<=w)(?=rs?$|n$)", "e"), (r"sh?ion", "tion"), (r"xion", "ction"),
+    (r"ie$", "y"), (r"(?<=[^aeiou])d$", "ed"), (r"(?<=[^aeiou])t$", "ed"), (r"e$", ""), (r"$", "e"), (r"es$", "s"),
+    (r"ll$", "l"), (r"l$", "ll"), (r"el$", "le"), (r"er$", "re"), (r"re$", "er"), (r"er", "ir"), (r"our", "or"),
+    (r"ck$", "c"), (r"(?<=[aeo])y(?=[a-z])", "i"), (r"y(?=[a-z])", "i"), (r"i", "y"), (r"ee", "ea"), (r"ea", "ee"),
+    (r"ei", "ie"), (r"ie", "ei"), (r"ee", "e"), (r"ea", "e"), (r"ow", "ou"), (r"ou", "ow"), (r"oa", "o"),
+    (r"oo", "o"), (r"au", "a"), (r"ae", "e"), (r"c(?=e)", "s"), (r"s(?=[aeiou])", "z"),
+    (r"([b-df-hj-np-tv-z])\1", r"\1"), (r"(?<=[bcdfgptvwk])(?=[rn][aeiouy])", "e"), (r"(?<=w)(?=rs?$|n$)", "e"),
 )
+_RESPELLINGS = tuple((re.compile(old), new) for old, new in RESPELLINGS)
 
 # Spelling of an ending -> its phones. "%" stands for a final s or d that takes the sound of its neighbour.
 SUFFIXES: dict[str, str] = {
@@ -53,14 +53,15 @@ SUFFIXES: dict[str, str] = {
 PREFIXES: dict[str, str] = {
     "un": "AH0 N", "re": "R IY0", "dis": "D IH0 S", "mis": "M IH0 S", "in": "IH0 N", "im": "IH0 M", "en": "EH0 N",
     "em": "EH0 M", "be": "B IH0", "a": "AH0", "fore": "F AO2 R", "out": "AW2 T", "over": "OW2 V ER0", "o'er": "AO2 R",
-    "up": "AH2 P", "under": "AH2 N D ER0", "where": "W EH2 R", "there": "DH EH2 R", "inter": "IH2 N T ER0", "pre": "P R IY0", "sub": "S AH0 B",
+    "up": "AH2 P", "under": "AH2 N D ER0", "inter": "IH2 N T ER0", "pre": "P R IY0",
+    "sub": "S AH0 B", "where": "W EH2 R", "there": "DH EH2 R",
 }
 
 # Vowel letters -> vowel phones (without stress), longest first; "ia" and its like are two syllables (they may merge).
 VOWEL_LETTERS: tuple[tuple[str, str], ...] = (
     ("tion", "SH AH N"), ("sion", "ZH AH N"), ("cious", "SH AH S"), ("tious", "SH AH S"), ("eau", "OW"),
-    ("eou", "IY AH"), ("iou", "IY AH"), ("iel", "IY AH L"), ("ien", "IY AH N"), ("iet", "IY AH T"), ("ia", "IY AH"), ("io", "IY OW"), ("iu", "IY AH"),
-    ("eo", "IY AH"), ("ua", "UW AH"), ("uo", "UW AH"), ("ae", "IY"), ("ai", "EY"),
+    ("eou", "IY AH"), ("iou", "IY AH"), ("iel", "IY AH L"), ("ien", "IY AH N"), ("iet", "IY AH T"), ("ia", "IY AH"),
+    ("io", "IY OW"), ("iu", "IY AH"), ("eo", "IY AH"), ("ua", "UW AH"), ("uo", "UW AH"), ("ae", "IY"), ("ai", "EY"),
     ("ay", "EY"), ("ei", "EY"), ("ey", "EY"), ("ea", "IY"), ("ee", "IY"), ("ie", "IY"), ("oa", "OW"), ("oe", "OW"),
     ("oi", "OY"), ("oy", "OY"), ("oo", "UW"), ("ou", "AW"), ("ow", "OW"), ("au", "AO"), ("aw", "AO"), ("eu", "UW"),
     ("ew", "UW"), ("ue", "UW"), ("ui", "UW"), ("a", "AE"), ("e", "EH"), ("i", "IH"), ("o", "AA"), ("u", "AH"),
@@ -68,15 +69,15 @@ VOWEL_LETTERS: tuple[tuple[str, str], ...] = (
 )
 CONSONANT_LETTERS: tuple[tuple[str, str], ...] = (
     ("tch", "CH"), ("ch", "CH"), ("sh", "SH"), ("th", "TH"), ("ph", "F"), ("gh", ""), ("ck", "K"), ("qu", "K W"),
-    ("ng", "NG"), ("x", "K S"), ("ce", "S EH"), ("ci", "S IH"), ("c", "K"), ("j", "JH"), ("q", "K"), ("h", "HH"), ("z", "Z"),
-    *((letter, letter.upper()) for letter in "bdfgklmnprstvw"),
+    ("ng", "NG"), ("x", "K S"), ("ce", "S EH"), ("ci", "S IH"), ("c", "K"), ("j", "JH"), ("q", "K"), ("h", "HH"),
+    ("z", "Z"), *((letter, letter.upper()) for letter in "bdfgklmnprstvw"),
 )
 _LETTERS = {**dict(VOWEL_LETTERS), **dict(CONSONANT_LETTERS)}
 _GRAPHEME = re.compile("|".join(letters for letters, _ in VOWEL_LETTERS + CONSONANT_LETTERS))
 
-VOICELESS = frozenset("P T K F TH S SH CH HH".split())
-SIBILANTS = frozenset("S Z SH ZH CH JH".split())
-VOWELS = frozenset("AA AE AH AO AW AY EH ER EY IH IY OW OY UH UW".split())
+VOICELESS = frozenset(["P", "T", "K", "F", "TH", "S", "SH", "CH", "HH"])
+SIBILANTS = frozenset(["S", "Z", "SH", "ZH", "CH", "JH"])
+VOWELS = frozenset(("AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW"))
 
 
 def is_vowel(phone: str) -> bool:
@@ -116,6 +117,8 @@ def pronunciations(word: str) -> tuple[Phones, ...]:
     >>> pronunciations("heav'n")[0]
     ('HH', 'EH1', 'V', 'N')
     """
+    if len(word) > 40:
+        return _from_letters(word)
     for search in (_known, _apostrophes, _affixes, _respelled, _affixes_of_respelled, _compound):
         found = search(word)
         if found:
@@ -156,20 +159,22 @@ def _respelled(word: str) -> list[Phones]:
 @lru_cache(maxsize=1 << 14)
 def _modern_spelling(word: str) -> str | None:
     once = _neighbours(word)
-    for candidate in once:
-        if candidate in dictionary():
-            return candidate
-    for candidate in (twice for first in once for twice in _neighbours(first)):
-        if candidate in dictionary() and candidate[:1] == word[:1]:
-            return candidate
+    for _, spelling in once:
+        if spelling in dictionary():
+            return spelling
+    for rule, spelling in once:
+        for _, twice in _neighbours(spelling, rule + 1):
+            if twice in dictionary() and twice[0] == word[0]:
+                return twice
     return None
 
 
-def _neighbours(word: str) -> list[str]:
-    """All spellings one rule away. Words under four letters are left alone: nearly all of them would hit something."""
+def _neighbours(word: str, first_rule: int = 0) -> list[tuple[int, str]]:
+    """Each spelling one rule away, with the rule's number. Short words are left alone: they hit something by chance."""
     if not 3 < len(word) < 20:
         return []
-    return [new for old, fresh in RESPELLINGS for new in [re.sub(old, fresh, word, count=1)] if new != word]
+    changed = [(i, _RESPELLINGS[i][0].sub(_RESPELLINGS[i][1], word, 1)) for i in range(first_rule, len(_RESPELLINGS))]
+    return [(i, spelling) for i, spelling in changed if spelling != word]
 
 
 def _affixes(word: str, depth: int = 2) -> list[Phones]:
@@ -240,9 +245,93 @@ def _from_letters(word: str) -> tuple[Phones, ...]:
         phones += _LETTERS[match[0]].split()
     vowels = [i for i, phone in enumerate(phones) if phone in VOWELS]
     if not vowels:
-        return (tuple(phones) + ("AH1",),) if word else ()
+        return ((*phones, "AH1"),) if word else ()
     places = {1: [-1], 2: [-2]}.get(len(vowels), [-3, -2])
     return tuple(
         tuple(phone + ("1" if i == vowels[place] else "0") if i in vowels else phone for i, phone in enumerate(phones))
         for place in places
     )
+
+
+# ---- the poets' ways to say a word ---------------------------------------------------------------------------------
+
+
+def verse_pronunciations(word: str, before_vowel: bool) -> list[tuple[tuple[str, ...], Phones]]:
+    """Every way that verse may say `word`, each with the licences it takes: none first, then shorter, then longer.
+
+    `before_vowel`: the next word starts with a vowel, so a weak vowel at the end may be lost in it.
+
+    >>> [licences for licences, phones in verse_pronunciations("glorious", before_vowel=False)]
+    [(), ('syncope',)]
+    >>> [licences for licences, phones in verse_pronunciations("blessed", before_vowel=False)]
+    [(), ('sounded -ed',)]
+    """
+    return [way for phones in pronunciations(word) for way in _licensed(word, phones, before_vowel)]
+
+
+def _licensed(word: str, phones: Phones, before_vowel: bool) -> Iterator[tuple[tuple[str, ...], Phones]]:
+    yield (), phones
+    for shorter in _syncopated(phones):
+        yield ("syncope",), shorter
+        for shortest in _syncopated(shorter):
+            yield ("syncope", "syncope"), shortest
+    vowels = [i for i, phone in enumerate(phones) if is_vowel(phone)]
+    if not vowels:
+        return
+    last = vowels[-1]
+    weak_end = len(vowels) > 1 and phones[last][-1] == "0"  # a second or later syllable, unstressed
+    silent_e = not weak_end or last < len(phones) - 2 or word.endswith("ied")  # not want-ed, but turned and married
+    if word.endswith("ed") and phones[-1] in ("D", "T") and silent_e:
+        yield ("sounded -ed",), (*phones[:-1], "IH0", "D")
+    if word.endswith(("est", "eth")) and weak_end:  # makest as one syllable
+        yield ("syncope",), phones[:last] + phones[last + 1 :]
+    if before_vowel and last == len(phones) - 1 and (weak_end or word in ("the", "to")):  # the evening, many a
+        yield ("elision",), phones[:-1]
+
+
+def _syncopated(phones: Phones) -> Iterator[Phones]:
+    """Each way to say a word with one weak vowel less, where English verse has always allowed it."""
+    for i in range(1, len(phones)):
+        if not is_vowel(phones[i]) or phones[i][-1] != "0":
+            continue
+        before, after = phones[i - 1], phones[i + 1 : i + 3]
+        if is_vowel(before):  # two vowels meet: flow-er, be-ing; the first turns into a glide in glo-ri-ous
+            yield phones[:i] + phones[i + 1 :] if before[-1] != "0" else (*phones[: i - 1], "Y", *phones[i:])
+        elif phones[i] not in ("AH0", "IH0", "ER0") or not after or i < 2:
+            continue
+        elif after[0] in ("R", "L", "N", "M") and len(after) == 2 and after[1][-1] == "0":  # gen-er-al, rav-en-ous
+            yield phones[:i] + phones[i + 1 :]
+        elif before in ("V", "R", "DH", "Z", "L") and phones[i - 2][-1] == "1" and after[0] in ("N", "L", "T"):
+            yield phones[:i] + phones[i + 1 :]  # heaven, spirit, fallen, evil
+
+
+# ---- rhyme ---------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1 << 16)
+def rimes(word: str) -> frozenset[tuple[Phones, Phones]]:
+    """For each way to stress the end of `word`: the consonants before the vowel, and all sounds from the vowel on.
+
+    The end starts at the last main stress. Where the last syllable carries a side stress, or is the second weak one in
+    a row (`memory`), verse may stress it too. Reduced vowels are alike, and so are the vowels of `cot` and `caught`.
+
+    >>> sorted(rimes("wall"))
+    [(('W',), ('AA', 'L'))]
+    """
+    found = set()
+    for phones in pronunciations(word):
+        vowels = [i for i, phone in enumerate(phones) if is_vowel(phone)]
+        stresses = "".join(phones[i][-1] for i in vowels)
+        starts = {vowels[stresses.rfind("1")]}
+        if stresses.endswith(("00", "2")):
+            starts.add(vowels[-1])
+        for start in starts:
+            before = max((i + 1 for i in vowels if i < start), default=0)
+            found.add((phones[before:start], tuple(map(_rhyming_sound, phones[start:]))))
+    return frozenset(found)
+
+
+def _rhyming_sound(phone: str) -> str:
+    if phone in ("IH0", "EH0"):
+        return "AH"
+    return {"AO": "AA"}.get(phone.rstrip("012"), phone.rstrip("012"))

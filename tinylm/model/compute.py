@@ -51,6 +51,6 @@ def has_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu":
-        features = getattr(torch.cpu, "get_capabilities", dict)()  # an older torch cannot tell: fp32 then
+        features: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # an older torch cannot tell: fp32 then
         return bool(features.get("avx512_bf16") or features.get("amx_bf16") or features.get("bf16"))
     return False

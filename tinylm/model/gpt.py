@@ -142,6 +142,9 @@ class Block(nn.Module):
 class GPT(nn.Module):
     """Token ids in, a score for every possible next token out."""
 
+    cos: Tensor  # (T, D/2) each, where positions are told by rotation
+    sin: Tensor
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         if config.vocab_size < 1:
@@ -223,18 +226,6 @@ def flops_per_token(config: ModelConfig, training: bool = True) -> int:
     weights = size_of(config).matrices + config.vocab_size * config.width
     attention = 2 * config.depth * config.heads * config.head_dim * config.context // 2
     return (6 if training else 2) * (weights + attention)
-
-
-def training_bytes(config: ModelConfig, micro_batch_size: int, bf16: bool) -> int:
-    """Estimate of the peak memory of a training step, in bytes, beside Python and torch themselves (about 300 MB).
-
-    Weights, gradients and two optimiser moments in fp32, plus activations kept for the backward pass: per position
-    and block about 12 widths, 4 MLP widths and 6 times the heads' numbers, and the logits with their gradients.
-    """
-    heads = (config.heads + 2 * config.kv_heads) * config.head_dim
-    position = config.depth * (12 * config.width + 4 * config.mlp_width + 3 * heads) * (2 if bf16 else 4)
-    logits = config.vocab_size * (4 + 4 + (2 if bf16 else 4))
-    return 16 * size_of(config).total + micro_batch_size * config.context * (position + logits)
 
 
 def matrices(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:

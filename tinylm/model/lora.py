@@ -18,9 +18,8 @@ class LoraLinear(nn.Module):
     def __init__(self, frozen: nn.Linear, config: LoraConfig, generator: torch.Generator) -> None:
         super().__init__()
         self.frozen, self.scale = frozen, config.alpha / config.rank
-        like = {"device": frozen.weight.device, "dtype": frozen.weight.dtype}
-        self.a = nn.Parameter(torch.empty(config.rank, frozen.in_features, **like))  # (rank, in)
-        self.b = nn.Parameter(torch.zeros(frozen.out_features, config.rank, **like))  # (out, rank)
+        self.a = nn.Parameter(frozen.weight.new_empty(config.rank, frozen.in_features))  # (rank, in)
+        self.b = nn.Parameter(frozen.weight.new_zeros(frozen.out_features, config.rank))  # (out, rank)
         # The initialisation of Hu et al.'s released code (Kaiming uniform with a = sqrt(5)): +-1 / sqrt(in).
         nn.init.uniform_(self.a, -(frozen.in_features**-0.5), frozen.in_features**-0.5, generator=generator)
 
@@ -36,11 +35,6 @@ def attach_lora(model: GPT, config: LoraConfig, generator: torch.Generator) -> N
         for name, child in list(parent.named_children()):
             if name in config.targets and isinstance(child, nn.Linear):
                 setattr(parent, name, LoraLinear(child, config, generator))
-
-
-def adapter_state(model: GPT) -> dict[str, Tensor]:
-    """The trained part alone, by name: blocks.0.attention.q.a (rank, in), blocks.0.attention.q.b (out, rank) ..."""
-    return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
 
 
 def merge_lora(model: GPT) -> None:

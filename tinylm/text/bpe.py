@@ -7,8 +7,8 @@ each merge; the fast trainer, which updates the counts that a merge touches; the
 
 Trade-offs: no token crosses a word, so "dog." and "dog!" share "dog", and the work is done once per different word;
 scripts without blanks have long words. Where the literature leaves a choice: the highest count wins, then the smallest
-pair of ids; a pair must occur twice; a pair that spells an existing token is passed over, so that no two tokens look
-alike (other libraries tell them apart by their spelling). Sources: Gage, "A New Algorithm for Data Compression" (1994);
+pair of ids, and a pair must occur twice. No two merges spell the same token: bytes between two ends of tokens are cut
+in one way only, wherever they stand. Sources: Gage, "A New Algorithm for Data Compression" (1994);
 Sennrich et al., "Neural Machine Translation of Rare Words with Subword Units" (2016); GPT-2 (Radford et al., 2019).
 """
 
@@ -86,13 +86,12 @@ def train_bpe_reference(text: str, n_merges: int) -> list[Pair]:
     words = [list(word.encode("utf-8")) for word in split_words(text)]
     merges: list[Pair] = []
     while len(merges) < n_merges:
-        tokens = spell_tokens(merges)
         counts = Counter(pair for ids in words for pair in pairwise(ids))
-        joinable = [(a, b) for (a, b), n in counts.items() if n >= 2 and tokens[a] + tokens[b] not in tokens]
-        if not joinable:
+        best = min(counts, key=lambda pair: (-counts[pair], pair), default=None)
+        if best is None or counts[best] < 2:
             break
-        merges.append(min(joinable, key=lambda pair: (-counts[pair], pair)))
-        words = [merge_pair(ids, merges[-1], 255 + len(merges)) for ids in words]
+        merges.append(best)
+        words = [merge_pair(ids, best, 255 + len(merges)) for ids in words]
     return merges
 
 
@@ -194,7 +193,7 @@ def train_bpe(chunks: str | Iterable[str], n_merges: int) -> list[Pair]:
     for chunk in [chunks] if isinstance(chunks, str) else chunks:
         for part in stretches(chunk):
             words.update(split_words(part))
-    index, tokens, taken = PairIndex(words), list(BYTES), set(BYTES)
+    index, tokens = PairIndex(words), list(BYTES)
     # A pair is created during one merge only, that of its newer id. Afterwards its count can only fall, so a count in
     # the heap may be too high, never too low: a pair that comes up with an old count goes back with the true one.
     heap = [(-count, pair) for pair, count in index.counts.items()]
@@ -202,13 +201,11 @@ def train_bpe(chunks: str | Iterable[str], n_merges: int) -> list[Pair]:
     merges: list[Pair] = []
     while heap and len(merges) < n_merges:
         noted, pair = heappop(heap)
-        count, spelt = index.counts[pair], tokens[pair[0]] + tokens[pair[1]]
-        if count != -noted:
+        if (count := index.counts[pair]) != -noted:
             heappush(heap, (-count, pair))
-        elif count >= 2 and spelt not in taken:
+        elif count >= 2:
             merges.append(pair)
-            tokens.append(spelt)
-            taken.add(spelt)
+            tokens.append(tokens[pair[0]] + tokens[pair[1]])
             for created in index.merge(pair, tokens):
                 heappush(heap, (-index.counts[created], created))
     return merges

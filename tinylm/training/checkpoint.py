@@ -6,7 +6,6 @@ with its parent's path and fingerprint.
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,8 +68,11 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 def read_state(run: Run) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
     """Weights, optimiser state and progress of the last save, each as it was given to `state_file`."""
     tensors, header = read_tensors(run.path(STATE))
-    parts = {part: {k.removeprefix(part): t for k, t in tensors.items() if k.startswith(part)} for part in ("weights/", "optimizer/")}
-    return parts["weights/"], parts["optimizer/"], json.loads(header["progress"])
+    weights, optimizer = (
+        {name.removeprefix(part): tensor for name, tensor in tensors.items() if name.startswith(part)}
+        for part in ("weights/", "optimizer/")
+    )
+    return weights, optimizer, json.loads(header["progress"])
 
 
 def set_weights(model: GPT, weights: dict[str, Tensor], where: object) -> None:
@@ -93,19 +95,10 @@ def parent_of(run: Run) -> Run:
     places = [run.folder / recorded["relative_path"], Path(recorded["path"])]
     place = next((place for place in places if (place / "manifest.json").is_file()), None)
     if place is None:
-        raise ValueError(f"{run.folder}: its parent {recorded['path']} is missing, and an adapter is nothing without it")
+        raise ValueError(f"{run.folder}: its parent {recorded['path']} is missing; an adapter is nothing without it")
     if (parent := open_run(place)).fingerprint != recorded["fingerprint"]:
         raise ValueError(f"{run.folder}: its parent {place} has changed since the adapter was trained")
     return parent
-
-
-def parent_record(folder: Path, parent: Run) -> dict[str, str]:
-    """What a run in `folder` writes down about the run it started from."""
-    try:
-        relative = Path(os.path.relpath(parent.folder, folder)).as_posix()
-    except ValueError:  # another drive on Windows
-        relative = str(parent.folder)
-    return {"path": str(parent.folder), "relative_path": relative, "fingerprint": parent.fingerprint}
 
 
 def load_model(run: Run, device: torch.device | str = "cpu") -> Loaded:

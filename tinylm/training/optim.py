@@ -41,7 +41,7 @@ class Optimizers:
 
     def __init__(self, model: nn.Module, config: TrainConfig) -> None:
         self.config = config
-        self.names = {weight: name for name, weight in model.named_parameters() if weight.requires_grad}
+        self.names: dict[Tensor, str] = {weight: name for name, weight in model.named_parameters() if weight.requires_grad}
         hidden = {weight for _, weight in matrices(model)} if config.optimizer == "muon" else set()
         rest = [weight for weight in self.names if weight not in hidden]
         # Matrices decay towards zero; a norm's scale or a bias has no business there.
@@ -71,17 +71,13 @@ class Optimizers:
 
     def state(self) -> dict[str, Tensor]:
         """Everything the next step depends on, as `weight name/quantity` -> tensor."""
-        return {
-            f"{self.names[weight]}/{quantity}": value
-            for optimizer, _ in self.parts
-            for weight, entries in optimizer.state.items()
-            for quantity, value in entries.items()
-        }
+        entries = {weight: kept for optimizer, _ in self.parts for weight, kept in optimizer.state.items()}
+        return {f"{self.names[w]}/{quantity}": value for w, kept in entries.items() for quantity, value in kept.items()}
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Continue from what `state()` returned."""
         weights = {name: weight for weight, name in self.names.items()}
-        owner = {w: optimizer for optimizer, _ in self.parts for group in optimizer.param_groups for w in group["params"]}
+        owner = {w: part for part, _ in self.parts for group in part.param_groups for w in group["params"]}
         for key, value in state.items():
             name, _, quantity = key.rpartition("/")
             weight = weights[name]

@@ -6,6 +6,7 @@
 
 import copy
 import math
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +17,13 @@ import torch
 
 from tinylm.config import ModelConfig, Recipe
 from tinylm.evaluation.likelihood import measure
-from tinylm.model.gpt import GPT, size_of, training_bytes
+from tinylm.model.gpt import GPT, size_of
 from tinylm.model.lora import attach_lora
-from tinylm.runs import Run, create_folder, open_run, remove_folder
+from tinylm.runs import Run, open_run
 from tinylm.text.batches import Corpus, read_ids, write_ids
 from tinylm.text.corpora.build import build_corpus
 from tinylm.text.tokenizers import load_tokenizer
-from tinylm.training.checkpoint import load_model, parent_of, parent_record, read_state
+from tinylm.training.checkpoint import load_model, parent_of
 from tinylm.training.optim import Optimizers
 from tinylm.training.trainer import Trainer, peak_memory
 
@@ -89,8 +90,8 @@ def check_shape(wanted: ModelConfig, parent: Run) -> None:
         have = getattr(parent.model_config, field)
         if getattr(wanted, field) != have:
             raise ValueError(
-                f"model.{field} = {getattr(wanted, field)} but {parent.folder} has {have}: a fine-tune keeps its parent's "
-                "shape; leave the field out"
+                f"model.{field} = {getattr(wanted, field)}, but {parent.folder} has {have}: a fine-tune keeps its "
+                "parent's shape; leave the field out"
             )
 
 
@@ -120,8 +121,34 @@ def resume_run(folder: Path) -> Trainer:
     else:
         model = GPT(run.model_config)
     trainer = Trainer(run.recipe, corpus, model, run.folder, run.manifest["parent"])
-    trainer.restore(run.manifest, *read_state(run))
+    trainer.restore(run)
     return trainer
+
+
+def create_folder(folder: Path, replace: bool = False) -> None:
+    """Make an empty run folder; ValueError where something stands there that is not an earlier run to `replace`."""
+    if folder.exists() and not (replace and ((folder / "manifest.json").is_file() or not any(folder.iterdir()))):
+        raise ValueError(f"{folder} exists: choose another --out, delete it, or go on with: tinylm resume {folder}")
+    if folder.exists():
+        remove_folder(folder)
+    for part in ("model", "state", "data"):
+        (folder / part).mkdir(parents=True)
+
+
+def remove_folder(folder: Path) -> None:
+    """Delete a run folder, its manifest first, so that a half-deleted one is not taken for a run."""
+    (folder / "manifest.json").unlink(missing_ok=True)
+    for path in sorted(folder.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def parent_record(folder: Path, parent: Run) -> dict[str, str]:
+    """What a run in `folder` writes down about the run it started from."""
+    try:
+        relative = Path(os.path.relpath(parent.folder, folder)).as_posix()
+    except ValueError:  # another drive on Windows
+        relative = str(parent.folder)
+    return {"path": str(parent.folder), "relative_path": relative, "fingerprint": parent.fingerprint}
 
 
 def token_file(run: Run, side: str) -> np.ndarray:
@@ -156,6 +183,18 @@ def estimate(trainer: Trainer, trials: int = 3) -> Estimate:
         minutes=((train.steps - trainer.step) * step + passes * scored * per_token) / 60,
         peak_bytes=peak_memory() + training_bytes(config, train.micro_batch_size, bf16),
     )
+
+
+def training_bytes(config: ModelConfig, micro_batch_size: int, bf16: bool) -> int:
+    """Estimate of the peak memory of a training step, in bytes, beside Python and torch themselves (about 300 MB).
+
+    Weights, gradients and two optimiser moments in fp32, plus activations kept for the backward pass: per position
+    and block about 12 widths, 4 MLP widths and 6 times the heads' numbers, and the logits with their gradients.
+    """
+    heads = (config.heads + 2 * config.kv_heads) * config.head_dim
+    position = config.depth * (12 * config.width + 4 * config.mlp_width + 3 * heads) * (2 if bf16 else 4)
+    logits = config.vocab_size * (4 + 4 + (2 if bf16 else 4))
+    return 16 * size_of(config).total + micro_batch_size * config.context * (position + logits)
 
 
 def steps_within(minutes: float, whole: Estimate, steps: int) -> int:

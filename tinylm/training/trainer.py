@@ -30,9 +30,9 @@ from tinylm.evaluation.likelihood import batch_nats, measure
 from tinylm.generation import Request, generate
 from tinylm.model.compute import choose_compute
 from tinylm.model.gpt import GPT, flops_per_token, size_of
-from tinylm.runs import FORMAT, LOGS, append_line, file_entry, save_files
+from tinylm.runs import FORMAT, LOGS, Run, append_line, file_entry, save_files
 from tinylm.text.batches import IGNORE, Batch, Batches, Corpus
-from tinylm.training.checkpoint import STATE, model_files, set_weights, state_file, trained, weights_file
+from tinylm.training.checkpoint import STATE, model_files, read_state, set_weights, state_file, trained, weights_file
 from tinylm.training.optim import Optimizers
 
 
@@ -89,17 +89,15 @@ class Trainer:
             self.check(loss, norm)
             rate = self.optimizers.step(self.step)
             self.step += 1
-            facts = {
-                "step": self.step, "loss": loss, "learning_rate": rate, "grad_norm": norm,
-                "tokens": self.step * batch.inputs.size,
-            }
-            append_line(self.folder / "metrics.jsonl", {"kind": "train", **facts})
+            tokens = self.step * batch.inputs.size
+            facts = {"loss": loss, "learning_rate": rate, "grad_norm": norm, "tokens": tokens}
+            append_line(self.folder / "metrics.jsonl", {"kind": "train", "step": self.step, **facts})
             valid = self.validate() if self.due(train.evaluate_every) else None
             samples = self.sample() if self.due(self.recipe.sample.every) else ()
             self.seconds += time.perf_counter() - mark
             if valid or self.step == last or self.stopping:
                 self.save(improved=valid is not None and self.best["step"] == self.step)
-            yield Record(**facts, seconds=self.seconds, valid=valid, samples=samples, notice=self.notice(valid))
+            yield Record(self.step, loss, rate, norm, tokens, self.seconds, valid, samples, self.notice(valid))
             mark = time.perf_counter()
         if self.stopping:  # asked for while the caller held the last record
             self.save(improved=False)
@@ -231,13 +229,12 @@ class Trainer:
             },
         }
 
-    def restore(
-        self, manifest: dict[str, Any], weights: dict[str, Tensor], optimizer: dict[str, Tensor], progress: dict[str, Any]
-    ) -> None:
-        """Go back to a save: weights, optimiser, progress; the logs lose what was written after it."""
-        set_weights(self.model, weights, self.folder / STATE)
+    def restore(self, run: Run) -> None:
+        """Go back to a run's last save: weights, optimiser, progress; its logs lose what was written after that."""
+        weights, optimizer, progress = read_state(run)
+        set_weights(self.model, weights, run.folder / STATE)
         self.optimizers.load_state(optimizer)
-        self.manifest, self.step, self.seconds = manifest, progress["step"], progress["seconds"]
+        self.manifest, self.step, self.seconds = run.manifest, progress["step"], progress["seconds"]
         self.first_loss, self.rising, self.best = progress["first_loss"], progress["rising"], progress["best"]
         for name in LOGS:
             if (self.folder / name).exists():

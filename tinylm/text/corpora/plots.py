@@ -15,6 +15,7 @@ happens next, in several wordings of which a story uses one:
     gull: A gull flew up with it.   <- only in the branch "gull"; other labels: the weather, the time of day,
     tide: The tide had taken it.       the friend (kin, neighbour, other), sea or land, the group of the thing
 
+    maybe                           <- this beat is told in half of the stories
     fact hero pet boat              <- one of the hero's facts about pet or boat, worded by ``facts``
 
 A beat whose labels all miss is skipped. Fields in braces are filled in by ``stories``; a "2" after the field means
@@ -38,6 +39,7 @@ class Beat:
 
     wordings: dict[str, tuple[str, ...]]
     paragraph: bool = False
+    maybe: bool = False
     fact_of: str = ""
     relations: tuple[str, ...] = ()
 
@@ -73,20 +75,21 @@ def folder() -> Path:
 def _beat(block: str, shared: dict[str, Beat], source: str) -> Beat:
     """Read one block of lines."""
     lines = block.splitlines()
-    paragraph = lines[0] == "paragraph"
-    lines = lines[1:] if paragraph else lines
+    marks = {line for line in lines if line in ("maybe", "paragraph")}
+    maybe, paragraph = "maybe" in marks, "paragraph" in marks
+    lines = [line for line in lines if line not in marks]
     command, *words = lines[0].split()
     if command == "use":
-        return Beat(shared[words[0]].wordings, paragraph)
+        return Beat(shared[words[0]].wordings, paragraph, maybe)
     if command == "fact":
         relations = tuple(word.replace("_", " ") for word in words[1:])
         assert set(relations) <= set(facts.RELATIONS), f"{source}: {relations}"
-        return Beat({}, paragraph, words[0], relations)
+        return Beat({}, paragraph, maybe, words[0], relations)
     wordings: dict[str, list[str]] = {}
     for line in lines:
         label, _, wording = line.partition(" ")
         wordings.setdefault(label.rstrip(":"), []).append(wording)
-    return Beat({label: tuple(options) for label, options in wordings.items()}, paragraph)
+    return Beat({label: tuple(options) for label, options in wordings.items()}, paragraph, maybe)
 
 
 def _blocks(path: Path) -> list[str]:

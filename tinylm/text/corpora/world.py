@@ -74,10 +74,10 @@ ferryman          | row rowed rowing          | people over the bay  | long oar 
 baker             | bake baked baking         | bread for the town   | wooden shovel    | rose before the sun
 lighthouse keeper | light lit lighting        | the great lamp       | oil can          | watched the sky
 letter carrier    | carry carried carrying    | letters and parcels  | leather bag      | ran up every stair
-boat-builder      | build built building      | strong boats         | wide saw         | tapped on wood for luck
-sail-maker        | sew sewed sewing          | white sails          | curved needle    | kept pins in ~ sleeve
-clockmaker        | repair repaired repairing | clocks and watches   | tiny screwdriver | was never late
-fishmonger        | sell sold selling         | fresh fish           | sharp knife      | shouted when ~ whispered
+boat-builder      | build built building      | strong boats         | wide saw         | tapped on wood
+sail-maker        | sew sewed sewing          | white sails          | curved needle    | kept pins handy
+clockmaker        | repair repaired repairing | clocks and watches   | tiny screwdriver | checked ~ watch
+fishmonger        | sell sold selling         | fresh fish           | sharp knife      | shouted good morning
 shepherd          | watch watched watching    | the sheep            | crooked stick    | leaned on ~ stick
 doctor            | cure cured curing         | coughs and cuts      | roll of bandage  | asked about sore toes
 rope-maker        | twist twisted twisting    | rope from hemp       | iron hook        | tied knots in everything
@@ -89,29 +89,29 @@ blacksmith        | hammer hammered hammering | hot iron             | heavy ham
 crab fisher       | catch caught catching     | crabs in pots        | crab pot         | walked with a limp
 teacher           | teach taught teaching     | the children         | piece of chalk   | answered with a question
 cobbler           | fix fixed fixing          | boots and shoes      | shoe brush       | looked at people's feet
-potter            | shape shaped shaping      | cups and bowls       | turning wheel    | had clay on ~ nose
+potter            | shape shaped shaping      | cups and bowls       | turning wheel    | had muddy hands
 bell-ringer       | ring rang ringing         | the harbour bell     | bell rope        | spoke very softly
-librarian         | lend lent lending         | books                | rubber stamp     | read while ~ walked
-carpenter         | make made making          | chairs and doors     | steel chisel     | kept a pencil behind ~ ear
+librarian         | lend lent lending         | books                | rubber stamp     | read while walking
+carpenter         | make made making          | chairs and doors     | steel chisel     | chewed ~ pencil
 weaver            | weave wove weaving        | warm blankets        | wooden loom      | sang to ~ loom
 cook              | cook cooked cooking       | supper for sailors   | iron pan         | tasted everything twice
 oyster farmer     | raise raised raising      | oysters on ropes     | wire rake        | wore odd boots
-painter           | paint painted painting    | signs and shutters   | fat brush        | had paint in ~ hair
-cheesemaker       | press pressed pressing    | round cheeses        | cheese cloth     | hid cheese in ~ pockets
+painter           | paint painted painting    | signs and shutters   | fat brush        | spilled paint
+cheesemaker       | press pressed pressing    | round cheeses        | cheese cloth     | hid cheese everywhere
 street sweeper    | sweep swept sweeping      | the streets          | straw broom      | whistled at corners
-diver             | fetch fetched fetching    | lost anchors         | copper helmet    | held ~ breath in tunnels
-tailor            | stitch stitched stitching | coats and trousers   | pair of scissors | measured things with ~ arms
+diver             | fetch fetched fetching    | lost anchors         | copper helmet    | held ~ breath
+tailor            | stitch stitched stitching | coats and trousers   | pair of scissors | measured with ~ arms
 map-maker         | draw drew drawing         | maps of the coast    | ink pen          | drew in the sand
 milkman           | bring brought bringing    | milk to every door   | milk cart        | sneezed at cats
 glassblower       | blow blew blowing         | glass bottles        | hollow pipe      | puffed out ~ cheeks
-tugboat captain   | pull pulled pulling       | big ships            | thick cable      | stood with ~ feet apart
+tugboat captain   | pull pulled pulling       | big ships            | thick cable      | stood very straight
 basket-maker      | bend bent bending         | reeds into baskets   | pruning knife    | picked up sticks
 barrel-maker      | roll rolled rolling       | barrels              | wooden mallet    | slapped ~ knees
 innkeeper         | rent rented renting       | rooms to travellers  | bunch of keys    | called everybody dear
 lamplighter       | tend tended tending       | the street lamps     | tall ladder      | stayed up late
 salt-maker        | boil boiled boiling       | sea water for salt   | salt pan         | licked ~ lips
 stonecutter       | cut cut cutting           | steps and millstones | stone wedge      | rubbed ~ chin
-candle-maker      | pour poured pouring       | candles              | pot of wax       | saved bits of string
+candle-maker      | pour poured pouring       | candles              | pot of wax       | saved string
 puppet-maker      | carve carved carving      | puppets              | small knife      | did funny voices
 kite-maker        | fly flew flying           | kites                | ball of string   | looked up, not down
 bookbinder        | glue glued gluing         | books together       | pot of glue      | smelled of glue
@@ -214,7 +214,7 @@ paper | folded, yellow, small, thin, creased, secret, old, torn | letter, map, n
 calendar, ticket, recipe, list, postcard, picture book, diary, poster, envelope, star chart
 toy   | red, blue, green, yellow, painted, little, striped, bright | kite, drum, ball, spinning top, doll, puppet, \
 marble, sailboat, hoop, rattle, rocking horse, whirligig, skipping rope, paper hat, pull cart, yo-yo, paper boat
-tool  | sharp, sturdy, worn, rusty, trusty, heavy, good, borrowed | hammer, saw, file, chisel, needle, paintbrush, \
+tool  | sharp, sturdy, worn, rusty, trusty, heavy, good, broad | hammer, saw, file, chisel, needle, paintbrush, \
 broom, spade, trowel, ladder, wrench, clamp, fish hook, oar, rope, anchor, net, pulley, crab pot, shovel
 music | little, old, silver, wooden, painted, battered, sweet, fine | fiddle, flute, horn, accordion, banjo, harp, \
 trumpet, mouth organ, tambourine, music box, concertina, guitar, pipe, triangle, cymbal

@@ -1,0 +1,332 @@
+"""Pictures from records: each function takes numbers as they stand in comparison.json and returns a Figure.
+
+One style for all of them: the colour-blind-safe palette of Okabe & Ito (2008) together with marker shapes, so that no
+reading depends on colour alone; lines are labelled where they end, axes say their unit, and the title states what the
+numbers show, worked out from the numbers. Type is large enough to read at half size.
+
+Trade-off: matplotlib's object-oriented interface without pyplot. Nothing global is touched, so notebooks, tests and
+commands may draw at once; a figure shows itself in a notebook as its last value only.
+"""
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from tinylm.runs import Run
+
+INK, MUTED, GRID = "#1f2328", "#59636f", "#d0d7df"
+PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe & Ito, strongest contrasts first
+MARKERS = "os^Dvp"
+STYLE = {
+    "font.family": "DejaVu Sans", "font.size": 12.5, "axes.labelsize": 12.5, "legend.fontsize": 12.5,
+    "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": MUTED, "xtick.color": INK, "ytick.color": INK,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": GRID, "grid.linewidth": 0.8,
+    "axes.axisbelow": True, "lines.linewidth": 2.2, "svg.fonttype": "path", "svg.hashsalt": "tinylm",
+    "text.parse_math": False,  # a dollar sign in a sample is a dollar sign
+}
+POINTS = 150  # at most so many points of a training curve are drawn, each the mean of its stretch
+
+
+@contextmanager
+def canvas(title: str, size: tuple[float, float] = (7.6, 4.4)) -> Iterator[Figure]:
+    """A new figure under the house style, titled with its finding; `size` is in inches."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=size, layout="constrained")
+        wrapped = textwrap.fill(title, int(8.6 * size[0]))
+        figure.suptitle(wrapped, x=0.01, ha="left", fontsize=13.5, fontweight="bold", linespacing=1.25)
+        yield figure
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as .png or .svg; ValueError for another ending."""
+    if path.suffix not in (".png", ".svg"):
+        raise ValueError(f"{path}: pictures are written as .png or .svg")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with matplotlib.rc_context(STYLE):
+        # No date and no version in the file: the same numbers give the same bytes.
+        figure.savefig(path, dpi=150, facecolor="white", metadata={"Date": None} if path.suffix == ".svg" else {"Software": ""})
+
+
+def colour(place: int) -> str:
+    return PALETTE[place % len(PALETTE)]
+
+
+def percent(share: float) -> str:
+    """A share for people: no decimals, but never 0 % for something or 100 % for not everything.
+
+    >>> percent(0.624), percent(0.004), percent(0.999), percent(1.0)
+    ('62 %', '0.4 %', '99.9 %', '100 %')
+    """
+    digits = 1 if 0 < share < 0.01 or 0.99 < share < 1 else 0
+    return f"{100 * share:.{digits}f} %"
+
+
+# -- curves over training ------------------------------------------------------------------------------------------------
+
+
+def loss_records(runs: Sequence[Run], labels: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """The loss curves of runs as plain numbers: bits per byte against tokens seen in that run.
+
+    Training loss is logged in nats per token; it is turned into bits per byte by the bytes per token of the run's
+    validation text, and averaged over stretches of steps.
+    """
+    curves = []
+    for run, label in zip(runs, labels or [run.name for run in runs]):
+        train, valid = run.records("train"), run.records("valid")
+        per_step = train[-1]["tokens"] / train[-1]["step"] if train else 0
+        scale = next((r["bits_per_byte"] / r["nats_per_token"] for r in valid if r["nats_per_token"]), np.nan)
+        stretches = np.array_split(np.arange(len(train)), min(POINTS, len(train))) if train else []
+        curves.append({
+            "run": label,
+            "stage": "fine-tuning" if run.manifest.get("parent") else "pretraining",
+            "best_step": run.manifest["best"]["step"],
+            "train": [
+                {"tokens": int(train[part[-1]]["tokens"]), "bits_per_byte": scale * mean_of(train, part, "loss")}
+                for part in stretches
+            ],
+            "valid": [
+                {"step": r["step"], "tokens": int(r["step"] * per_step), "bits_per_byte": r["bits_per_byte"],
+                 "nats_per_token": r["nats_per_token"]} for r in valid
+            ],
+        })
+    return curves
+
+
+def mean_of(records: Sequence[dict[str, Any]], places: np.ndarray, key: str) -> float:
+    return float(np.mean([records[place][key] for place in places]))
+
+
+def loss_curves(runs: Sequence[Run]) -> Figure:
+    """Training and validation loss of runs that exist: what `tinylm plot` draws."""
+    return losses(loss_records(runs))
+
+
+def losses(curves: Sequence[dict[str, Any]]) -> Figure:
+    """One panel per stage, one colour per run: dots and lines for validation, a faint line for training."""
+    stages = [stage for stage in ("pretraining", "fine-tuning") if any(c["stage"] == stage for c in curves)]
+    with canvas(losses_title(curves), (8.4, 4.6)) as figure:
+        panels = figure.subplots(1, len(stages), sharey=True, squeeze=False)[0]
+        for axes, stage in zip(panels, stages):
+            here = [(place, c) for place, c in enumerate(curves) if c["stage"] == stage]
+            most = max((point["tokens"] for _, c in here for point in [*c["train"], *c["valid"]]), default=0)
+            unit, scale = ("million tokens seen", 1e6) if most >= 1e5 else ("tokens seen", 1)
+            for place, curve in here:
+                draw_curve(axes, curve, place, scale)
+            label_ends(axes, [(p, c["run"], c["valid"][-1]["tokens"] / scale, c["valid"][-1]["bits_per_byte"])
+                              for p, c in here if c["valid"]])
+            axes.set(xlabel=f"{stage}: {unit}", xlim=(0, max(most / scale, 1e-9) * 1.02))
+        panels[0].set_ylabel("bits per byte")
+        panels[-1].plot([], [], color=MUTED, marker="o", label="validation")
+        panels[-1].plot([], [], color=MUTED, alpha=0.45, linewidth=1.4, label="training")
+        panels[-1].legend(frameon=False, loc="upper right")
+    return figure
+
+
+def draw_curve(axes: Axes, curve: dict[str, Any], place: int, scale: float) -> None:
+    """Validation as a line with markers, training as a thin faint line below it."""
+    for part, look in (
+        ("train", {"alpha": 0.45, "linewidth": 1.4}),
+        ("valid", {"marker": MARKERS[place % len(MARKERS)], "markersize": 6}),
+    ):
+        points = curve[part]
+        axes.plot([p["tokens"] / scale for p in points], [p["bits_per_byte"] for p in points], color=colour(place), **look)
+
+
+def losses_title(curves: Sequence[dict[str, Any]]) -> str:
+    """How far each run's validation loss came, and whether it turned upward."""
+    parts = []
+    for curve in curves:
+        values = [point["bits_per_byte"] for point in curve["valid"]]
+        if len(values) < 2:
+            parts.append(f"{curve['run']}: no validation after its start")
+            continue
+        best = min(values)
+        turned = f", best at step {curve['best_step']} of {curve['valid'][-1]['step']}" if values[-1] > 1.01 * best else ""
+        parts.append(f"{curve['run']}: {values[0]:.2f} to {best:.2f} bits per byte{turned}")
+    return "; ".join(parts)
+
+
+def forgetting(curves: Sequence[dict[str, Any]]) -> Figure:
+    """Bits per byte on the base's own validation text while fine-tuning on another one."""
+    gains = [(c["run"], c["points"][0]["bits_per_byte"], c["points"][-1]["bits_per_byte"]) for c in curves]
+    title = "; ".join(
+        f"{run} {'forgets: it pays' if after > before else 'forgets nothing: it pays'} {after:.2f} bits per byte on the "
+        f"base's text, {before:.2f} before ({after / before - 1:+.0%})" for run, before, after in gains
+    )
+    with canvas(title) as figure:
+        axes = figure.subplots()
+        for curve in curves:
+            points, place = curve["points"], curve["place"]
+            axes.plot([p["step"] for p in points], [p["bits_per_byte"] for p in points], color=colour(place),
+                      marker=MARKERS[place % len(MARKERS)], markersize=6)
+            axes.axhline(points[0]["bits_per_byte"], color=MUTED, linewidth=1.2, linestyle=(0, (4, 3)))
+        axes.annotate("before fine-tuning", (0.02, curves[0]["points"][0]["bits_per_byte"]), xytext=(0, -4),
+                      xycoords=("axes fraction", "data"), textcoords="offset points", va="top", color=MUTED)
+        label_ends(axes, [(c["place"], c["run"], c["points"][-1]["step"], c["points"][-1]["bits_per_byte"]) for c in curves])
+        axes.set(xlabel="fine-tuning steps", ylabel="bits per byte, base's text", xlim=(0, None))
+        axes.margins(y=0.18)
+    return figure
+
+
+def metre_steps(curves: Sequence[dict[str, Any]]) -> Figure:
+    """Share of lines that scan among the samples written along the way, with 95 % intervals."""
+    ends = [(c["run"], c["points"][0], c["points"][-1]) for c in curves]
+    title = "; ".join(
+        f"{run}: {percent(last['mean'])} of lines scan at step {last['step']}, {percent(first['mean'])} at step "
+        f"{first['step']}" for run, first, last in ends
+    )
+    with canvas(title) as figure:
+        axes = figure.subplots()
+        for curve in curves:
+            steps = [p["step"] for p in curve["points"]]
+            low, mean, high = (100 * np.array([p[key] for p in curve["points"]]) for key in ("low", "mean", "high"))
+            axes.fill_between(steps, low, high, color=colour(curve["place"]), alpha=0.16, linewidth=0)
+            axes.plot(steps, mean, color=colour(curve["place"]), marker=MARKERS[curve["place"] % len(MARKERS)])
+        label_ends(axes, [(c["place"], c["run"], c["points"][-1]["step"], 100 * c["points"][-1]["mean"]) for c in curves])
+        axes.set(xlabel="training steps of that run", ylabel="lines that scan, %", ylim=(0, 102), xlim=(0, None))
+    return figure
+
+
+def label_ends(axes: Axes, ends: Sequence[tuple[int, str, float, float]]) -> None:
+    """Write each line's name to the right of its last point (place, name, x, y), moved apart where two would overlap."""
+    low, high = axes.get_ylim()
+    taken = -np.inf
+    for place, name, x, y in sorted(ends, key=lambda end: end[3]):
+        height = max(y, taken + 0.075 * (high - low))
+        taken = height
+        axes.annotate(
+            f" {name}", (1.0, y), xytext=(1.0, height), xycoords=("axes fraction", "data"),
+            textcoords=("axes fraction", "data"), color=colour(place), fontweight="bold", va="center",
+            annotation_clip=False,
+        )
+
+
+# -- the scoreboard, and what the models predict -----------------------------------------------------------------------
+
+
+def shares(rows: Sequence[dict[str, Any]], labels: Sequence[str], title: str) -> Figure:
+    """Shares with their 95 % intervals: one row of dots per measure, one colour and marker per run."""
+    with canvas(title, (8.0, 1.7 + 0.62 * len(rows))) as figure:
+        axes = figure.subplots()
+        for run, label in enumerate(labels):
+            shift = (run - (len(labels) - 1) / 2) * min(0.22, 0.7 / len(labels))  # runs stand below each other in a row
+            known = [(row, r["values"][run]) for row, r in enumerate(rows) if r["values"][run] is not None]
+            means = 100 * np.array([value["mean"] for _, value in known])
+            spread = 100 * np.array([[v["mean"] - v["low"], v["high"] - v["mean"]] for _, v in known]).reshape(-1, 2)
+            axes.errorbar(
+                means, [row + shift for row, _ in known], xerr=np.maximum(spread.T, 0), fmt=MARKERS[run % len(MARKERS)],
+                color=colour(run), markersize=7.5, linewidth=2, label=label,
+            )
+        axes.set_yticks(range(len(rows)), [textwrap.fill(row["name"], 27) for row in rows])
+        axes.set(xlabel="%, with 95 % interval", xlim=(-2, 102), ylim=(len(rows) - 0.5, -0.5))
+        axes.grid(axis="y", visible=False)
+        for line in range(1, len(rows)):
+            axes.axhline(line - 0.5, color=GRID, linewidth=0.8)
+        figure.legend(frameon=False, loc="outside lower center", ncols=min(4, len(labels)))
+    return figure
+
+
+def next_tokens(prompts: Sequence[dict[str, Any]], labels: Sequence[str]) -> Figure:
+    """The likeliest next tokens of the same prompts, one bar per run."""
+    tops = [(p["prompt"], [p["tokens"][int(np.argmax([q or 0 for q in row]))] for row in zip(*p["probabilities"])])
+            for p in prompts]
+    agree = [len(set(top)) == 1 for _, top in tops]
+    title = (f"After the same words, the models' likeliest next token {'is the same' if all(agree) else 'differs'}: "
+             + "; ".join(f"“{shorten(prompt)}” → " + ", ".join(top) for prompt, top in tops))
+    with canvas(title, (8.4, 1.9 + 0.36 * max(len(p["tokens"]) for p in prompts) * max(1, len(labels) / 2))) as figure:
+        for axes, prompt in zip(figure.subplots(1, len(prompts), squeeze=False)[0], prompts):
+            height = 0.8 / len(labels)
+            for run, label in enumerate(labels):
+                values = [100 * (row[run] or 0) for row in prompt["probabilities"]]
+                axes.barh(np.arange(len(values)) + (run - (len(labels) - 1) / 2) * height, values, height,
+                          color=colour(run), label=label if prompt is prompts[0] else None)
+            axes.set_yticks(range(len(prompt["tokens"])), prompt["tokens"])
+            axes.invert_yaxis()
+            axes.grid(axis="y", visible=False)
+            axes.set_xlabel("probability, %")
+            axes.set_title(f"“{shorten(prompt['prompt'])}” …", loc="left", fontsize=12)
+        figure.legend(frameon=False, loc="outside lower center", ncols=min(4, len(labels)))
+    return figure
+
+
+def shorten(text: str, length: int = 26) -> str:
+    """The end of a text on one line, as the model sees it last."""
+    flat = text.replace("\n", "⏎")
+    return flat if len(flat) <= length else "…" + flat[-length:].lstrip()
+
+
+def heat(data: dict[str, Any], labels: Sequence[str], columns: int = 56) -> Figure:
+    """The same text once per run, each piece on the colour of the probability that the run gave it."""
+    places, lines = laid_out(data["pieces"], columns)
+    bits = [float(np.mean(-np.log2(np.maximum(row, 1e-12)))) for row in data["probabilities"]]
+    best = int(np.argmin(bits))
+    title = f"{labels[best]} expects this text best: " + ", ".join(f"{n} {b:.1f}" for n, b in zip(labels, bits))
+    with canvas(title + f" bits per {data['unit']}", (8.4, 1.6 + 0.36 * (lines + 1.4) * len(labels))) as figure:
+        colours = matplotlib.colormaps["cividis"]
+        panels = figure.subplots(len(labels), 1, squeeze=False)[:, 0]
+        for axes, label, row in zip(panels, labels, data["probabilities"]):
+            for (line, column), piece, probability in zip(places, data["pieces"], row):
+                shade = 1 + np.log10(max(probability, 1e-3)) / 3  # 0.001 and below: dark; 1: bright
+                axes.add_patch(Rectangle((column, line), len(shown(piece)), 0.92, color=colours(shade), linewidth=0))
+                axes.text(column + len(shown(piece)) / 2, line + 0.48, shown(piece), ha="center", va="center",
+                          family="DejaVu Sans Mono", fontsize=10.5, color="white" if shade < 0.55 else "black")
+            axes.set(xlim=(0, columns), ylim=(lines, 0))
+            axes.set_title(label, loc="left", fontsize=12.5, fontweight="bold")
+            axes.set_axis_off()
+        scale = matplotlib.cm.ScalarMappable(matplotlib.colors.LogNorm(1e-3, 1), colours)
+        bar = figure.colorbar(scale, ax=list(panels), orientation="horizontal", aspect=50, pad=0.02, shrink=0.7)
+        bar.set_ticks([0.001, 0.01, 0.1, 1], labels=["0.1 % or less", "1 %", "10 %", "100 %"])
+        bar.set_label(f"probability of each {data['unit']} before it is seen")
+    return figure
+
+
+def shown(piece: str) -> str:
+    return piece.replace("\n", "⏎").replace("\t", "⇥")
+
+
+def laid_out(pieces: Sequence[str], columns: int) -> tuple[list[tuple[int, int]], int]:
+    """Line and column of every piece, wrapped at `columns` and after line breaks; and how many lines that takes.
+
+    >>> laid_out(["ab", "c\\n", "d"], columns=9)
+    ([(0, 0), (0, 2), (1, 0)], 2)
+    """
+    places, line, column = [], 0, 0
+    for piece in pieces:
+        if column and column + len(shown(piece)) > columns:
+            line, column = line + 1, 0
+        places.append((line, column))
+        column += len(shown(piece))
+        if "\n" in piece:
+            line, column = line + 1, 0
+    return places, line + bool(column)
+
+
+def settings(grid: dict[str, Any]) -> Figure:
+    """Share of lines that scan for each temperature and top-p, as numbers on colours."""
+    accepted = 100 * np.array([[cell["accepted"]["mean"] if cell["accepted"] else np.nan for cell in row] for row in grid["cells"]])
+    low, high = np.nanmin(accepted), np.nanmax(accepted)
+    title = f"{grid['run']}: from {low:.0f} % to {high:.0f} % of lines scan, by the sampling settings alone"
+    with canvas(title, (7.6, 1.9 + 0.8 * len(grid["temperatures"]))) as figure:
+        axes = figure.subplots()
+        image = axes.imshow(accepted, cmap="cividis", vmin=0, vmax=100, aspect="auto")
+        for row, cells in enumerate(grid["cells"]):
+            for column, cell in enumerate(cells):
+                text = "no lines" if cell["accepted"] is None else (
+                    f"{accepted[row, column]:.0f} % scan\n{100 * cell['distinct']:.0f} % distinct"
+                )
+                dark = not accepted[row, column] > 55
+                axes.text(column, row, text, ha="center", va="center", color="white" if dark else "black", fontsize=11.5)
+        axes.set_xticks(range(len(grid["top_p"])), [f"{p:g}" for p in grid["top_p"]])
+        axes.set_yticks(range(len(grid["temperatures"])), [f"{t:g}" for t in grid["temperatures"]])
+        axes.set(xlabel="top-p: share of probability kept", ylabel="temperature")
+        axes.grid(visible=False)
+        figure.colorbar(image, ax=axes, label="lines that scan, %")
+    return figure
