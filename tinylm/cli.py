@@ -28,7 +28,8 @@ Settings = Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="FIELD=VALUE"
 
 # Demo fields for a try in seconds: everything runs, nothing is learned.
 SMOKE = {
-    "train.steps": "6", "train.batch_size": "4", "train.evaluate_every": "3", "sample.every": "6", "sample.tokens": "20",
+    "train.steps": "6", "train.batch_size": "4", "train.evaluate_every": "3", "sample.every": "6",
+    "sample.tokens": "20",
     "corpus.size": "100000", "corpus.valid_share": "0.05",
 }
 SMOKE_SHAPE = {"model.depth": "2", "model.width": "64", "tokenizer.vocab_size": "400"}
@@ -355,14 +356,16 @@ def tokenizer(
         vocab_size: train: tokens to learn (bpe).
         out: train: where to write it.
     """
+    from tinylm.text.bpe_training import train_bpe_tokenizer
     from tinylm.text.corpora.documents import iter_text
-    from tinylm.text.tokenizers import BpeTokenizer, CharTokenizer, load_tokenizer
+    from tinylm.text.show import show
+    from tinylm.text.tokenizers import CharTokenizer, load_tokenizer
 
     if action == "train":
         if not file.is_file():
             raise ValueError(f"there is no text file {file}")
         text = iter_text(file)
-        made = BpeTokenizer.train(text, vocab_size) if kind == "bpe" else CharTokenizer.train(text)
+        made = train_bpe_tokenizer(text, vocab_size) if kind == "bpe" else CharTokenizer.train(text)
         made.save(out)
         print(f"{out}: {made.vocab_size} tokens, fingerprint {made.fingerprint()}")
         return
@@ -374,7 +377,7 @@ def tokenizer(
             raise ValueError(f"{wrong[0]!r} is no token id: ids are whole numbers from 0 to {loaded.vocab_size - 1}")
         print(clean(loaded.decode(map(int, what))))
     else:
-        print(clean("\n".join(loaded.show(" ".join(what)))))
+        print(clean("\n".join(show(loaded, " ".join(what)))))
 
 
 @app.command
@@ -396,7 +399,8 @@ def meter(file: Positional[Path], json: bool = False) -> None:
         if json:
             print_json({key: getattr(scansion, key) for key in ("line", "ok", "score", "syllables", "pattern")})
         else:
-            print(f"{'yes' if scansion.ok else ' no'} {scansion.score:.2f} {scansion.pattern:12} {clean(scansion.line)}")
+            mark = "yes" if scansion.ok else " no"
+            print(f"{mark} {scansion.score:.2f} {scansion.pattern:12} {clean(scansion.line)}")
     accepted = sum(scansion.ok for scansion in scansions)
     say(f"{accepted} of {len(scansions)} lines scan as iambic pentameter")
 

@@ -25,7 +25,7 @@ from tinylm.runs import Run
 INK, MUTED, GRID = "#1f2328", "#59636f", "#d0d7df"
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe & Ito, strongest contrasts first
 MARKERS = "os^Dvp"
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans", "font.size": 12.5, "axes.labelsize": 12.5, "legend.fontsize": 12.5,
     "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": MUTED, "xtick.color": INK, "ytick.color": INK,
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": GRID, "grid.linewidth": 0.8,
@@ -52,7 +52,8 @@ def save_figure(figure: Figure, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with matplotlib.rc_context(STYLE):
         # No date and no version in the file: the same numbers give the same bytes.
-        figure.savefig(path, dpi=150, facecolor="white", metadata={"Date": None} if path.suffix == ".svg" else {"Software": ""})
+        unsaid = {"Date": None} if path.suffix == ".svg" else {"Software": None}
+        figure.savefig(path, dpi=150, facecolor="white", metadata=unsaid)
 
 
 def colour(place: int) -> str:
@@ -69,7 +70,7 @@ def percent(share: float) -> str:
     return f"{100 * share:.{digits}f} %"
 
 
-# -- curves over training ------------------------------------------------------------------------------------------------
+# -- curves over training ---------------------------------------------------------------------------------------------
 
 
 def loss_records(runs: Sequence[Run], labels: Sequence[str] | None = None) -> list[dict[str, Any]]:
@@ -120,8 +121,7 @@ def losses(curves: Sequence[dict[str, Any]]) -> Figure:
             unit, scale = ("million tokens seen", 1e6) if most >= 1e5 else ("tokens seen", 1)
             for place, curve in here:
                 draw_curve(axes, curve, place, scale)
-            label_ends(axes, [(p, c["run"], c["valid"][-1]["tokens"] / scale, c["valid"][-1]["bits_per_byte"])
-                              for p, c in here if c["valid"]])
+            label_ends(axes, [(p, c["run"], c["valid"][-1]["bits_per_byte"]) for p, c in here if c["valid"]])
             axes.set(xlabel=f"{stage}: {unit}", xlim=(0, max(most / scale, 1e-9) * 1.02))
         panels[0].set_ylabel("bits per byte")
         panels[-1].plot([], [], color=MUTED, marker="o", label="validation")
@@ -136,8 +136,8 @@ def draw_curve(axes: Axes, curve: dict[str, Any], place: int, scale: float) -> N
         ("train", {"alpha": 0.45, "linewidth": 1.4}),
         ("valid", {"marker": MARKERS[place % len(MARKERS)], "markersize": 6}),
     ):
-        points = curve[part]
-        axes.plot([p["tokens"] / scale for p in points], [p["bits_per_byte"] for p in points], color=colour(place), **look)
+        tokens, bits = ([point[key] for point in curve[part]] for key in ("tokens", "bits_per_byte"))
+        axes.plot(np.divide(tokens, scale), bits, color=colour(place), **look)
 
 
 def losses_title(curves: Sequence[dict[str, Any]]) -> str:
@@ -148,18 +148,18 @@ def losses_title(curves: Sequence[dict[str, Any]]) -> str:
         if len(values) < 2:
             parts.append(f"{curve['run']}: no validation after its start")
             continue
-        best = min(values)
-        turned = f", best at step {curve['best_step']} of {curve['valid'][-1]['step']}" if values[-1] > 1.01 * best else ""
+        best, last = min(values), curve["valid"][-1]["step"]
+        turned = f", best at step {curve['best_step']} of {last}" if values[-1] > 1.01 * best else ""
         parts.append(f"{curve['run']}: {values[0]:.2f} to {best:.2f} bits per byte{turned}")
     return "; ".join(parts)
 
 
 def forgetting(curves: Sequence[dict[str, Any]]) -> Figure:
     """Bits per byte on the base's own validation text while fine-tuning on another one."""
-    gains = [(c["run"], c["points"][0]["bits_per_byte"], c["points"][-1]["bits_per_byte"]) for c in curves]
+    ends = [(c["run"], c["points"][0]["bits_per_byte"], c["points"][-1]["bits_per_byte"]) for c in curves]
     title = "; ".join(
-        f"{run} {'forgets: it pays' if after > before else 'forgets nothing: it pays'} {after:.2f} bits per byte on the "
-        f"base's text, {before:.2f} before ({after / before - 1:+.0%})" for run, before, after in gains
+        f"{run} {'forgets' if after > 1.005 * before else 'keeps the old text'}: {after:.2f} bits per byte on the base's "
+        f"text, {before:.2f} before" for run, before, after in ends
     )
     with canvas(title) as figure:
         axes = figure.subplots()
@@ -170,7 +170,7 @@ def forgetting(curves: Sequence[dict[str, Any]]) -> Figure:
             axes.axhline(points[0]["bits_per_byte"], color=MUTED, linewidth=1.2, linestyle=(0, (4, 3)))
         axes.annotate("before fine-tuning", (0.02, curves[0]["points"][0]["bits_per_byte"]), xytext=(0, -4),
                       xycoords=("axes fraction", "data"), textcoords="offset points", va="top", color=MUTED)
-        label_ends(axes, [(c["place"], c["run"], c["points"][-1]["step"], c["points"][-1]["bits_per_byte"]) for c in curves])
+        label_ends(axes, [(c["place"], c["run"], c["points"][-1]["bits_per_byte"]) for c in curves])
         axes.set(xlabel="fine-tuning steps", ylabel="bits per byte, base's text", xlim=(0, None))
         axes.margins(y=0.18)
     return figure
@@ -190,26 +190,28 @@ def metre_steps(curves: Sequence[dict[str, Any]]) -> Figure:
             low, mean, high = (100 * np.array([p[key] for p in curve["points"]]) for key in ("low", "mean", "high"))
             axes.fill_between(steps, low, high, color=colour(curve["place"]), alpha=0.16, linewidth=0)
             axes.plot(steps, mean, color=colour(curve["place"]), marker=MARKERS[curve["place"] % len(MARKERS)])
-        label_ends(axes, [(c["place"], c["run"], c["points"][-1]["step"], 100 * c["points"][-1]["mean"]) for c in curves])
+        label_ends(axes, [(c["place"], c["run"], 100 * c["points"][-1]["mean"]) for c in curves])
         axes.set(xlabel="training steps of that run", ylabel="lines that scan, %", ylim=(0, 102), xlim=(0, None))
     return figure
 
 
-def label_ends(axes: Axes, ends: Sequence[tuple[int, str, float, float]]) -> None:
-    """Write each line's name to the right of its last point (place, name, x, y), moved apart where two would overlap."""
+def label_ends(axes: Axes, ends: Sequence[tuple[int, str, float]]) -> None:
+    """Write each line's name at the right edge, at the height where it ends; moved apart where two would overlap.
+
+    ends: (place of the run, its name, last height in the axes' own unit).
+    """
     low, high = axes.get_ylim()
     taken = -np.inf
-    for place, name, x, y in sorted(ends, key=lambda end: end[3]):
+    for place, name, y in sorted(ends, key=lambda end: end[2]):
         height = max(y, taken + 0.075 * (high - low))
         taken = height
         axes.annotate(
-            f" {name}", (1.0, y), xytext=(1.0, height), xycoords=("axes fraction", "data"),
-            textcoords=("axes fraction", "data"), color=colour(place), fontweight="bold", va="center",
-            annotation_clip=False,
+            f" {name}", (1.0, height), xycoords=("axes fraction", "data"), color=colour(place), fontweight="bold",
+            va="center", annotation_clip=False,
         )
 
 
-# -- the scoreboard, and what the models predict -----------------------------------------------------------------------
+# -- the scoreboard, and what the models predict ----------------------------------------------------------------------
 
 
 def shares(rows: Sequence[dict[str, Any]], labels: Sequence[str], title: str) -> Figure:
@@ -311,7 +313,8 @@ def laid_out(pieces: Sequence[str], columns: int) -> tuple[list[tuple[int, int]]
 
 def settings(grid: dict[str, Any]) -> Figure:
     """Share of lines that scan for each temperature and top-p, as numbers on colours."""
-    accepted = 100 * np.array([[cell["accepted"]["mean"] if cell["accepted"] else np.nan for cell in row] for row in grid["cells"]])
+    found = [[cell["accepted"] for cell in row] for row in grid["cells"]]
+    accepted = 100 * np.array([[cell["mean"] if cell else np.nan for cell in row] for row in found])
     low, high = np.nanmin(accepted), np.nanmax(accepted)
     title = f"{grid['run']}: from {low:.0f} % to {high:.0f} % of lines scan, by the sampling settings alone"
     with canvas(title, (7.6, 1.9 + 0.8 * len(grid["temperatures"]))) as figure:

@@ -98,14 +98,9 @@ class Continuation:
         if ends:
             self.text, self.held, self.finish_reason = self.text + text[: min(ends)], "", "stop"
             return
-        longest = max(map(len, stop), default=1) - 1
-        hold = next((n for n in range(min(longest, len(text)), 0, -1) if text[-n:].startswith(stop_starts(stop, n))), 0)
+        starts = {word[:n] for word in stop for n in range(1, len(word))}
+        hold = max((len(start) for start in starts if text.endswith(start)), default=0)
         self.text, self.held = self.text + text[: len(text) - hold], text[len(text) - hold :]
-
-
-def stop_starts(stop: tuple[str, ...], length: int) -> tuple[str, ...]:
-    """The first `length` characters of every stop string that is longer than that."""
-    return tuple(word[:length] for word in stop if len(word) > length)
 
 
 PLAIN = Sampling()

@@ -61,9 +61,6 @@ class Run:
     def samples(self) -> list[dict[str, Any]]:
         return list(read_lines(self.folder / "samples.jsonl"))
 
-    def timings(self) -> list[dict[str, Any]]:
-        return list(read_lines(self.folder / "timings.jsonl"))
-
     def path(self, name: str) -> Path:
         """The file `name` of this run, once its size and SHA-256 agree with the manifest; ValueError where they do not.
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinylm.text import bpe
+from tinylm.text import bpe, bpe_training
+from tinylm.text.show import merge_steps
 
 settings.register_profile("steady", deadline=None, derandomize=True)  # for slow machines; same strings each time
 settings.load_profile("steady")
@@ -24,39 +25,39 @@ def encode(text: str, merges: list[bpe.Pair]) -> list[int]:
 def test_the_wikipedia_example_gives_the_three_merges_worked_out_by_hand() -> None:
     # aaabdaaabac: Z=aa -> ZabdZabac, Y=ab -> ZYdZYac, X=ZY -> XdXac, and no pair is left that occurs twice.
     by_hand = [(ord("a"), ord("a")), (ord("a"), ord("b")), (256, 257)]
-    assert bpe.train_bpe("aaabdaaabac", 20) == bpe.train_bpe_reference("aaabdaaabac", 20) == by_hand
+    assert bpe_training.train_bpe("aaabdaaabac", 20) == bpe_training.train_bpe_reference("aaabdaaabac", 20) == by_hand
     assert encode("aaabdaaabac", by_hand) == [258, ord("d"), 258, ord("a"), ord("c")]
 
 
 def test_the_highest_count_wins_then_the_smallest_pair() -> None:
-    assert bpe.train_bpe("xy xy ab ab xy", 1) == [(ord("x"), ord("y"))]
-    assert bpe.train_bpe("xy,xy,ab,ab", 1) == [(ord("a"), ord("b"))]
+    assert bpe_training.train_bpe("xy xy ab ab xy", 1) == [(ord("x"), ord("y"))]
+    assert bpe_training.train_bpe("xy,xy,ab,ab", 1) == [(ord("a"), ord("b"))]
 
 
 @given(repetitive)
 def test_no_two_merges_spell_the_same_token(text: str) -> None:
-    tokens = bpe.spell_tokens(bpe.train_bpe(text, 60))  # would raise ValueError
+    tokens = bpe.spell_tokens(bpe_training.train_bpe(text, 60))  # would raise ValueError
     assert len(set(tokens)) == len(tokens)
 
 
 @given(st.one_of(repetitive, any_text), st.integers(0, 40))
 def test_the_fast_trainer_learns_what_the_reference_learns(text: str, n_merges: int) -> None:
-    assert bpe.train_bpe(text, n_merges) == bpe.train_bpe_reference(text, n_merges)
+    assert bpe_training.train_bpe(text, n_merges) == bpe_training.train_bpe_reference(text, n_merges)
 
 
 def test_words_never_cross_from_one_document_to_the_next() -> None:
-    assert bpe.train_bpe(["ab"] * 4, 10) == [(97, 98)]
-    assert bpe.train_bpe(iter(["ab"] * 4), 10) == [(97, 98)]
-    assert bpe.train_bpe("ab" * 4, 10) == [(97, 98), (256, 256)]
+    assert bpe_training.train_bpe(["ab"] * 4, 10) == [(97, 98)]
+    assert bpe_training.train_bpe(iter(["ab"] * 4), 10) == [(97, 98)]
+    assert bpe_training.train_bpe("ab" * 4, 10) == [(97, 98), (256, 256)]
 
 
 @given(repetitive, repetitive)
 def test_the_heap_encoder_does_the_steps_of_the_slow_one(corpus: str, text: str) -> None:
-    merges = bpe.train_bpe(corpus, 40)
+    merges = bpe_training.train_bpe(corpus, 40)
     ranks = {pair: rank for rank, pair in enumerate(merges)}
     slow = []
     for word in bpe.split_words(text):
-        steps = [list(word.encode()), *(ids for _rank, ids in bpe.merge_steps(word.encode(), ranks))]
+        steps = [list(word.encode()), *(ids for _rank, ids in merge_steps(word.encode(), ranks))]
         slow += steps[-1]
     assert encode(text, merges) == slow
 
@@ -98,13 +99,14 @@ def joins(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return real(slots, tokens, start, pair, new)
 
     monkeypatch.setattr(bpe, "join", counted)
+    monkeypatch.setattr(bpe_training, "join", counted)
     return places
 
 
 @pytest.mark.parametrize("letters", ["a", "ab", "acgt"])
 def test_work_on_one_endless_word_grows_with_its_length_not_its_square(letters: str, joins: list[int]) -> None:
     word = "".join(random.Random(0).choices(letters, k=40_000))
-    merges = bpe.train_bpe(word, 200)
+    merges = bpe_training.train_bpe(word, 200)
     assert 0 < len(joins) <= 3 * len(word)
     joins.clear()
     assert len(encode(word, merges)) < len(word) / 2
@@ -113,15 +115,15 @@ def test_work_on_one_endless_word_grows_with_its_length_not_its_square(letters: 
 
 def test_one_letter_for_pages_is_learnt_and_encoded() -> None:
     text = "a" * 2**17
-    merges = bpe.train_bpe(text, 1000)
+    merges = bpe_training.train_bpe(text, 1000)
     assert len(merges) == 16  # 2, 4, 8, ... 2**16 letters; the whole text occurs only once
     assert encode(text, merges) == [271, 271]
 
 
 @pytest.mark.parametrize("text", ["", "a", " ", "\n\n\n", "   \t"])
 def test_tiny_and_blank_texts_end_in_a_result(text: str) -> None:
-    merges = bpe.train_bpe(text, 10)
-    assert merges == bpe.train_bpe_reference(text, 10)
+    merges = bpe_training.train_bpe(text, 10)
+    assert merges == bpe_training.train_bpe_reference(text, 10)
     assert b"".join(bpe.spell_tokens(merges)[id] for id in encode(text, merges)).decode() == text
 
 

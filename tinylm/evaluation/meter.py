@@ -67,10 +67,10 @@ PRICES: dict[str, float] = {
     "syncope": 0.1,  # a weak vowel lost within a word: every, spirit, glorious, makest
     "sounded -ed": 1.2,  # blessed as two syllables
 }
-FALL = 0.54  # for each step of weight by which a weak place outweighs the strong place after it
+FALL = 0.5  # for each step of weight by which a weak place outweighs the strong place after it
 LENGTH = 6.0  # for each place that stays empty or runs over
 REPEATED = 8.0  # for the same words over and over (`is_degenerate`)
-LIMIT = 4.4  # a line that costs more is not accepted
+LIMIT = 4.625  # a line that costs more is not accepted; costs come in steps of 0.05, so none lies on the limit
 VIOLATION = 1.5  # a syllable that costs this much in its place is reported
 
 # Closed-class words of one syllable, modern and old; every other monosyllable is a content word.
@@ -91,7 +91,8 @@ SILENT_H = frozenset(("he", "his", "him", "her", "had", "hath", "have", "hast", 
 
 # ---- words: from spelling to kinds of syllables --------------------------------------------------------------------
 
-MAX_WORDS = 24  # a longer line is no pentameter: it is counted, not scanned, so that time stays linear in its length
+# Longer lines are no pentameters, and longer words no words: not scanned, so that time stays linear in the length.
+MAX_WORDS, MAX_LETTERS = 24, 30
 
 
 class Form(NamedTuple):
@@ -217,16 +218,13 @@ class Move(NamedTuple):
 
 
 @lru_cache(maxsize=1 << 18)
-def moves(word: str, before_vowel: bool, slot: int) -> tuple[Move, ...]:
-    """All ways to lay `word` down from `slot` on; of two that end alike, the cheaper."""
-    cheapest: dict[tuple[object, ...], Move] = {}
-    for form in forms(word, before_vowel):
-        for move in _layouts(form.kinds, slot):
-            cost = move.cost + _price(form.licences)
-            known = cheapest.get(move[:5])
-            if known is None or cost < known.cost:
-                cheapest[move[:5]] = move._replace(cost=cost, licences=form.licences + move.licences)
-    return tuple(cheapest.values())
+def moves(word: str, before_vowel: bool, slot: int) -> list[Move]:
+    """All ways to lay `word` down from `slot` on; of those that end alike, the cheapest."""
+    return _cheapest(
+        move._replace(cost=move.cost + _price(form.licences), licences=form.licences + move.licences)
+        for form in forms(word, before_vowel)
+        for move in _layouts(form.kinds, slot)
+    )
 
 
 @lru_cache(maxsize=1 << 14)
@@ -234,8 +232,18 @@ def _layouts(kinds: tuple[int, ...], slot: int) -> list[Move]:
     """The same for syllables alone: thousands of words share a few hundred of these."""
     ways = [Move(0, slot, NOTHING, False, NOTHING, 0.0, "", (), ())]
     for kind in kinds:
-        ways = [longer for move in ways for longer in _with_syllable(move, kind)]
+        ways = _cheapest(longer for move in ways for longer in _with_syllable(move, kind))
     return ways
+
+
+def _cheapest(ways: Iterable[Move]) -> list[Move]:
+    """Of moves that a line cannot tell apart (all but cost, signs and remarks are equal), the cheapest."""
+    found: dict[tuple[object, ...], Move] = {}
+    for move in ways:
+        end = move[:5]
+        if end not in found or move.cost < found[end].cost:
+            found[end] = move
+    return list(found.values())
 
 
 def _with_syllable(move: Move, kind: int) -> list[Move]:
@@ -326,7 +334,7 @@ def _scansion(line: str, cost: float, pattern: str, licences: tuple[str, ...], v
 
 
 def _readable(word: str) -> bool:
-    return word.isascii() and word.replace("'", "").isalpha()
+    return word.isascii() and len(word) <= MAX_LETTERS and word.replace("'", "").isalpha()
 
 
 def _why_unscannable(tokens: list[tuple[str, bool]]) -> str | None:

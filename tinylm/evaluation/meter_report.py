@@ -58,7 +58,7 @@ def meter_report(folder: Path) -> dict[str, Row]:
         "accepted: sonnets": lines["sonnets"],
         "accepted: blank verse": lines["blank verse"],
         "accepted: prose cut at ten syllables": [cut for speech in lines["prose"] for cut in cut_at_ten(speech)],
-        "accepted: sonnets, words shuffled": [shuffled(x, generator) for _ in range(SHUFFLES) for x in lines["sonnets"]],
+        "accepted: sonnets, words shuffled": [shuffled(line, generator) for line in lines["sonnets"] * SHUFFLES],
         "accepted: trochaic tetrameter": lines["trochaic tetrameter"],
     }
     scans = {name: [scan(line) for line in sample] for name, sample in samples.items()}

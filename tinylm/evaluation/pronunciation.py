@@ -59,13 +59,13 @@ PREFIXES: dict[str, str] = {
 
 # Vowel letters -> vowel phones (without stress), longest first; "ia" and its like are two syllables (they may merge).
 VOWEL_LETTERS: tuple[tuple[str, str], ...] = (
-    ("tion", "SH AH N"), ("sion", "ZH AH N"), ("cious", "SH AH S"), ("tious", "SH AH S"), ("eau", "OW"),
-    ("eou", "IY AH"), ("iou", "IY AH"), ("iel", "IY AH L"), ("ien", "IY AH N"), ("iet", "IY AH T"), ("ia", "IY AH"),
-    ("io", "IY OW"), ("iu", "IY AH"), ("eo", "IY AH"), ("ua", "UW AH"), ("uo", "UW AH"), ("ae", "IY"), ("ai", "EY"),
-    ("ay", "EY"), ("ei", "EY"), ("ey", "EY"), ("ea", "IY"), ("ee", "IY"), ("ie", "IY"), ("oa", "OW"), ("oe", "OW"),
-    ("oi", "OY"), ("oy", "OY"), ("oo", "UW"), ("ou", "AW"), ("ow", "OW"), ("au", "AO"), ("aw", "AO"), ("eu", "UW"),
-    ("ew", "UW"), ("ue", "UW"), ("ui", "UW"), ("a", "AE"), ("e", "EH"), ("i", "IH"), ("o", "AA"), ("u", "AH"),
-    ("y", "IH"),
+    ("tion", "SH AH N"), ("sion", "ZH AH N"), ("cious", "SH AH S"), ("tious", "SH AH S"), ("ough", "AO"),
+    ("eau", "OW"), ("eou", "IY AH"), ("iou", "IY AH"), ("iel", "IY AH L"), ("ien", "IY AH N"), ("iet", "IY AH T"),
+    ("ia", "IY AH"), ("io", "IY OW"), ("iu", "IY AH"), ("eo", "IY AH"), ("ua", "UW AH"), ("uo", "UW AH"), ("ae", "IY"),
+    ("ai", "EY"), ("ay", "EY"), ("ei", "EY"), ("ey", "EY"), ("ea", "IY"), ("ee", "IY"), ("ie", "IY"), ("oa", "OW"),
+    ("oe", "OW"), ("oi", "OY"), ("oy", "OY"), ("oo", "UW"), ("ou", "AW"), ("ow", "OW"), ("au", "AO"), ("aw", "AO"),
+    ("eu", "UW"), ("ew", "UW"), ("ue", "UW"), ("ui", "UW"), ("a", "AE"), ("e", "EH"), ("i", "IH"), ("o", "AA"),
+    ("u", "AH"), ("y", "IH"),
 )
 CONSONANT_LETTERS: tuple[tuple[str, str], ...] = (
     ("tch", "CH"), ("ch", "CH"), ("sh", "SH"), ("th", "TH"), ("ph", "F"), ("gh", ""), ("ck", "K"), ("qu", "K W"),
@@ -117,8 +117,6 @@ def pronunciations(word: str) -> tuple[Phones, ...]:
     >>> pronunciations("heav'n")[0]
     ('HH', 'EH1', 'V', 'N')
     """
-    if len(word) > 40:
-        return _from_letters(word)
     for search in (_known, _apostrophes, _affixes, _respelled, _affixes_of_respelled, _compound):
         found = search(word)
         if found:
@@ -313,25 +311,49 @@ def rimes(word: str) -> frozenset[tuple[Phones, Phones]]:
     """For each way to stress the end of `word`: the consonants before the vowel, and all sounds from the vowel on.
 
     The end starts at the last main stress. Where the last syllable carries a side stress, or is the second weak one in
-    a row (`memory`), verse may stress it too. Reduced vowels are alike, and so are the vowels of `cot` and `caught`.
+    a row, verse may stress it too, and its vowel sounds as spelled: `ornament` then ends like `tent`.
 
     >>> sorted(rimes("wall"))
     [(('W',), ('AA', 'L'))]
+    >>> sorted(rimes("ornament"))
+    [((), ('AA', 'R', 'N', 'AH', 'M', 'AH', 'N', 'T')), (('M',), ('EH', 'N', 'T'))]
     """
     found = set()
     for phones in pronunciations(word):
         vowels = [i for i, phone in enumerate(phones) if is_vowel(phone)]
         stresses = "".join(phones[i][-1] for i in vowels)
-        starts = {vowels[stresses.rfind("1")]}
+        found.add(_split_for_rhyme(phones, vowels[stresses.rfind("1")]))
         if stresses.endswith(("00", "2")):
-            starts.add(vowels[-1])
-        for start in starts:
-            before = max((i + 1 for i in vowels if i < start), default=0)
-            found.add((phones[before:start], tuple(map(_rhyming_sound, phones[start:]))))
+            last = vowels[-1]
+            full = _spelled_vowel(word) if phones[last] == "AH0" else phones[last][:-1] + "1"
+            found.add(_split_for_rhyme((*phones[:last], full, *phones[last + 1 :]), last))
     return frozenset(found)
 
 
-def _rhyming_sound(phone: str) -> str:
-    if phone in ("IH0", "EH0"):
-        return "AH"
-    return {"AO": "AA"}.get(phone.rstrip("012"), phone.rstrip("012"))
+def _spelled_vowel(word: str) -> str:
+    """The full vowel of the last syllable, by its letters: ornament -> EH1, temperate -> EY1."""
+    letters = re.findall(r"[aeiouy]+", re.sub(r"(?<=[^aeiou])e(?=s?$)", "", word))
+    if word.endswith(("ate", "ates")):
+        return "EY1"
+    return dict(VOWEL_LETTERS).get(letters[-1], "AH").split()[-1] + "1" if letters else "AH1"
+
+
+def _split_for_rhyme(phones: Phones, stressed: int) -> tuple[Phones, Phones]:
+    """Consonants before the stressed vowel; sounds from it on, without what no ear would hold against a rhyme."""
+    before = stressed
+    while before and not is_vowel(phones[before - 1]):
+        before -= 1
+    onset = phones[before:stressed]
+    if before and phones[before - 1][:2] == "ER" and not onset:  # a-rise: the dictionary hides the r in its vowel
+        onset = ("R",)
+    sounds = list(phones[stressed:])
+    for i, phone in enumerate(sounds):
+        if phone in ("IH0", "EH0"):  # reduced vowels are alike
+            sounds[i] = "AH"
+        elif phone == "ER0" and i and is_vowel(phones[stressed + i - 1]):  # fire in one syllable or two
+            sounds[i] = "R"
+        elif phone[:2] == "IY" and sounds[i + 1 : i + 2] == ["R"]:  # here as in near
+            sounds[i] = "IH"
+        else:
+            sounds[i] = "AA" if phone[:2] == "AO" else phone.rstrip("012")  # cot as caught
+    return onset, tuple(sounds)

@@ -4,13 +4,9 @@ Weights, gradients and optimiser state are always fp32. With bf16 (Kalamkar et a
 8-bit-mantissa copies and add up in fp32: two to three times the speed where the processor has the instructions.
 """
 
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
-
-Precision = Literal["auto", "fp32", "bf16"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +16,7 @@ class Compute:
     device: torch.device
     dtype: torch.dtype = torch.float32
 
-    def autocast(self) -> AbstractContextManager[object]:
+    def autocast(self) -> torch.autocast:
         """Inside this context matrix products run in `dtype`."""
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
 
@@ -38,12 +34,11 @@ def choose_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
-def choose_compute(device: str = "auto", precision: Precision = "auto") -> Compute:
+def choose_compute(device: str = "auto", precision: str = "auto") -> Compute:
     """The device and precision for a run, from what the processor can do, never from a timing, so that it repeats."""
     place = choose_device(device)
-    if precision == "auto":
-        precision = "bf16" if has_bf16(place) else "fp32"
-    return Compute(place, torch.bfloat16 if precision == "bf16" else torch.float32)
+    bf16 = precision == "bf16" or (precision == "auto" and has_bf16(place))
+    return Compute(place, torch.bfloat16 if bf16 else torch.float32)
 
 
 def has_bf16(device: torch.device) -> bool:
@@ -51,6 +46,7 @@ def has_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu":
-        features: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # an older torch cannot tell: fp32 then
+        # An older torch cannot tell; fp32 is then the safe choice.
+        features: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
         return bool(features.get("avx512_bf16") or features.get("amx_bf16") or features.get("bf16"))
     return False

@@ -39,6 +39,15 @@ class Batch:
     targets: np.ndarray
 
 
+def cut_batch(ids: np.ndarray, mask: np.ndarray | None, starts: list[int], length: int) -> Batch:
+    """Windows of `length` tokens from each of `starts`, and the same one position further as targets."""
+    inputs = np.stack([ids[s : s + length] for s in starts]).astype(np.int64)
+    targets = np.stack([ids[s + 1 : s + length + 1] for s in starts]).astype(np.int64)
+    if mask is not None:
+        targets[np.stack([mask[s + 1 : s + length + 1] for s in starts]) == 0] = IGNORE
+    return Batch(inputs, targets)
+
+
 class Batches:
     """The stream of training batches. `batches[k]` is batch k, for any k, in any order."""
 
@@ -58,11 +67,7 @@ class Batches:
 
     def __getitem__(self, k: int) -> Batch:
         starts = [self.start(k * self.batch_size + row) for row in range(self.batch_size)]
-        inputs = np.stack([self.ids[s : s + self.context] for s in starts]).astype(np.int64)
-        targets = np.stack([self.ids[s + 1 : s + self.context + 1] for s in starts]).astype(np.int64)
-        if self.mask is not None:
-            targets[np.stack([self.mask[s + 1 : s + self.context + 1] for s in starts]) == 0] = IGNORE
-        return Batch(inputs, targets)
+        return cut_batch(self.ids, self.mask, starts, self.context)
 
     def start(self, window: int) -> int:
         """Where window number `window` of the endless stream begins in the ids."""
@@ -83,18 +88,11 @@ def validation_windows(ids: np.ndarray, context: int, rows: int, mask: np.ndarra
     [[[1, 2, 3], [4, 5, 6]], [[7]]]
     """
     full = (len(ids) - 1) // context
-    starts = [list(range(i, min(i + rows, full))) for i in range(0, full, rows)]
-    spans = [(context, [row * context for row in group]) for group in starts]
+    starts = [row * context for row in range(full)]
+    spans = [(context, starts[i : i + rows]) for i in range(0, full, rows)]
     if rest := (len(ids) - 1) - full * context:
         spans.append((rest, [full * context]))
-    batches = []
-    for length, group in spans:
-        inputs = np.stack([ids[s : s + length] for s in group]).astype(np.int64)
-        targets = np.stack([ids[s + 1 : s + length + 1] for s in group]).astype(np.int64)
-        if mask is not None:
-            targets[np.stack([mask[s + 1 : s + length + 1] for s in group]) == 0] = IGNORE
-        batches.append(Batch(inputs, targets))
-    return batches
+    return [cut_batch(ids, mask, group, length) for length, group in spans]
 
 
 def write_ids(path: Path, chunks: Iterable[np.ndarray]) -> Path:

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinylm.text.bpe import BYTES, Pair, WordEncoder, merge_steps, spell_tokens, split_words, stretches, train_bpe
+from tinylm.text.bpe import BYTES, Pair, WordEncoder, spell_tokens, split_words, stretches
 
 FORMAT, VERSION = "tinylm-tokenizer", 1
 SIGNS = {" ": "␣", "\n": "⏎", "\t": "⇥", "\r": "␍"}  # white space made visible in labels
@@ -75,10 +75,6 @@ class Tokenizer(ABC):
     @abstractmethod
     def encode_array(self, text: str) -> NDArray[Any]:
         """The ids of a text, (tokens,) uint16, or uint32 above 65,536 ids: the fast path for a corpus."""
-
-    @abstractmethod
-    def show(self, text: str) -> list[str]:
-        """Lines for a learner: how this text becomes tokens, step by step."""
 
     def encode(self, text: str, *, allow_specials: bool = False) -> list[int]:
         """The ids of a text; names of special tokens are text unless `allow_specials`.
@@ -187,24 +183,11 @@ class CharTokenizer(Tokenizer):
         byte = int(id) - len(self.characters)
         return f"<0x{byte:02X}>" if 0 <= byte < 256 else super().label(id)
 
-    def show(self, text: str) -> list[str]:
-        """One line per character: its token, or the bytes it falls back to.
-
-        >>> CharTokenizer("ab").show("bé")
-        ['b → b (id 1)', 'é → <0xC3> (id 197) <0xA9> (id 171), not in the vocabulary']
-        """
-        lines = []
-        for character in check_unicode(text):
-            tokens = " ".join(f"{self.label(id)} (id {id})" for id in self.encode(character))
-            known = "" if character in self.characters else ", not in the vocabulary"
-            lines.append(f"{label_bytes(character.encode('utf-8'))} → {tokens}{known}")
-        return lines
-
 
 class BpeTokenizer(Tokenizer):
     """Byte-pair encoding: ids 0 to 255 are the bytes, then one id per merge, then the specials (see `bpe`).
 
-    >>> tokenizer = BpeTokenizer.train("by the sea, by the tide, by the tea", vocab_size=259)
+    >>> tokenizer = BpeTokenizer([(98, 121), (104, 101), (32, 116)])  # by, he, " t"
     >>> [tokenizer.label(id) for id in tokenizer.encode("by the tea")]
     ['by', '␣t', 'he', '␣t', 'e', 'a']
     """
@@ -215,44 +198,12 @@ class BpeTokenizer(Tokenizer):
         super().__init__(spell_tokens(self.merges), specials, content)
         self._words = WordEncoder(self.merges, "H" if self._dtype == np.uint16 else "I")
 
-    @classmethod
-    def train(cls, chunks: str | Iterable[str], vocab_size: int, specials: Sequence[str] = ()) -> "BpeTokenizer":
-        """Learn `vocab_size` - 256 - specials merges from a text or an iterable of texts; ValueError if they lack."""
-        smallest = 256 + len(specials)
-        if vocab_size < smallest:
-            parts = f"256 bytes and {len(specials)} special tokens"
-            raise ValueError(f"vocab_size {vocab_size} is too small: BPE needs at least {smallest} ids, for {parts}")
-        wanted = vocab_size - smallest
-        merges = train_bpe(map(check_unicode, [chunks] if isinstance(chunks, str) else chunks), wanted)
-        if len(merges) < wanted:
-            advice = f"use vocab_size {smallest + len(merges)} or less, or a longer text"
-            found = f"only {len(merges)} merges were possible in this text"
-            raise ValueError(f"vocab_size {vocab_size} asks for {wanted} merges, but {found}; {advice}")
-        return cls(merges, specials)
-
     def encode_array(self, text: str) -> NDArray[Any]:
         """The ids of a text, (tokens,) uint16 or uint32: one look-up per word."""
         packed = bytearray()
         for part in stretches(check_unicode(text)):
             packed += b"".join(map(self._words.__getitem__, split_words(part)))
         return np.frombuffer(packed, dtype=self._dtype)
-
-    def show(self, text: str) -> list[str]:
-        """Every word of the text, and below it every merge at work on it.
-
-        >>> print("\\n".join(BpeTokenizer([(116, 104), (256, 101)]).show("the")))
-        word the: t h e
-          merge 0, t + h → id 256: th e
-          merge 1, th + e → id 257: the
-        """
-        lines = []
-        for word in split_words(check_unicode(text)):
-            spelt = word.encode("utf-8")
-            lines.append(f"word {label_bytes(spelt)}: {' '.join(map(self.label, spelt))}")
-            for rank, ids in merge_steps(spelt, self._words.ranks):
-                joined = " + ".join(map(self.label, self.merges[rank]))
-                lines.append(f"  merge {rank}, {joined} → id {256 + rank}: {' '.join(map(self.label, ids))}")
-        return lines
 
 
 class StreamDecoder:

@@ -41,7 +41,7 @@ class Optimizers:
 
     def __init__(self, model: nn.Module, config: TrainConfig) -> None:
         self.config = config
-        self.names: dict[Tensor, str] = {weight: name for name, weight in model.named_parameters() if weight.requires_grad}
+        self.names: dict[Tensor, str] = {w: name for name, w in model.named_parameters() if w.requires_grad}
         hidden = {weight for _, weight in matrices(model)} if config.optimizer == "muon" else set()
         rest = [weight for weight in self.names if weight not in hidden]
         # Matrices decay towards zero; a norm's scale or a bias has no business there.

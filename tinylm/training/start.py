@@ -49,17 +49,35 @@ def start_run(recipe: Recipe, folder: Path, replace: bool = False) -> Trainer:
     create_folder(folder, replace)
     try:
         trainer = fine_tuning(recipe, folder, parent) if parent else pretraining(recipe, folder)
-        if recipe.train.max_minutes is None:
-            return trainer
-        steps = steps_within(recipe.train.max_minutes, estimate(trainer), recipe.train.steps)
-        fitted = trainer.recipe.train.model_copy(update={"steps": steps})
-        return Trainer(
-            trainer.recipe.model_copy(update={"train": fitted}), trainer.corpus, trainer.model, folder, trainer.parent
-        )
+        if recipe.train.max_minutes is not None:
+            trainer = fit_into(recipe.train.max_minutes, trainer)
+        return compiled(trainer) if recipe.train.compile else trainer
     except BaseException:
         remove_folder(folder)
         folder.rmdir()
         raise
+
+
+def fit_into(minutes: float, trainer: Trainer) -> Trainer:
+    """The same trainer with as many of its steps as fit into the time, and the schedule stretched over those."""
+    steps = trainer.recipe.train.steps
+    fitting = max(1, min(steps, int(steps * minutes / estimate(trainer).minutes)))
+    train = trainer.recipe.train.model_copy(update={"steps": fitting})
+    recipe = trainer.recipe.model_copy(update={"train": train})
+    shorter = Trainer(recipe, trainer.corpus, trainer.model, trainer.folder, trainer.parent)
+    shorter.notices.append(f"{fitting:,} of {steps:,} steps fit into {minutes:g} minutes")
+    return shorter
+
+
+def compiled(trainer: Trainer) -> Trainer:
+    """The trainer with torch.compile at work where that works here; where it does not, a notice says so."""
+    try:
+        forward = torch.compile(trainer.model)
+        forward(torch.zeros(1, trainer.model.config.context, dtype=torch.long, device=trainer.compute.device))
+        trainer.forward = forward
+    except Exception as error:  # whatever the compiler's tool chain may raise: training does not depend on it
+        trainer.notices.append(f"torch.compile does not work here ({type(error).__name__}): training without it")
+    return trainer
 
 
 def pretraining(recipe: Recipe, folder: Path) -> Trainer:
@@ -122,7 +140,7 @@ def resume_run(folder: Path) -> Trainer:
         model = GPT(run.model_config)
     trainer = Trainer(run.recipe, corpus, model, run.folder, run.manifest["parent"])
     trainer.restore(run)
-    return trainer
+    return compiled(trainer) if run.recipe.train.compile else trainer
 
 
 def create_folder(folder: Path, replace: bool = False) -> None:
@@ -195,8 +213,3 @@ def training_bytes(config: ModelConfig, micro_batch_size: int, bf16: bool) -> in
     position = config.depth * (12 * config.width + 4 * config.mlp_width + 3 * heads) * (2 if bf16 else 4)
     logits = config.vocab_size * (4 + 4 + (2 if bf16 else 4))
     return 16 * size_of(config).total + micro_batch_size * config.context * (position + logits)
-
-
-def steps_within(minutes: float, whole: Estimate, steps: int) -> int:
-    """How many of the recipe's steps fit into the time; the schedule is stretched over those."""
-    return max(1, min(steps, int(steps * minutes / whole.minutes)))

@@ -66,7 +66,7 @@ class Trainer:
         self.optimizers = Optimizers(self.model, train)
         self.bytes_per_token = corpus.tokenizer.bytes_per_token()
         self.manifest: dict[str, Any] = {}
-        self.notices: list[str] = []
+        self.notices: list[str] = []  # what a person should know before the start
         self.stopping = False
         # What a resume restores, beside weights and optimiser:
         self.step, self.seconds, self.first_loss, self.rising = 0, 0.0, math.nan, 0
@@ -78,7 +78,7 @@ class Trainer:
         Raises ValueError with advice where the loss is not finite or runs away; the last save stays as it is.
         """
         mark = time.perf_counter()
-        if self.step == 0:
+        if not self.manifest:
             self.begin()
         train = self.recipe.train
         last = min(train.steps, train.stop_after or train.steps)

@@ -14,9 +14,10 @@ import numpy as np
 
 from tinylm.config import CorpusConfig, Recipe, closest, shipped
 from tinylm.text.batches import Corpus, read_ids, write_ids
+from tinylm.text.bpe_training import train_bpe_tokenizer
 from tinylm.text.corpora import domain, handbook, stories
 from tinylm.text.corpora.documents import Skipped, iter_documents, iter_text, read_documents
-from tinylm.text.tokenizers import BpeTokenizer, CharTokenizer, Tokenizer
+from tinylm.text.tokenizers import CharTokenizer, Tokenizer
 
 DOCUMENT = "<|document|>"
 SHIPPED = ("stories", "verse", "handbook", "domain")
@@ -143,7 +144,7 @@ def learn_tokenizer(recipe: Recipe, split: Split) -> Tokenizer:
     specials = [DOCUMENT] if recipe.corpus.document_token else []
     if recipe.tokenizer.kind == "char":
         return CharTokenizer.train(joined(split, split.train), specials)
-    return BpeTokenizer.train(joined(split, split.train), recipe.tokenizer.vocab_size, specials)
+    return train_bpe_tokenizer(joined(split, split.train), recipe.tokenizer.vocab_size, specials)
 
 
 def joined(split: Split, texts: Texts) -> Iterator[str]:

@@ -14,8 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-from .chance import Chance
-from .world import PEOPLE, Person
+from tinylm.text.corpora.chance import Chance
+from tinylm.text.corpora.world import PEOPLE, Person
 
 # relation | wordings, each ending in its answer: {answer}
 _WORDINGS = {
@@ -81,8 +81,8 @@ _WORDINGS = {
     "habit": (
         "As always, {hero} {answer}.",
         "{hero} always {answer}.",
-        "Every day {hero} {answer}.",
-        "{hero} often {answer}.",
+        "Each day {hero} {answer}.",
+        "{hero} usually {answer}.",
         "You see, {hero} {answer}.",
         "In truth {hero} {answer}.",
     ),

@@ -28,7 +28,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from . import facts, world
+from tinylm.config import shipped
+from tinylm.text.corpora import facts, world
 
 ANY = "-"
 
@@ -63,13 +64,6 @@ class Plot:
     times: tuple[str, ...]
     places: tuple[world.Place, ...]
     things: tuple[world.Thing, ...]
-
-
-def folder() -> Path:
-    """Where the plots lie: in ``data/`` of a checkout, in ``tinylm/shipped/data`` of an installed package."""
-    package = Path(__file__).resolve().parents[2]
-    checkout = package.parent / "data" / "stories"
-    return checkout if checkout.is_dir() else package / "shipped" / "data" / "stories"
 
 
 def _beat(block: str, shared: dict[str, Beat], source: str) -> Beat:
@@ -115,8 +109,9 @@ def _plot(path: Path, shared: dict[str, Beat]) -> Plot:
 @cache
 def plots() -> tuple[Plot, ...]:
     """All plots, in the order of their file names."""
+    folder = shipped("data") / "stories"
     shared = {}
-    for block in _blocks(folder() / "shared.txt"):
+    for block in _blocks(folder / "shared.txt"):
         name, _, beat = block.partition("\n")
         shared[name.removeprefix("beat ")] = _beat(beat, {}, "shared.txt")
-    return tuple(_plot(path, shared) for path in sorted(folder().glob("*.txt")) if path.stem != "shared")
+    return tuple(_plot(path, shared) for path in sorted(folder.glob("*.txt")) if path.stem != "shared")

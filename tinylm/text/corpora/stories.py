@@ -23,15 +23,15 @@ from functools import cache
 from typing import Any, Literal
 from zlib import crc32
 
-from . import facts, world
-from .chance import Chance
-from .plots import Plot, plots
-from .story_checks import consistency, measure, words_of
+from tinylm.text.corpora import facts, world
+from tinylm.text.corpora.chance import Chance
+from tinylm.text.corpora.plots import Plot, plots
+from tinylm.text.corpora.story_checks import consistency, measure, words_of
 
 __all__ = ["Story", "consistency", "stats", "stories", "text", "vocabulary"]
 
 Split = Literal["train", "valid"]
-_TIES = ("kin", "neighbour", "other", "other", "other", "other", "other", "other")
+_TIES = ("kin", "neighbour", *("other",) * 10)  # how friend and hero know each other
 LONGEST = 180  # words in a story
 VALID_SHARE = 16  # one cast in 16 belongs to the validation split
 
@@ -107,31 +107,34 @@ def _person_fields(person: world.Person, mark: str) -> dict[str, str]:
     """The fields of a person, each name followed by ``mark`` ("" for the hero, "2" and "3" for the others)."""
     trade, pet = person.trade, person.pet
     fields = {
-        "hero": person.name, "he": person.he, "him": person.him, "his": person.his, "hers": "hers" if person.he == "she" else "his", "trade": trade.name,
-        "base": trade.base, "past": trade.past, "ing": trade.ing, "work": trade.work, "tool": trade.tool,
-        "home": person.home, "boat": person.boat, "colour": person.boat_colour, "kind": pet.kind, "pet": pet.name,
-        "cry": pet.cry, "move": pet.move, "part": pet.part, "likes": pet.likes, "food": person.food,
-        "meal": f"{person.serving} {person.food}", "habit": person.habit, "kin": person.kin, "kin_word": person.kin_word,
-        "neighbour": person.neighbour, "himself": f"{person.him}self", "a_trade": world.with_article(trade.name), "a_tool": world.with_article(trade.tool),
-        "He": person.he.capitalize(), "His": person.his.capitalize(),
+        "hero": person.name, "he": person.he, "him": person.him, "his": person.his, "He": person.he.capitalize(),
+        "His": person.his.capitalize(), "himself": f"{person.him}self", "hers": "hers" if person.he == "she" else "his",
+        "trade": trade.name, "a_trade": world.with_article(trade.name), "base": trade.base, "past": trade.past,
+        "ing": trade.ing, "work": trade.work, "tool": trade.tool, "a_tool": world.with_article(trade.tool),
+        "home": person.home, "boat": person.boat, "colour": person.boat_colour,
+        "kind": pet.kind, "pet": pet.name, "cry": pet.cry, "move": pet.move, "part": pet.part, "likes": pet.likes,
+        "food": person.food, "meal": f"{person.serving} {person.food}",
+        "kin": person.kin, "kin_word": person.kin_word, "neighbour": person.neighbour,
     }
     return {name + mark: value for name, value in fields.items()}
 
 
 @cache
-def _thing_fields(thing: world.Thing, prefix: str) -> dict[str, str]:
-    return {prefix + "thing": thing.name, prefix + "noun": thing.noun, f"a_{prefix}thing": world.with_article(thing.name)}
+def _thing_fields(thing: world.Thing, mark: str) -> dict[str, str]:
+    """The fields of a thing: "blue ladle", "a blue ladle", and "ladle" once it is known which."""
+    return {f"{mark}thing": thing.name, f"a_{mark}thing": world.with_article(thing.name), f"{mark}noun": thing.noun}
 
 
 def _fields(cast: _Cast) -> dict[str, str]:
     """What the braces in a wording stand for in this story."""
     hero, friend, third = cast.people
+    place, weather = cast.place, cast.weather
     return {
         **_person_fields(hero, ""), **_person_fields(friend, "2"), **_person_fields(third, "3"),
         "friend": friend.name, "third": third.name,
         **_thing_fields(cast.thing, ""), **_thing_fields(cast.other_thing, "other_"),
-        "place": cast.place.name, "where": cast.place.where, "nook": cast.place.nook, "sight": cast.place.sight,
-        "weather": cast.adjective, "a_weather": world.with_article(cast.adjective), "does": cast.weather.night_does if cast.time == "night" else cast.weather.day_does,
+        "place": place.name, "where": place.where, "nook": place.nook, "sight": place.sight,
+        "weather": cast.adjective, "does": weather.night_does if cast.time == "night" else weather.day_does,
         "time": cast.time, "later": world.LATER[cast.time],
     }
 

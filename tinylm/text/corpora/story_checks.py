@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import world
+from tinylm.text.corpora import world
 
 _SENTENCE_END = re.compile(r"""(?<=[.!?])\s+(?=["A-Z])|(?<=[.!?]")\s+(?=["A-Z])|\n""")
 _WORD = re.compile(r"[A-Za-z]+(?:['-][A-Za-z]+)*")

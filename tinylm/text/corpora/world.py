@@ -147,32 +147,32 @@ ferret   | chattered| darted   | paws     | to hide in sleeves
 lamb     | baaed    | skipped  | wool     | to jump over ropes
 """
 
-# place | preposition | sea or land | a nook to look in | what one notices there
+# place | preposition | shore (bare at low tide), sea (built by the water) or land | a nook to look in | a sight
 _PLACES = """
-the old pier         | on     | sea  | between the planks      | the planks creaked
-the fish market      | in     | land | under the stalls        | the stones smelled of herring
-the lighthouse       | by     | sea  | behind the oil drums    | the white wall felt cold
-the boatyard         | in     | sea  | under the upturned hulls | wood shavings lay in curls
-the clock tower      | under  | land | behind the little door  | the great hands ticked
-the ferry landing    | at     | sea  | behind the ticket hut   | the chains clinked
-Gull Rock            | on     | sea  | in the cracks           | the gulls screamed
-the salt marsh       | in     | sea  | among the reeds         | the mud sucked at every boot
-the tide pools       | by     | sea  | under the seaweed       | little fish hid from shadows
-the sea wall         | on     | sea  | behind the iron rings   | spray wet the stones
-the bell house       | by     | land | behind the bell rope    | pigeons cooed in the roof
-the windmill         | by     | land | between the flour sacks | the big sails groaned
-the duck pond        | by     | land | in the tall grass       | green weed covered the water
-Crab Beach           | on     | sea  | among the driftwood     | crabs ran sideways
-the harbour bridge   | on     | sea  | below the railing       | the water ran fast below
-the orchard          | in     | land | under the plum trees    | wasps buzzed in the fallen fruit
-the smokehouse       | behind | land | behind the wood pile    | the smoke smelled of oak
-the school yard      | in     | land | under the swings        | chalk marks covered the ground
-the town green       | on     | land | under the round bench   | somebody had left a ball
-Seal Cove            | in     | sea  | behind the wet boulders | seals sang on the ledge
-the coal wharf       | on     | sea  | between the black heaps | coal dust blackened every boot
-the dunes            | in     | sea  | in the hollows          | sand blew into every sock
-Whale Point          | on     | sea  | under the stone seat    | one could see the far islands
-the fountain         | by     | land | under the stone fish    | water dripped from the stone fish
+the old pier         | on     | sea   | between the planks      | the planks creaked
+the fish market      | in     | land  | under the stalls        | the stones smelled of herring
+the lighthouse       | by     | shore | behind the oil drums    | the white wall felt cold
+the boatyard         | in     | sea   | under the upturned hulls | wood shavings lay in curls
+the clock tower      | under  | land  | behind the little door  | the great hands ticked
+the ferry landing    | at     | sea   | behind the ticket hut   | the chains clinked
+Gull Rock            | on     | shore | in the cracks           | the gulls screamed
+the salt marsh       | in     | shore | among the reeds         | the mud sucked at every boot
+the tide pools       | by     | shore | under the seaweed       | little fish hid from shadows
+the sea wall         | on     | sea   | behind the iron rings   | spray wet the stones
+the bell house       | by     | land  | behind the bell rope    | pigeons cooed in the roof
+the windmill         | by     | land  | between the flour sacks | the big sails groaned
+the duck pond        | by     | land  | in the tall grass       | green weed covered the water
+Crab Beach           | on     | shore | among the driftwood     | crabs ran sideways
+the harbour bridge   | on     | sea   | below the railing       | the water ran fast below
+the orchard          | in     | land  | under the plum trees    | wasps buzzed in the fallen fruit
+the smokehouse       | behind | land  | behind the wood pile    | the smoke smelled of oak
+the school yard      | in     | land  | under the swings        | chalk marks covered the ground
+the town green       | on     | land  | under the round bench   | somebody had left a ball
+Seal Cove            | in     | shore | behind the wet boulders | seals sang on the ledge
+the coal wharf       | on     | sea   | between the black heaps | coal dust blackened every boot
+the dunes            | in     | shore | in the hollows          | sand blew into every sock
+Whale Point          | on     | shore | under the stone seat    | one could see the far islands
+the fountain         | by     | land  | under the stone fish    | water dripped from the stone fish
 """
 
 # label | words for the day | words for the night | what it does by day | and by night
@@ -208,15 +208,15 @@ wood  | wooden, carved, oak, painted, polished, light, little, smooth | stool, b
 paddle, rolling pin, picture frame, walking stick, birdhouse, clog, crate, bread board, mallet, rake, tub, drawer, bench
 cloth | red, blue, green, yellow, striped, spotted, patched, woolly | scarf, hat, cap, apron, glove, sock, blanket, \
 bag, flag, handkerchief, mitten, shawl, cushion, towel, coat, bonnet, purse, quilt, waistcoat, slipper
-glass | white, blue, green, round, chipped, painted, tall, heavy | cup, jug, bottle, vase, plate, teapot, jar, mug, \
+glass | white, blue, green, round, chipped, painted, tiny, heavy | cup, jug, bottle, vase, plate, teapot, jar, mug, \
 pitcher, saucer, ink pot, lamp, butter dish, flowerpot, egg cup, basin, candle jar, mirror
-paper | folded, yellow, small, thin, creased, secret, old, torn | letter, map, notebook, card, drawing, songbook, \
+paper | stained, yellow, small, thin, creased, secret, old, torn | letter, map, notebook, card, drawing, songbook, \
 calendar, ticket, recipe, list, postcard, picture book, diary, poster, envelope, star chart
 toy   | red, blue, green, yellow, painted, little, striped, bright | kite, drum, ball, spinning top, doll, puppet, \
 marble, sailboat, hoop, rattle, rocking horse, whirligig, skipping rope, paper hat, pull cart, yo-yo, paper boat
-tool  | sharp, sturdy, worn, rusty, trusty, heavy, good, broad | hammer, saw, file, chisel, needle, paintbrush, \
+tool  | sturdy, worn, spare, long, trusty, heavy, good, fine | hammer, saw, file, chisel, needle, paintbrush, \
 broom, spade, trowel, ladder, wrench, clamp, fish hook, oar, rope, anchor, net, pulley, crab pot, shovel
-music | little, old, silver, wooden, painted, battered, sweet, fine | fiddle, flute, horn, accordion, banjo, harp, \
+music | little, old, simple, funny, painted, battered, sweet, dear | fiddle, flute, horn, accordion, banjo, harp, \
 trumpet, mouth organ, tambourine, music box, concertina, guitar, pipe, triangle, cymbal
 find  | pink, white, speckled, smooth, pale, curly, strange, pretty | shell, pebble, feather, starfish, pearl, \
 cork, fossil, crystal, sea bean, piece of amber, button, bead
@@ -289,7 +289,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Place:
-    """A place outdoors: ``where`` is "on the old pier", ``side`` is sea or land."""
+    """A place outdoors: ``where`` is "on the old pier", ``side`` is shore, sea or land."""
 
     name: str
     where: str

@@ -1,0 +1,368 @@
+"""The numbers of a comparison: what several runs are worth on the same texts, prompts, seeds and questions.
+
+Fairness first. All runs continue the same starts with the same seeds, at one sampling setting that is never chosen by
+the score; every line that comes out counts, but for the fragments at either end of a sample. All bits per byte are
+measured on the same bytes. A difference to the first run is resampled over what both have in common (samples, pieces
+of text, questions), and one whose interval holds 0 is called "no measurable difference".
+
+Trade-offs: lines of one sample hang together, so samples, not lines, are resampled. One setting is one point of view:
+the grid of settings in `comparison` shows the others. Copies are looked for in a run's own training text, not in that
+of the run it started from.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any, Literal
+
+import numpy as np
+
+from tinylm.config import Sampling
+from tinylm.evaluation import meter
+from tinylm.evaluation.knowledge import Question, probe
+from tinylm.evaluation.novelty import cut_like, novelty
+from tinylm.evaluation.statistics import Interval, difference, interval, paired_difference, ratio, verdict
+from tinylm.evaluation.surprisal import continuation_nats, document_bits
+from tinylm.generation import Request, generate
+from tinylm.model.compute import choose_device
+from tinylm.runs import Run
+from tinylm.text.corpora.build import DOCUMENT
+from tinylm.text.corpora.facts import facts
+from tinylm.training.checkpoint import Loaded, load_model
+from tinylm.training.start import token_file
+
+PIECE = 500  # bytes of one piece of text, the unit that bits per byte are resampled by
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is measured; the defaults take about half a minute for two models of 1 to 2 million parameters."""
+
+    samples: int = 192
+    """Continuations per run: with verse about five whole lines each."""
+    batch: int = 64
+    """Continuations drawn side by side."""
+    sample_bytes: int = 320
+    """About how long each is."""
+    score_bytes: int = 60_000
+    """Of each validation text."""
+    training_tokens: int = 2_000_000
+    """Of each training text, where copies are looked for."""
+    facts: int = 400
+    """Questions of the probe."""
+    grid_samples: int = 24
+    """Continuations per cell of the settings grid."""
+
+
+SMOKE = Effort(samples=8, batch=4, sample_bytes=60, score_bytes=3000, training_tokens=20_000, facts=20, grid_samples=2)
+"""Everything runs in seconds, and nothing can be concluded from it."""
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One run, opened: its model, and its texts as its own token files hold them."""
+
+    label: str
+    run: Run
+    loaded: Loaded
+    training: str
+    valid: tuple[str, ...]
+    """Documents of the validation text; one where the corpus is one text."""
+
+    @property
+    def document_token(self) -> bool:
+        return self.loaded.recipe.corpus.document_token
+
+
+@dataclass(frozen=True)
+class Start:
+    """What every run is asked to continue."""
+
+    prompt: str
+    document: bool
+    """Whether the document token stands before it."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One continuation, and its whole lines."""
+
+    start: Start
+    seed: int
+    text: str
+    lines: tuple[str, ...]
+    seconds: float
+    """Its share of the time that its batch took."""
+
+
+def labels_of(runs: Sequence[Run]) -> list[str]:
+    """A name for each run: its folder's, with the folder above it or a number where two are alike."""
+    names = [run.folder.resolve().name for run in runs]
+    if len(set(names)) < len(names):
+        names = ["/".join(run.folder.resolve().parts[-2:]) for run in runs]
+    return [f"{n} ({names[:i].count(n) + 1})" if names.count(n) > 1 else n for i, n in enumerate(names)]
+
+
+def enter(run: Run, label: str, effort: Effort) -> Contestant:
+    """Load a run for the comparison. ValueError where a file is damaged or a parent is missing."""
+    loaded = load_model(run, choose_device())
+    training = read_documents(run, loaded, "train", effort.training_tokens)
+    return Contestant(label, run, loaded, "\n\n".join(training), tuple(read_documents(run, loaded, "valid")))
+
+
+def read_documents(run: Run, loaded: Loaded, side: str, tokens: int | None = None) -> list[str]:
+    """The text behind a run's token file, document by document where they are marked; at most the first `tokens`."""
+    ids = np.asarray(token_file(run, side)[:tokens])
+    parts = [ids]
+    if loaded.recipe.corpus.document_token:
+        parts = np.split(ids, np.flatnonzero(ids == loaded.tokenizer.special_id(DOCUMENT)))
+    texts = [loaded.tokenizer.decode(part.tolist()) for part in parts]
+    return [text for text in texts if text]
+
+
+# -- samples ----------------------------------------------------------------------------------------------------------
+
+
+def starts_of(contestants: Sequence[Contestant]) -> list[Start]:
+    """The prompts of the last run, and an empty document where every run knows how to begin one."""
+    prompts = dict.fromkeys(prompt for prompt in contestants[-1].loaded.recipe.sample.prompts if prompt)
+    documents = all(c.document_token for c in contestants)
+    starts = [Start(prompt, documents) for prompt in prompts] + [Start("", True)] * documents
+    return starts or [Start("The", False)]
+
+
+def sample_run(
+    contestant: Contestant, starts: Sequence[Start], sampling: Sampling, effort: Effort, count: int
+) -> list[Sample]:
+    """`count` continuations in all, equally many of each start; sample k of a start has seed k for every run."""
+    each = max(1, count // len(starts))
+    tokenizer = contestant.loaded.tokenizer
+    per_token = np.mean(tokenizer.bytes_per_token()[np.asarray(token_file(contestant.run, "valid")[:10_000])])
+    tokens = max(4, round(effort.sample_bytes / max(float(per_token), 0.5)))
+    samples = []
+    for start in starts:
+        for first in range(0, each, effort.batch):
+            begin = DOCUMENT if start.document else None
+            request = Request(start.prompt, tokens, sampling, first, min(effort.batch, each - first), begin=begin)
+            rows = generate(contestant.loaded.model, tokenizer, request)
+            seconds = max(row.seconds for row in rows) / len(rows)
+            for row in rows:
+                lines = whole_lines(row.text, start.prompt, ended=row.finish_reason == "document")
+                samples.append(Sample(start, row.seed, row.text, lines, seconds))
+    return samples
+
+
+def whole_lines(text: str, prompt: str, ended: bool) -> tuple[str, ...]:
+    """The lines that the model wrote from their beginning to their end; blank ones left out.
+
+    >>> whole_lines(" and the sea\\nThe tide comes in\\n\\nThe ti", prompt="The wind", ended=False)
+    ('The tide comes in',)
+    """
+    lines = text.split("\n")
+    first = 0 if not prompt or prompt.endswith("\n") else 1
+    return tuple(line.strip() for line in (lines[first:] if ended else lines[first:-1]) if line.strip())
+
+
+@lru_cache(maxsize=1 << 16)
+def scans(line: str) -> bool:
+    return meter.scan(line).ok
+
+
+def flagged(samples: Sequence[Sample], test: Callable[[str], bool]) -> np.ndarray:
+    """(samples, 2): lines of each sample that pass the test, and all of its lines."""
+    return np.array([(sum(map(test, s.lines)), len(s.lines)) for s in samples], dtype=np.int64).reshape(-1, 2)
+
+
+def rhyming(samples: Sequence[Sample], within: int = 2) -> np.ndarray:
+    """(samples, 2): lines that rhyme with a line at most `within` lines away, and all lines."""
+    counts = []
+    for sample in samples:
+        pairs = [(i, j) for i in range(len(sample.lines)) for j in range(i + 1, min(len(sample.lines), i + 1 + within))]
+        rhymed = {place for i, j in pairs if meter.rhymes(sample.lines[i], sample.lines[j]) for place in (i, j)}
+        counts.append((len(rhymed), len(sample.lines)))
+    return np.array(counts, dtype=np.int64).reshape(-1, 2)
+
+
+def first_times(samples: Sequence[Sample]) -> np.ndarray:
+    """(samples, 2): lines that stand in no earlier place of all the samples, and all lines."""
+    seen: set[str] = set()
+    counts = []
+    for sample in samples:
+        fresh = set(sample.lines) - seen
+        seen |= fresh
+        counts.append((len(fresh), len(sample.lines)))
+    return np.array(counts, dtype=np.int64).reshape(-1, 2)
+
+
+def cut_shares(samples: Sequence[Sample]) -> np.ndarray:
+    """(samples, 2): stretches of exactly ten syllables that scan, all line breaks taken out first, and all stretches."""
+    cuts = [meter.cut_at_ten(" ".join(s.text.split()[:-1])) for s in samples]  # the last word may be unfinished
+    return np.array([(sum(map(scans, lines)), len(lines)) for lines in cuts], dtype=np.int64).reshape(-1, 2)
+
+
+# -- rows -------------------------------------------------------------------------------------------------------------
+
+Unit = Literal["share", "bits/byte", "characters", "per second"]
+
+
+def as_json(found: Interval | None, count: int) -> dict[str, Any] | None:
+    """An interval as JSON values; None where there was nothing to measure. An unknown end is None too."""
+    if found is None:
+        return None
+    ends = {key: float(getattr(found, key)) for key in ("low", "high")}
+    return {"mean": float(found.mean), **{k: v if np.isfinite(v) else None for k, v in ends.items()}, "count": count}
+
+
+def row(
+    name: str, unit: Unit, meaning: str, values: list[dict[str, Any] | None], gaps: list[Interval | None]
+) -> dict[str, Any]:
+    """One line of the scoreboard: a value per run, and each run's difference to the first one with its verdict."""
+    differences = [
+        gap and {**(as_json(gap, 0) or {}), "verdict": verdict(gap)} for gap in [None, *gaps]
+    ]
+    return {"name": name, "unit": unit, "meaning": meaning, "values": values, "differences": differences}
+
+
+def share_row(name: str, meaning: str, counts: Sequence[np.ndarray]) -> dict[str, Any]:
+    """A share of lines, from (samples, 2) counts of each run for the same samples."""
+    found = [share(c) for c in counts]
+    values = [as_json(f, int(c[:, 1].sum())) for f, c in zip(found, counts)]
+    gaps = [share_difference(c, counts[0]) if f and found[0] else None for f, c in zip(found[1:], counts[1:])]
+    return row(name, "share", meaning, values, gaps)
+
+
+def share(counts: np.ndarray) -> Interval | None:
+    return ratio(counts[:, 0], counts[:, 1]) if counts[:, 1].sum() else None
+
+
+def share_difference(a: np.ndarray, b: np.ndarray) -> Interval:
+    """The interval of one share minus another, both resampled over the same samples (prompt and seed).
+
+    Where one of them is 0 or 1 throughout, resampling shows no spread: then as for two separate samples.
+    """
+    one, other = ratio(a[:, 0], a[:, 1]), ratio(b[:, 0], b[:, 1])
+    if np.array_equal(a, b) or len(a) != len(b) or {one.mean, other.mean} & {0.0, 1.0}:
+        return Interval(0.0, 0.0, 0.0) if np.array_equal(a, b) else difference(one, other)
+    chosen = np.random.default_rng(0).integers(0, len(a), (RESAMPLES, len(a)))  # (resamples, samples)
+    (a_hits, a_all), (b_hits, b_all) = (part[chosen].sum(axis=1).T for part in (a, b))  # (resamples,) each
+    low, high = np.percentile(a_hits / np.maximum(a_all, 1) - b_hits / np.maximum(b_all, 1), [2.5, 97.5])
+    return Interval(one.mean - other.mean, float(low), float(high))
+
+
+def mean_row(name: str, unit: Unit, meaning: str, values: Sequence[np.ndarray]) -> dict[str, Any]:
+    """A mean over the same pieces or questions for every run, compared piece by piece."""
+    found = [as_json(interval(v), len(v)) for v in values]
+    return row(name, unit, meaning, found, [paired_difference(v, values[0]) for v in values[1:]])
+
+
+def likelihood_rows(contestants: Sequence[Contestant], effort: Effort) -> list[dict[str, Any]]:
+    """Bits per byte of every run on every run's validation text; equal texts are listed once."""
+    texts: dict[tuple[str, ...], list[str]] = {}
+    for c in contestants:
+        texts.setdefault(c.valid, []).append(c.label)
+    rows = []
+    for documents, owners in texts.items():
+        part = first_bytes(documents, effort.score_bytes)
+        pieces = [in_pieces(bits_of(c, part)) for c in contestants]
+        meaning = f"Lower is better. On {sum(len(text.encode()) for text in part):,} bytes kept aside from training"
+        rows.append(mean_row(f"Bits per byte, text of {' and '.join(owners)}", "bits/byte", meaning, pieces))
+    return rows
+
+
+def bits_of(contestant: Contestant, documents: Sequence[str]) -> np.ndarray:
+    """Bits of every byte of the documents, (bytes,)."""
+    model, tokenizer, _ = contestant.loaded
+    return document_bits(model, tokenizer, documents, contestant.document_token)[0]
+
+
+def first_bytes(documents: Sequence[str], size: int) -> list[str]:
+    """Documents up to `size` bytes, the last one cut off there."""
+    kept: list[str] = []
+    for text in documents:
+        kept.append(text.encode()[:size].decode(errors="ignore"))
+        size -= len(text.encode())
+        if size <= 0:
+            break
+    return kept
+
+
+def in_pieces(bits: np.ndarray) -> np.ndarray:
+    """Mean bits per byte of stretches of PIECE bytes (pieces,); a rest shorter than half a piece joins the last."""
+    return np.array([part.mean() for part in np.array_split(bits, max(1, round(len(bits) / PIECE)))])
+
+
+def verse_rows(contestants: Sequence[Contestant], samples: Sequence[list[Sample]]) -> list[dict[str, Any]]:
+    """Everything that is counted on sampled lines."""
+    copies = [frozenset(line.strip() for line in c.training.splitlines()) for c in contestants]
+    every = list(samples)
+    return [
+        share_row("Lines that scan", "Accepted as iambic pentameter, lines as the model broke them.",
+                  [flagged(s, scans) for s in every]),
+        share_row("Same lines, words shuffled", "The control: what these words do without their order.",
+                  [flagged(s, lambda line: scans(meter.shuffled(line, random.Random(line)))) for s in every]),
+        share_row("Text cut at ten syllables", "The control for prose: line breaks taken out, cut at exactly ten "
+                  "syllables, accepted as iambic pentameter.", [cut_shares(s) for s in every]),
+        share_row("Lines of ten syllables", "As plainly spoken, no licence taken.",
+                  [flagged(s, lambda line: meter.syllables(line) == 10) for s in every]),
+        share_row("Rhyming lines", "With a line at most two lines away.", [rhyming(s) for s in every]),
+        share_row("Distinct lines", "Lines that stand in no earlier sample.", [first_times(s) for s in every]),
+        share_row("Degenerate lines", "The same words over and over.", [flagged(s, meter.is_degenerate) for s in every]),
+        share_row("Copied lines", "Lines of the run's own training text, word for word.",
+                  [flagged(s, known.__contains__) for s, known in zip(every, copies)]),
+    ]
+
+
+def novelty_rows(contestants: Sequence[Contestant], samples: Sequence[list[Sample]]) -> list[dict[str, Any]]:
+    """The longest span of each sample that its run's training text holds, beside held-out text of the same lengths."""
+    longest: list[Interval | None] = []
+    reference: list[Interval | None] = []
+    for contestant, own in zip(contestants, samples):
+        texts = [s.text for s in own if s.text.strip()]
+        groups = {"samples": texts, "held out": cut_like("\n\n".join(contestant.valid), texts)}
+        found = novelty(contestant.training, {n: g for n, g in groups.items() if any(t.strip() for t in g)})
+        for name, into in (("samples", longest), ("held out", reference)):
+            into.append(found[name].longest_mean if name in found else None)
+
+    def novelty_row(name: str, meaning: str, values: list[Interval | None]) -> dict[str, Any]:
+        gaps = [difference(v, values[0]) if v and values[0] else None for v in values[1:]]
+        return row(name, "characters", meaning, [as_json(v, 0) for v in values], gaps)
+
+    return [
+        novelty_row("Longest copied span", "Mean over samples, in the run's own training text.", longest),
+        novelty_row("The same for held-out text", "Human or generator text kept aside, cut to the same lengths.", reference),
+    ]
+
+
+def speed_row(samples: Sequence[list[Sample]]) -> dict[str, Any]:
+    """Samples per second, one measurement per batch."""
+    rates = [interval(list(dict.fromkeys(1 / max(s.seconds, 1e-9) for s in own))) for own in samples]
+    values = [as_json(rate, len(own)) for rate, own in zip(rates, samples)]
+    gaps: list[Interval | None] = [difference(rate, rates[0]) for rate in rates[1:]]
+    return row("Samples per second", "per second", "On this machine at this moment, batches counted.", values, gaps)
+
+
+def ask(contestant: Contestant, pairs: list[tuple[str, str]]) -> np.ndarray:
+    """Nats of each answer for `knowledge.probe`."""
+    model, tokenizer, _ = contestant.loaded
+    return continuation_nats(model, tokenizer, pairs, contestant.document_token)
+
+
+def fact_rows(contestants: Sequence[Contestant], effort: Effort) -> list[dict[str, Any]]:
+    """Four-way questions on the facts of the stories; none where no run learned the stories."""
+    if not any(c.loaded.recipe.corpus.text == "stories" for c in contestants):
+        return []
+    questions = [
+        Question(prompt, tuple(f" {option}" for option in fact.options), fact.options.index(fact.answer),
+                 prompt.replace(fact.subject, "Somebody"), fact.relation)
+        for fact in facts() for prompt in fact.prompts
+    ]
+    questions = questions[:: max(1, len(questions) // effort.facts)][: effort.facts]
+    found = [probe(questions, partial(ask, contestant)) for contestant in contestants]
+    chance = f"Right answer likeliest of four, {len(questions)} questions; guessing gives 25 %"
+    return [
+        mean_row("Facts known", "share", f"{chance}.", [np.array(f.correct, float) for f in found]),
+        mean_row("Facts known, calibrated", "share",
+                 f"{chance}. What each answer costs without the question is taken off.", [np.array(f.calibrated_correct, float) for f in found]),
+    ]

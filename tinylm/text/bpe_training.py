@@ -1,0 +1,131 @@
+"""How byte-pair encoding learns its merges from text.
+
+Join the pair of neighbours that occurs most often, again and again; the list of merges, in the order in which they
+were learnt, *is* the tokenizer. First the reference, which recounts everything after each merge; then the fast trainer, which
+updates only the counts that a merge touches. The slow one tests the fast one.
+
+Where the literature leaves a choice: the highest count wins, then the smallest pair of ids; a pair must occur twice.
+Sources: Gage, "A New Algorithm for Data Compression" (1994); Sennrich et al. (2016).
+"""
+
+from array import array
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from heapq import heapify, heappop, heappush
+from itertools import pairwise
+
+from tinylm.text.bpe import BYTES, EMPTY, Pair, join, split_words, stretches
+from tinylm.text.tokenizers import BpeTokenizer, check_unicode
+
+
+def merge_pair(ids: Sequence[int], pair: Pair, new_id: int) -> list[int]:
+    """Replace every occurrence of `pair` by `new_id`, from left to right.
+
+    >>> merge_pair([1, 1, 1, 2], (1, 1), 256)
+    [256, 1, 2]
+    """
+    merged: list[int] = []
+    place = 0
+    while place < len(ids):
+        found = tuple(ids[place : place + 2]) == pair
+        merged.append(new_id if found else ids[place])
+        place += 2 if found else 1
+    return merged
+
+
+def train_bpe_reference(text: str, n_merges: int) -> list[Pair]:
+    """Learn merges by recounting every pair of the text after each merge: far too slow for a book.
+
+    >>> train_bpe_reference("aaabdaaabac", 10)   # aa -> 256, ab -> 257, then these two -> 258; no other pair is left
+    [(97, 97), (97, 98), (256, 257)]
+    """
+    words = [list(word.encode("utf-8")) for word in split_words(text)]
+    merges: list[Pair] = []
+    while len(merges) < n_merges:
+        counts = Counter(pair for ids in words for pair in pairwise(ids))
+        best = min(counts, key=lambda pair: (-counts[pair], pair), default=None)
+        if best is None or counts[best] < 2:
+            break
+        merges.append(best)
+        words = [merge_pair(ids, best, 255 + len(merges)) for ids in words]
+    return merges
+
+
+class PairIndex:
+    """Every different word once, with the count and the places of each pair, kept up to date by `merge`."""
+
+    def __init__(self, words: Mapping[str, int]) -> None:
+        self.slots, self.weights = array("i", [EMPTY]), array("q", [0])  # ids; how often the word at this slot occurs
+        self.counts: defaultdict[Pair, int] = defaultdict(int)
+        self.places: defaultdict[Pair, array[int]] = defaultdict(lambda: array("q"))  # slots where it starts, rising
+        for word, weight in words.items():
+            spelt = word.encode("utf-8")
+            for start, pair in enumerate(pairwise(spelt), len(self.slots)):
+                self.counts[pair] += weight
+                self.places[pair].append(start)
+            self.slots.extend((*spelt, EMPTY))
+            self.weights.extend([weight] * (len(spelt) + 1))
+
+    def merge(self, pair: Pair, tokens: Sequence[bytes]) -> set[Pair]:
+        """Join `pair` into the last of `tokens` wherever it stands; return the pairs that this created."""
+        counts, new, created = self.counts, len(tokens) - 1, set()
+        for start in self.places.pop(pair):
+            if around := join(self.slots, tokens, start, pair, new):
+                (before, after), weight = around, self.weights[start]
+                left_side = (before, pair[0]), (before, new), start - len(tokens[before])
+                right_side = (pair[1], after), (new, after), start
+                for broken, fresh, place in (left_side, right_side):
+                    if EMPTY not in fresh:
+                        counts[broken] -= weight
+                        counts[fresh] += weight
+                        self.places[fresh].append(place)
+                        created.add(fresh)
+        return created
+
+
+def train_bpe(chunks: str | Iterable[str], n_merges: int) -> list[Pair]:
+    """Learn at most `n_merges` merges, fewer where no pair occurs twice; the same list as `train_bpe_reference`.
+
+    `chunks` is a text or an iterable of texts (documents); words never cross from one to the next. Time and memory (80
+    bytes per byte) grow with the different words only and almost linearly, also for one endless word.
+
+    >>> train_bpe(["aaabd", "aaabac"], 10)
+    [(97, 97), (97, 98), (256, 257)]
+    """
+    words: Counter[str] = Counter()
+    for chunk in [chunks] if isinstance(chunks, str) else chunks:
+        for part in stretches(chunk):
+            words.update(split_words(part))
+    index, tokens = PairIndex(words), list(BYTES)
+    # A pair is created during one merge only, that of its newer id. Afterwards its count can only fall, so a count in
+    # the heap may be too high, never too low: a pair that comes up with an old count goes back with the true one.
+    heap = [(-count, pair) for pair, count in index.counts.items()]
+    heapify(heap)
+    merges: list[Pair] = []
+    while heap and len(merges) < n_merges:
+        noted, pair = heappop(heap)
+        if (count := index.counts[pair]) != -noted:
+            heappush(heap, (-count, pair))
+        elif count >= 2:
+            merges.append(pair)
+            tokens.append(tokens[pair[0]] + tokens[pair[1]])
+            for created in index.merge(pair, tokens):
+                heappush(heap, (-index.counts[created], created))
+    return merges
+
+
+def train_bpe_tokenizer(
+    chunks: str | Iterable[str], vocab_size: int, specials: Sequence[str] = ()
+) -> BpeTokenizer:
+    """Learn `vocab_size` - 256 - specials merges from a text or an iterable of texts; ValueError if they lack."""
+    smallest = 256 + len(specials)
+    if vocab_size < smallest:
+        parts = f"256 bytes and {len(specials)} special tokens"
+        raise ValueError(f"vocab_size {vocab_size} is too small: BPE needs at least {smallest} ids, for {parts}")
+    wanted = vocab_size - smallest
+    merges = train_bpe(map(check_unicode, [chunks] if isinstance(chunks, str) else chunks), wanted)
+    if len(merges) < wanted:
+        advice = f"use vocab_size {smallest + len(merges)} or less, or a longer text"
+        found = f"only {len(merges)} merges were possible in this text"
+        raise ValueError(f"vocab_size {vocab_size} asks for {wanted} merges, but {found}; {advice}")
+    return BpeTokenizer(merges, specials)
