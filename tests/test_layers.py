@@ -13,13 +13,13 @@ config runs
 text.bpe text.tokenizers text.bpe_training text.show text.batches
 text.corpora.chance text.corpora.documents text.corpora.world text.corpora.facts text.corpora.plots
 text.corpora.story_checks text.corpora.stories text.corpora.handbook text.corpora.domain text.corpora.noise
-text.corpora.fetch text.corpora.build text.corpora.statistics
+text.corpora.fetch text.corpora.build
 model.compute model.gpt model.lora model.huggingface
 generation
 evaluation.statistics evaluation.likelihood evaluation.surprisal evaluation.ngram evaluation.pronunciation
 evaluation.meter evaluation.meter_report evaluation.novelty evaluation.knowledge
 training.optim training.checkpoint training.trainer training.start
-figures page scoreboard comparison_page comparison
+datasheet figures page scoreboard comparison_page comparison
 assistant.retrieval assistant.tools assistant.runtime
 lessons
 report playground bench doctor cli __main__

@@ -5,6 +5,7 @@ Results go to standard output, progress and timings to standard error. Heavy imp
 """
 
 import json
+import os
 import signal
 import sys
 import time
@@ -99,10 +100,10 @@ def train(
 
     from tinylm.training.start import start_run
 
-    folder = out or Path("runs") / chosen.name
+    trainer = start_run(chosen, out or Path("runs") / chosen.name)
     if chosen.purpose:
         say(chosen.purpose)
-    follow(start_run(chosen, folder))
+    follow(trainer)
 
 
 @app.command
@@ -323,18 +324,15 @@ def corpus(
         hint = closest(name, list(build.SHIPPED))
         raise ValueError(f"no shipped corpus {name}{hint}; there are: {', '.join(build.SHIPPED)}")
     if stats:
-        from tinylm.text.corpora.statistics import corpus_statistics
+        from tinylm.datasheet import corpus_figures
 
-        print("\n".join(f"{key:32} {value}" for key, value in corpus_statistics(name, bytes).items()))
+        print("\n".join(f"{label:48} {value:,.4g}" for label, value in corpus_figures(name, bytes).items()))
         return
     parts = build.split_corpus(CorpusConfig(text=name, size=bytes))
     texts = {"train": parts.train, "valid": parts.valid, None: lambda: build.whole(name, bytes)}[split]()
-    try:
-        for number, text in enumerate(build.within(texts, bytes)):
-            print((parts.separator if number else "") + text, end="")
-        print()
-    except BrokenPipeError:  # `tinylm corpus stories | head` is no mistake
-        sys.stderr.close()
+    for number, text in enumerate(build.within(texts, bytes)):
+        print((parts.separator if number else "") + text, end="")
+    print()
 
 
 @app.command
@@ -490,6 +488,8 @@ def main(argv: list[str] | None = None) -> None:
         train.__doc__ = head + "".join(f"    {line}\n" for line in recipe_fields()) + "\n    Args:" + args
     try:
         app.cli(prog="tinylm", args=words, config=(tyro.conf.FlagCreatePairsOff,))
+    except BrokenPipeError:  # `tinylm corpus stories | head` is no mistake; nobody is left to print for
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ValueError, OSError) as error:
         if debug:
             raise

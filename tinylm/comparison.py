@@ -80,7 +80,7 @@ def judge(runs: Sequence[Run], effort: Effort) -> dict[str, Any]:
     """Everything that is told about the runs, as JSON values."""
     labels = scoreboard.labels_of(runs)
     # Nothing is shown where it all takes less than two seconds.
-    with tqdm(total=2 * len(runs) + 4, desc="comparing", unit="part", delay=2, leave=False) as bar:
+    with tqdm(total=2 * len(runs) + 6, desc="comparing", unit="part", delay=2, leave=False) as bar:
 
         def done(value: Any, part: str) -> Any:
             bar.set_postfix_str(part, refresh=False)
@@ -92,7 +92,9 @@ def judge(runs: Sequence[Run], effort: Effort) -> dict[str, Any]:
         samples = [done(sample_run(c, starts, sampling, effort, effort.samples), "sampling") for c in entered]
         rows = done(scoreboard.likelihood_rows(entered, effort), "likelihood")
         rows += done(scoreboard.verse_rows(entered, samples), "metre")
-        rows += done(scoreboard.novelty_rows(entered, samples) + scoreboard.fact_rows(entered, effort), "novelty, facts")
+        rows += done(scoreboard.prompted_rows(entered, sampling, effort), "prompting")
+        rows += done(scoreboard.novelty_rows(entered, samples), "novelty")
+        rows += done(scoreboard.fact_rows(entered, effort), "facts")
         return {
             "kind": KIND, "format": 1,
             "runs": [describe(c) for c in entered],

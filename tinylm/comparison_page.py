@@ -42,14 +42,22 @@ def number(value: dict[str, Any] | None, unit: str) -> str:
     """A measured value with its interval, in its unit.
 
     >>> number({"mean": 0.62, "low": 0.58, "high": 0.66, "count": 500}, "share")
-    '62 % (58–66)'
+    '62 % (58 to 66)'
     """
     if value is None:
         return "–"
-    scale, digits = (100, 0) if unit == "share" else (1, 3 if unit == "bits/byte" else 1)
-    ends = [f"{scale * end:.{digits}f}" if end is not None else "?" for end in (value["low"], value["high"])]
-    middle = percent(value["mean"]) if unit == "share" else f"{value['mean']:.{digits}f}"
-    return f"{middle} ({ends[0]}–{ends[1]})"
+    middle, low, high = ("?" if value[key] is None else plain(value[key], unit) for key in ("mean", "low", "high"))
+    low = low.removesuffix(" %").removesuffix(" points")
+    return f"{middle} ({low} to {high.removesuffix(' %').removesuffix(' points')})"
+
+
+def plain(amount: float, unit: str) -> str:
+    """A number in its unit, without its interval."""
+    if unit == "share":
+        return percent(amount)
+    if unit == "points":
+        return f"{100 * amount:+.0f} points"
+    return f"{amount:.{3 if unit == 'bits/byte' else 1}f}"
 
 
 def judged(gap: dict[str, Any] | None, unit: str) -> str:
@@ -58,7 +66,7 @@ def judged(gap: dict[str, Any] | None, unit: str) -> str:
         return "–"
     if gap["verdict"] == "no measurable difference":
         return gap["verdict"]
-    amount = f"{100 * gap['mean']:+.0f} points" if unit == "share" else f"{gap['mean']:+.3g}"
+    amount = f"{100 * gap['mean']:+.0f} points" if unit in ("share", "points") else f"{gap['mean']:+.3g}"
     return f"{gap['verdict']} ({amount})"
 
 
@@ -218,7 +226,7 @@ def pictures(result: dict[str, Any]) -> list[Picture]:
     if result["metre_steps"]:
         found.append(Picture(
             "metre-steps", "Metre over the steps", figures.metre_steps(result["metre_steps"]),
-            "Only a few lines are sampled along the way, so the bands are wide: look where a band leaves the first one.",
+            "Only a few lines are sampled along the way, so the bands are wide: look for one that leaves the first.",
             ["run", "step", "lines that scan", "lines"],
             [[c["run"], p["step"], number(p, "share"), p["count"]] for c in result["metre_steps"] for p in c["points"]],
         ))
@@ -248,7 +256,8 @@ def scoreboard_picture(result: dict[str, Any]) -> Picture:
     title = "No lines were sampled"
     if lead is not None:
         told = ", ".join(f"{n} {percent(v['mean']) if v else 'no lines'}" for n, v in zip(names, lead["values"]))
-        title = f"{lead['name']}: {told}"
+        verdicts = ", ".join(judged(gap, "share").split(" (")[0] for gap in lead["differences"][1:])
+        title = f"{lead['name']}: {told} ({verdicts})"
     return Picture(
         "scoreboard", "The shares in one picture", figures.shares(rows, names, title),
         "Where two bars of one row do not overlap, the runs differ. Lines that scan should lie far above the same "

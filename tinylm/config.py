@@ -26,7 +26,7 @@ class Section(BaseModel):
 
 
 class CorpusConfig(Section):
-    text: str = "stories"
+    text: str = Field("stories", min_length=1)
     """What to learn: a shipped corpus (stories, verse, handbook, domain), a text file or a folder of documents."""
     size: int = Field(4_000_000, ge=1)
     """Bytes to generate, for the shipped corpora that have no end (stories, domain)."""

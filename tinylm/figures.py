@@ -20,6 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from tinylm.evaluation.statistics import Interval, difference, verdict
 from tinylm.runs import Run
 
 INK, MUTED, GRID = "#1f2328", "#59636f", "#d0d7df"
@@ -118,11 +119,11 @@ def losses(curves: Sequence[dict[str, Any]]) -> Figure:
         for axes, stage in zip(panels, stages):
             here = [(place, c) for place, c in enumerate(curves) if c["stage"] == stage]
             most = max((point["tokens"] for _, c in here for point in [*c["train"], *c["valid"]]), default=0)
-            unit, scale = ("million tokens seen", 1e6) if most >= 1e5 else ("tokens seen", 1)
+            unit, scale = ("million tokens seen", 1e6) if most >= 2e6 else ("thousand tokens seen", 1e3)
             for place, curve in here:
                 draw_curve(axes, curve, place, scale)
             label_ends(axes, [(p, c["run"], c["valid"][-1]["bits_per_byte"]) for p, c in here if c["valid"]])
-            axes.set(xlabel=f"{stage}: {unit}", xlim=(0, max(most / scale, 1e-9) * 1.02))
+            axes.set(xlabel=f"{stage}: {unit}", xlim=(-0.02 * most / scale, max(1.02 * most / scale, 1e-3)))
         panels[0].set_ylabel("bits per byte")
         panels[-1].plot([], [], color=MUTED, marker="o", label="validation")
         panels[-1].plot([], [], color=MUTED, alpha=0.45, linewidth=1.4, label="training")
@@ -158,15 +159,15 @@ def forgetting(curves: Sequence[dict[str, Any]]) -> Figure:
     """Bits per byte on the base's own validation text while fine-tuning on another one."""
     ends = [(c["run"], c["points"][0]["bits_per_byte"], c["points"][-1]["bits_per_byte"]) for c in curves]
     title = "; ".join(
-        f"{run} {'forgets' if after > 1.005 * before else 'keeps the old text'}: {after:.2f} bits per byte on the base's "
-        f"text, {before:.2f} before" for run, before, after in ends
+        f"{run} {'forgets' if after > 1.005 * before else 'keeps the old text'}: {before:.2f} bits per byte on the "
+        f"base's text before, {after:.2f} after" for run, before, after in ends
     )
     with canvas(title) as figure:
         axes = figure.subplots()
         for curve in curves:
             points, place = curve["points"], curve["place"]
             axes.plot([p["step"] for p in points], [p["bits_per_byte"] for p in points], color=colour(place),
-                      marker=MARKERS[place % len(MARKERS)], markersize=6)
+                      marker=MARKERS[place % len(MARKERS)], markersize=6, clip_on=False)
             axes.axhline(points[0]["bits_per_byte"], color=MUTED, linewidth=1.2, linestyle=(0, (4, 3)))
         axes.annotate("before fine-tuning", (0.02, curves[0]["points"][0]["bits_per_byte"]), xytext=(0, -4),
                       xycoords=("axes fraction", "data"), textcoords="offset points", va="top", color=MUTED)
@@ -177,11 +178,11 @@ def forgetting(curves: Sequence[dict[str, Any]]) -> Figure:
 
 
 def metre_steps(curves: Sequence[dict[str, Any]]) -> Figure:
-    """Share of lines that scan among the samples written along the way, with 95 % intervals."""
+    """Share of lines that scan among the samples written along the way, with 95 % intervals as bands."""
     ends = [(c["run"], c["points"][0], c["points"][-1]) for c in curves]
     title = "; ".join(
-        f"{run}: {percent(last['mean'])} of lines scan at step {last['step']}, {percent(first['mean'])} at step "
-        f"{first['step']}" for run, first, last in ends
+        f"{run}: {percent(first['mean'])} of lines scan at step {first['step']}, {percent(last['mean'])} at step "
+        f"{last['step']}: {verdict(difference(measured(last), measured(first)))}" for run, first, last in ends
     )
     with canvas(title) as figure:
         axes = figure.subplots()
@@ -193,6 +194,11 @@ def metre_steps(curves: Sequence[dict[str, Any]]) -> Figure:
         label_ends(axes, [(c["place"], c["run"], 100 * c["points"][-1]["mean"]) for c in curves])
         axes.set(xlabel="training steps of that run", ylabel="lines that scan, %", ylim=(0, 102), xlim=(0, None))
     return figure
+
+
+def measured(value: dict[str, Any]) -> Interval:
+    """An interval back from its JSON values."""
+    return Interval(value["mean"], value["low"], value["high"])
 
 
 def label_ends(axes: Axes, ends: Sequence[tuple[int, str, float]]) -> None:
@@ -216,7 +222,7 @@ def label_ends(axes: Axes, ends: Sequence[tuple[int, str, float]]) -> None:
 
 def shares(rows: Sequence[dict[str, Any]], labels: Sequence[str], title: str) -> Figure:
     """Shares with their 95 % intervals: one row of dots per measure, one colour and marker per run."""
-    with canvas(title, (8.0, 1.7 + 0.62 * len(rows))) as figure:
+    with canvas(title, (8.0, 1.7 + 0.52 * len(rows))) as figure:
         axes = figure.subplots()
         for run, label in enumerate(labels):
             shift = (run - (len(labels) - 1) / 2) * min(0.22, 0.7 / len(labels))  # runs stand below each other in a row
@@ -238,12 +244,13 @@ def shares(rows: Sequence[dict[str, Any]], labels: Sequence[str], title: str) ->
 
 def next_tokens(prompts: Sequence[dict[str, Any]], labels: Sequence[str]) -> Figure:
     """The likeliest next tokens of the same prompts, one bar per run."""
-    tops = [(p["prompt"], [p["tokens"][int(np.argmax([q or 0 for q in row]))] for row in zip(*p["probabilities"])])
-            for p in prompts]
-    agree = [len(set(top)) == 1 for _, top in tops]
-    title = (f"After the same words, the models' likeliest next token {'is the same' if all(agree) else 'differs'}: "
-             + "; ".join(f"“{shorten(prompt)}” → " + ", ".join(top) for prompt, top in tops))
-    with canvas(title, (8.4, 1.9 + 0.36 * max(len(p["tokens"]) for p in prompts) * max(1, len(labels) / 2))) as figure:
+    told = []
+    for prompt in prompts:
+        best = [prompt["tokens"][int(np.argmax([q or 0 for q in run]))] for run in zip(*prompt["probabilities"])]
+        expected = ", ".join(f"{label} expects “{token}”" for label, token in zip(labels, best))
+        told.append(f"After “{shorten(prompt['prompt'])}” {expected}")
+    rows = max(len(prompt["tokens"]) for prompt in prompts)
+    with canvas("; ".join(told), (8.4, 1.9 + 0.36 * rows * max(1, len(labels) / 2))) as figure:
         for axes, prompt in zip(figure.subplots(1, len(prompts), squeeze=False)[0], prompts):
             height = 0.8 / len(labels)
             for run, label in enumerate(labels):
@@ -265,7 +272,7 @@ def shorten(text: str, length: int = 26) -> str:
     return flat if len(flat) <= length else "…" + flat[-length:].lstrip()
 
 
-def heat(data: dict[str, Any], labels: Sequence[str], columns: int = 56) -> Figure:
+def heat(data: dict[str, Any], labels: Sequence[str], columns: int = 52) -> Figure:
     """The same text once per run, each piece on the colour of the probability that the run gave it."""
     places, lines = laid_out(data["pieces"], columns)
     bits = [float(np.mean(-np.log2(np.maximum(row, 1e-12)))) for row in data["probabilities"]]
@@ -278,8 +285,10 @@ def heat(data: dict[str, Any], labels: Sequence[str], columns: int = 56) -> Figu
             for (line, column), piece, probability in zip(places, data["pieces"], row):
                 shade = 1 + np.log10(max(probability, 1e-3)) / 3  # 0.001 and below: dark; 1: bright
                 axes.add_patch(Rectangle((column, line), len(shown(piece)), 0.92, color=colours(shade), linewidth=0))
-                axes.text(column + len(shown(piece)) / 2, line + 0.48, shown(piece), ha="center", va="center",
-                          family="DejaVu Sans Mono", fontsize=10.5, color="white" if shade < 0.55 else "black")
+                word = shown(piece).strip()  # each letter in its own column, the blanks before it kept
+                middle = column + len(shown(piece)) - len(shown(piece).lstrip()) + len(word) / 2
+                axes.text(middle, line + 0.48, word, ha="center", va="center", family="DejaVu Sans Mono", fontsize=14,
+                          color="white" if shade < 0.55 else "black")
             axes.set(xlim=(0, columns), ylim=(lines, 0))
             axes.set_title(label, loc="left", fontsize=12.5, fontweight="bold")
             axes.set_axis_off()
@@ -316,17 +325,19 @@ def settings(grid: dict[str, Any]) -> Figure:
     found = [[cell["accepted"] for cell in row] for row in grid["cells"]]
     accepted = 100 * np.array([[cell["mean"] if cell else np.nan for cell in row] for row in found])
     low, high = np.nanmin(accepted), np.nanmax(accepted)
-    title = f"{grid['run']}: from {low:.0f} % to {high:.0f} % of lines scan, by the sampling settings alone"
+    half = 50 * float(np.mean([cell["high"] - cell["low"] for row in found for cell in row if cell]))
+    title = f"{grid['run']}: {low:.0f} to {high:.0f} % of lines scan, by the settings alone (give or take {half:.0f})"
+    top = max(10.0, 10 * np.ceil(high / 10))
     with canvas(title, (7.6, 1.9 + 0.8 * len(grid["temperatures"]))) as figure:
         axes = figure.subplots()
-        image = axes.imshow(accepted, cmap="cividis", vmin=0, vmax=100, aspect="auto")
+        image = axes.imshow(accepted, cmap="cividis", vmin=0, vmax=top, aspect="auto")
         for row, cells in enumerate(grid["cells"]):
             for column, cell in enumerate(cells):
                 text = "no lines" if cell["accepted"] is None else (
                     f"{accepted[row, column]:.0f} % scan\n{100 * cell['distinct']:.0f} % distinct"
                 )
-                dark = not accepted[row, column] > 55
-                axes.text(column, row, text, ha="center", va="center", color="white" if dark else "black", fontsize=11.5)
+                dark = not accepted[row, column] > 0.55 * top
+                axes.text(column, row, text, ha="center", va="center", color="white" if dark else "black", fontsize=12)
         axes.set_xticks(range(len(grid["top_p"])), [f"{p:g}" for p in grid["top_p"]])
         axes.set_yticks(range(len(grid["temperatures"])), [f"{t:g}" for t in grid["temperatures"]])
         axes.set(xlabel="top-p: share of probability kept", ylabel="temperature")

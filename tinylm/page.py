@@ -41,8 +41,9 @@ h1 { font-size: 1.7rem; line-height: 1.2; margin: 1rem 0 .4rem } h2 { font-size:
 .lead { font-size: 1.1rem; color: var(--muted); margin: 0 0 1rem }
 figure { margin: 1rem 0 1.6rem } figcaption { color: var(--muted); margin-top: .4rem; max-width: 46rem }
 .scroll { overflow-x: auto } .scroll:focus-visible { outline: 2px solid var(--c0) }
-svg { display: block; width: 100%%; min-width: 27rem; height: auto }
+svg { display: block; width: 100%%; min-width: 20rem; height: auto }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .6rem 0; font-size: .93rem }
+.short { white-space: nowrap }
 th, td { text-align: left; vertical-align: top; padding: .3rem .9rem .3rem 0; border-bottom: 1px solid var(--grid);
   overflow-wrap: normal } th { font-weight: 600 }
 caption { text-align: left; color: var(--muted) }
@@ -50,7 +51,8 @@ details { margin: .4rem 0 } summary { cursor: pointer; color: var(--muted) }
 .columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(19rem, 100%%), 1fr)); gap: .8rem }
 .card { background: var(--soft); border-radius: .5rem; padding: .7rem .9rem; min-width: 0 }
 .card h3 { font-size: .95rem; margin: 0 0 .3rem }
-.line { margin: 0 0 .35rem; white-space: pre-wrap } .line small { display: block; color: var(--muted); font-size: .78rem }
+.line { margin: 0 0 .35rem; white-space: pre-wrap }
+.line small { display: block; color: var(--muted); font-size: .78rem }
 .line code { font: .85rem/1.2 ui-monospace, monospace } .yes { color: var(--yes) } .no { color: var(--no) }
 @media print { body { max-width: none; padding: 0; font-size: 10pt } figure, .card, tr { break-inside: avoid }
   h2 { break-after: avoid } svg { min-width: 0; max-width: 17cm } .scroll { overflow: visible } }
@@ -66,7 +68,8 @@ def document(title: str, lead: str, parts: Iterable[Html]) -> Html:
         f'<meta http-equiv="Content-Security-Policy" content="{escape(POLICY)}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>\n{style}\n</style>\n</head>\n<body>\n<main>\n"
-        f'<h1>{escape(title)}</h1>\n<p class="lead">{escape(lead)}</p>\n' + "\n".join(parts) + "\n</main>\n</body>\n</html>\n"
+        f'<h1>{escape(title)}</h1>\n<p class="lead">{escape(lead)}</p>\n'
+        + "\n".join(parts) + "\n</main>\n</body>\n</html>\n"
     )
 
 
@@ -90,14 +93,18 @@ def bullets(texts: Iterable[str]) -> Html:
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], caption: str = "") -> Html:
     """A table with a header; the first cell of each row names it. Wide ones scroll inside their frame."""
     head = "".join(f'<th scope="col">{escape(str(name))}</th>' for name in columns)
-    body = "\n".join(
-        "<tr>" + "".join(
-            f'<th scope="row">{escape(str(cell))}</th>' if place == 0 else f"<td>{escape(str(cell))}</td>"
-            for place, cell in enumerate(row)
-        ) + "</tr>" for row in rows
-    )
+    body = "\n".join(f"<tr>{''.join(map(table_cell, row, range(len(row))))}</tr>" for row in rows)
     title = f"<caption>{escape(caption)}</caption>" if caption else ""
-    return scroller(Html(f"<table>{title}<thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"), caption or "table")
+    inner = f"<table>{title}<thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"
+    return scroller(Html(inner), caption or "table")
+
+
+def table_cell(value: object, place: int) -> str:
+    """One cell of a table; short ones, numbers above all, stay on one line."""
+    text = escape(str(value))
+    if place == 0:
+        return f'<th scope="row">{text}</th>'
+    return f"<td{' class=short' if len(text) < 20 else ''}>{text}</td>"
 
 
 def scroller(inner: Html, label: str) -> Html:
@@ -136,10 +143,8 @@ def svg(figure: Figure) -> Html:
 
 def cards(entries: Iterable[tuple[str, Html]]) -> Html:
     """Titled boxes beside each other where there is room, below each other on a phone."""
-    return Html(
-        '<div class="columns">'
-        + "".join(f'<section class="card"><h3>{escape(title)}</h3>{inner}</section>' for title, inner in entries) + "</div>"
-    )
+    boxes = (f'<section class="card"><h3>{escape(title)}</h3>{inner}</section>' for title, inner in entries)
+    return Html(f'<div class="columns">{"".join(boxes)}</div>')
 
 
 def lines(entries: Iterable[tuple[str, str, str, bool | None]]) -> Html:

@@ -33,6 +33,7 @@ from tinylm.training.checkpoint import Loaded, load_model
 from tinylm.training.start import token_file
 
 PIECE = 500  # bytes of one piece of text, the unit that bits per byte are resampled by
+PROMPT_LINES = 4
 RESAMPLES = 2000
 
 
@@ -197,14 +198,14 @@ def first_times(samples: Sequence[Sample]) -> np.ndarray:
 
 
 def cut_shares(samples: Sequence[Sample]) -> np.ndarray:
-    """(samples, 2): stretches of exactly ten syllables that scan, all line breaks taken out first, and all stretches."""
+    """(samples, 2): stretches of exactly ten syllables that scan, line breaks taken out first, and all stretches."""
     cuts = [meter.cut_at_ten(" ".join(s.text.split()[:-1])) for s in samples]  # the last word may be unfinished
     return np.array([(sum(map(scans, lines)), len(lines)) for lines in cuts], dtype=np.int64).reshape(-1, 2)
 
 
 # -- rows -------------------------------------------------------------------------------------------------------------
 
-Unit = Literal["share", "bits/byte", "characters", "per second"]
+Unit = Literal["share", "points", "bits/byte", "characters", "per second"]
 
 
 def as_json(found: Interval | None, count: int) -> dict[str, Any] | None:
@@ -297,21 +298,47 @@ def verse_rows(contestants: Sequence[Contestant], samples: Sequence[list[Sample]
     """Everything that is counted on sampled lines."""
     copies = [frozenset(line.strip() for line in c.training.splitlines()) for c in contestants]
     every = list(samples)
+    scanned = [flagged(s, scans) for s in every]
+    mixed = [flagged(s, lambda line: scans(meter.shuffled(line, random.Random(line)))) for s in every]
     return [
-        share_row("Lines that scan", "Accepted as iambic pentameter, lines as the model broke them.",
-                  [flagged(s, scans) for s in every]),
-        share_row("Same lines, words shuffled", "The control: what these words do without their order.",
-                  [flagged(s, lambda line: scans(meter.shuffled(line, random.Random(line)))) for s in every]),
+        share_row("Lines that scan", "Accepted as iambic pentameter, lines as the model broke them.", scanned),
+        share_row("Same lines, words shuffled", "The control: what these words do without their order.", mixed),
+        order_row(scanned, mixed),
         share_row("Text cut at ten syllables", "The control for prose: line breaks taken out, cut at exactly ten "
                   "syllables, accepted as iambic pentameter.", [cut_shares(s) for s in every]),
         share_row("Lines of ten syllables", "As plainly spoken, no licence taken.",
                   [flagged(s, lambda line: meter.syllables(line) == 10) for s in every]),
         share_row("Rhyming lines", "With a line at most two lines away.", [rhyming(s) for s in every]),
         share_row("Distinct lines", "Lines that stand in no earlier sample.", [first_times(s) for s in every]),
-        share_row("Degenerate lines", "The same words over and over.", [flagged(s, meter.is_degenerate) for s in every]),
+        share_row("Degenerate lines", "The same words over and over.",
+                  [flagged(s, meter.is_degenerate) for s in every]),
         share_row("Copied lines", "Lines of the run's own training text, word for word.",
                   [flagged(s, known.__contains__) for s, known in zip(every, copies)]),
     ]
+
+
+def order_row(scanned: Sequence[np.ndarray], mixed: Sequence[np.ndarray]) -> dict[str, Any]:
+    """Lines that scan minus the same lines shuffled: what is owed to the order of the words."""
+    gains = [share_difference(a, b) if a[:, 1].sum() else None for a, b in zip(scanned, mixed)]
+    gaps = [difference(gain, gains[0]) if gain and gains[0] else None for gain in gains[1:]]
+    values = [as_json(gain, int(counts[:, 1].sum())) for gain, counts in zip(gains, scanned)]
+    return row("Owed to word order", "points", "Lines that scan minus the same lines shuffled.", values, gaps)
+
+
+def prompted_rows(contestants: Sequence[Contestant], sampling: Sampling, effort: Effort) -> list[dict[str, Any]]:
+    """Lines that scan after a few lines of the last run's validation text: can the base do it when only shown how?
+
+    None where that text has no lines, and where a prompt would fill half of a context.
+    """
+    shown = [line.strip() for line in contestants[-1].valid[0].splitlines() if line.strip()][:PROMPT_LINES]
+    prompt = "\n".join(shown) + "\n"
+    room = min(c.loaded.model.config.context // 2 - len(c.loaded.tokenizer.encode(prompt)) for c in contestants)
+    if len(shown) < PROMPT_LINES or room < 0 or max(map(len, shown)) > 100:
+        return []
+    start = Start(prompt, all(c.document_token for c in contestants))
+    samples = [sample_run(c, [start], sampling, effort, min(effort.batch, effort.samples)) for c in contestants]
+    meaning = f"Accepted lines after {PROMPT_LINES} lines of {contestants[-1].label}'s validation text as the prompt."
+    return [share_row("Lines that scan, prompted with verse", meaning, [flagged(s, scans) for s in samples])]
 
 
 def novelty_rows(contestants: Sequence[Contestant], samples: Sequence[list[Sample]]) -> list[dict[str, Any]]:
@@ -331,7 +358,7 @@ def novelty_rows(contestants: Sequence[Contestant], samples: Sequence[list[Sampl
 
     return [
         novelty_row("Longest copied span", "Mean over samples, in the run's own training text.", longest),
-        novelty_row("The same for held-out text", "Human or generator text kept aside, cut to the same lengths.", reference),
+        novelty_row("The same for held-out text", "The run's validation text, cut to the same lengths.", reference),
     ]
 
 
@@ -360,9 +387,9 @@ def fact_rows(contestants: Sequence[Contestant], effort: Effort) -> list[dict[st
     ]
     questions = questions[:: max(1, len(questions) // effort.facts)][: effort.facts]
     found = [probe(questions, partial(ask, contestant)) for contestant in contestants]
-    chance = f"Right answer likeliest of four, {len(questions)} questions; guessing gives 25 %"
+    meaning = f"The right answer likeliest of four, {len(questions)} questions; guessing gives 25 %."
+    fair = f"{meaning} What each answer costs without the question is taken off."
     return [
-        mean_row("Facts known", "share", f"{chance}.", [np.array(f.correct, float) for f in found]),
-        mean_row("Facts known, calibrated", "share",
-                 f"{chance}. What each answer costs without the question is taken off.", [np.array(f.calibrated_correct, float) for f in found]),
+        mean_row("Facts known", "share", meaning, [np.array(f.correct, float) for f in found]),
+        mean_row("Facts known, calibrated", "share", fair, [np.array(f.calibrated_correct, float) for f in found]),
     ]

@@ -23,15 +23,22 @@ American. One scansion is given, where readers may hear two. The prices are roun
 
 import itertools
 import random
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from tinylm.evaluation.pronunciation import Phones, is_vowel, pronunciations, rimes, verse_pronunciations
+from tinylm.evaluation.pronunciation import (
+    NO_SYLLABLE,
+    Phones,
+    is_readable,
+    is_vowel,
+    rimes,
+    starts_with_vowel,
+    verse_pronunciations,
+    words_of,
+)
 
 # ---- data: tables, apart from the code that reads them -------------------------------------------------------------
 
@@ -70,29 +77,29 @@ PRICES: dict[str, float] = {
 FALL = 0.5  # for each step of weight by which a weak place outweighs the strong place after it
 LENGTH = 6.0  # for each place that stays empty or runs over
 REPEATED = 8.0  # for the same words over and over (`is_degenerate`)
-LIMIT = 4.625  # a line that costs more is not accepted; costs come in steps of 0.05, so none lies on the limit
+LIMIT = 4.525  # a line that costs more is not accepted; costs come in steps of 0.05, so none lies on the limit
 VIOLATION = 1.5  # a syllable that costs this much in its place is reported
 
 # Closed-class words of one syllable, modern and old; every other monosyllable is a content word.
 FUNCTION_WORDS: dict[int, str] = {
-    ARTICLE: "a an the th' o",
+    ARTICLE: "a an the",
     PROCLITIC: "my thy his her its our your their thir of or nor but for and to in by at as than o' i'",
-    LIGHT: "i he she it we they you ye me him us them 'em who which that with from on is are was were be been had has "
-    "hath have would could should might must shall will can may did if since though while till ere where when what "
-    "how whose through",
+    LIGHT: "o i he she it we they you ye me him us them 'em who which that with from on is are was were be been had "
+    "has hath have would could should might must shall will can may did if since though while till ere where when "
+    "what how whose through",
     HEAVY: "thou thee hee shee wee mee mine thine dost doth does do am art hast wilt shalt canst wast wert 'tis 'twas "
     "let this these those such both each all any some no none not more most much too one own like well so then thus "
     "yet still now here there why whom up out down off",
 }
 KIND_OF_WORD: dict[str, int] = {word: kind for kind, words in FUNCTION_WORDS.items() for word in words.split()}
 LIGHT_KINDS = frozenset((ARTICLE, PROCLITIC, LIGHT, UNSTRESSED))  # two of these may share a weak place
-NO_SYLLABLE = frozenset(("th'", "t'", "'t", "'s", "'d", "'st"))  # lean on a neighbour: th' upright, is 't
-SILENT_H = frozenset(("he", "his", "him", "her", "had", "hath", "have", "hast", "humble"))  # after a weak vowel
 
 # ---- words: from spelling to kinds of syllables --------------------------------------------------------------------
 
-# Longer lines are no pentameters, and longer words no words: not scanned, so that time stays linear in the length.
-MAX_WORDS, MAX_LETTERS = 24, 30
+MAX_WORDS = 24  # a longer line is no pentameter: it is counted, not scanned, so that time stays linear in its length
+
+
+CONSONANT, VOWEL, PAUSE = range(3)  # what follows a word
 
 
 class Form(NamedTuple):
@@ -103,7 +110,7 @@ class Form(NamedTuple):
 
 
 @lru_cache(maxsize=1 << 16)
-def forms(word: str, before_vowel: bool = False) -> tuple[Form, ...]:
+def forms(word: str, before: int = CONSONANT) -> tuple[Form, ...]:
     """The forms of `word` (lower case); `before_vowel`: the next word starts with a vowel sound.
 
     >>> [(len(form.kinds), form.licences) for form in forms("glorious")]
@@ -112,8 +119,10 @@ def forms(word: str, before_vowel: bool = False) -> tuple[Form, ...]:
     if word in NO_SYLLABLE:
         return (Form((), ()),)
     cheapest: dict[tuple[int, ...], Form] = {}
-    for licences, phones in verse_pronunciations(word, before_vowel):
+    for licences, phones in verse_pronunciations(word, before == VOWEL):
         form = Form(_kinds(word, phones), licences)
+        if before == PAUSE and form.kinds in ((PROCLITIC,), (LIGHT,)):
+            form = Form((HEAVY,), licences)
         known = cheapest.get(form.kinds)
         if known is None or _price(form.licences) < _price(known.licences):
             cheapest[form.kinds] = form
@@ -130,59 +139,6 @@ def _kinds(word: str, phones: Phones) -> tuple[int, ...]:
     if len(stresses) == 1:
         return (KIND_OF_WORD.get(word, KIND_OF_WORD.get(word.partition("'")[0], CONTENT)),)
     return tuple({"0": UNSTRESSED, "1": MAIN, "2": SIDE}[stress] for stress in stresses)
-
-
-_WORD = re.compile(r"'?\w+(?:'\w+)*'?")
-_PAUSE = re.compile(r"[,;:.!?()\[\]—–]|--|^-$")
-_LEADING_APOSTROPHE = frozenset(("'tis", "'twas", "'twere", "'twill", "'twould", "'em", "'t", "'s", "'d", "'st"))
-_CLITIC = re.compile(r"\b([io]')(th?')|\b(th?')(?=[aeiouh]\w\w)")
-
-
-def _tokens(line: str) -> list[tuple[str, bool]]:
-    """The words of a line, lower case, straight apostrophes; with each: does a pause stand before it?
-
-    >>> _tokens("Come home, ’tis late")
-    [('come', False), ('home', False), ("'tis", True), ('late', False)]
-    """
-    tokens: list[tuple[str, bool]] = []
-    pause = False
-    for chunk in line.split():
-        words, pause_after = _chunk_tokens(chunk)
-        if not pause:
-            tokens += words
-        elif words:
-            tokens += [(words[0][0], True), *words[1:]]
-        pause = pause_after or (pause and not words)
-    return tokens
-
-
-@lru_cache(maxsize=1 << 16)
-def _chunk_tokens(chunk: str) -> tuple[tuple[tuple[str, bool], ...], bool]:
-    """The words of a piece of text without blanks, as `_tokens`, and whether a pause stands at its end."""
-    text, tokens, end = _plain(chunk), [], 0
-    for match in _WORD.finditer(text):
-        word = match[0]
-        if word[0] == "'" and word not in _LEADING_APOSTROPHE:  # a quotation mark, or 'gainst, said as gainst
-            word = word[1:]
-        if word[-1] == "'" and word not in ("th'", "t'", "o'", "i'"):
-            word = word[:-1]
-        tokens.append((word, _PAUSE.search(text, end, match.start()) is not None))
-        end = match.end()
-    return tuple(tokens), _PAUSE.search(text, end) is not None
-
-
-def _plain(text: str) -> str:
-    """Lower case, no accents, one kind of apostrophe, and the clitics set apart: i'th' -> i' th'."""
-    text = text.lower().replace("_", " ").replace("&", "and")
-    if not text.isascii():
-        text = text.replace("’", "'").replace("‘", "'").replace("æ", "ae").replace("œ", "oe")
-        text = "".join(sign for sign in unicodedata.normalize("NFKD", text) if not unicodedata.combining(sign))
-    return _CLITIC.sub(lambda m: f"{m[1]} {m[2]} " if m[1] else f"{m[3]} ", text) if "'" in text else text
-
-
-@lru_cache(maxsize=1 << 16)
-def _starts_with_vowel(word: str) -> bool:
-    return word in SILENT_H or any(is_vowel(phones[0]) for phones in pronunciations(word)[:1])
 
 
 @lru_cache(maxsize=1 << 16)
@@ -218,11 +174,11 @@ class Move(NamedTuple):
 
 
 @lru_cache(maxsize=1 << 18)
-def moves(word: str, before_vowel: bool, slot: int) -> list[Move]:
+def moves(word: str, before: int, slot: int) -> list[Move]:
     """All ways to lay `word` down from `slot` on; of those that end alike, the cheapest."""
     return _cheapest(
         move._replace(cost=move.cost + _price(form.licences), licences=form.licences + move.licences)
-        for form in forms(word, before_vowel)
+        for form in forms(word, before)
         for move in _layouts(form.kinds, slot)
     )
 
@@ -312,10 +268,10 @@ def scan(line: str) -> Scansion:
     >>> scan("There was nothing left to eat in the cupboard").ok
     False
     """
-    tokens = _tokens(line)
+    tokens = words_of(line)
     reason = _why_unscannable(tokens)
     if reason:
-        pattern = "".join(_as_prose(word) for word, _ in tokens if _readable(word))
+        pattern = "".join(_as_prose(word) for word, _ in tokens if is_readable(word))
         return _scansion(line, 10 * LENGTH, pattern, (), (reason,))
     places, cost, chain = _cheapest_chain(tokens)
     pattern, licences, violations = _retold(tokens, chain)
@@ -333,16 +289,12 @@ def _scansion(line: str, cost: float, pattern: str, licences: tuple[str, ...], v
     return Scansion(line, cost <= LIMIT, score, len(pattern), pattern, cost, violations, licences)
 
 
-def _readable(word: str) -> bool:
-    return word.isascii() and len(word) <= MAX_LETTERS and word.replace("'", "").isalpha()
-
-
 def _why_unscannable(tokens: list[tuple[str, bool]]) -> str | None:
     if not tokens:
         return "no words"
     if len(tokens) > MAX_WORDS:
         return f"{len(tokens)} words, too many for one line"
-    return next((f"cannot read '{word[:20]}' aloud" for word, _ in tokens if not _readable(word)), None)
+    return next((f"cannot read '{word[:20]}' aloud" for word, _ in tokens if not is_readable(word)), None)
 
 
 def _cheapest_chain(tokens: list[tuple[str, bool]]) -> tuple[int, float, _Chain]:
@@ -350,13 +302,14 @@ def _cheapest_chain(tokens: list[tuple[str, bool]]) -> tuple[int, float, _Chain]
     # places filled, next slot, kind of the last syllable (where the next slot weighs itself against it) -> chain
     frontier: dict[tuple[int, int, int], _Chain] = {(0, WEAK, NOTHING): (0.0, None, None)}
     for i, (word, pause) in enumerate(tokens):
-        before_vowel = i + 1 < len(tokens) and _starts_with_vowel(tokens[i + 1][0])
+        before = PAUSE if pause else VOWEL if i + 1 < len(tokens) and starts_with_vowel(tokens[i + 1][0]) else CONSONANT
+        after_pause = i == 0 or tokens[i - 1][1]
         reached: dict[tuple[int, int, int], _Chain] = {}
         for (places, slot, last), chain in frontier.items():
-            may_invert = slot == WEAK and (pause or i == 0)
+            may_invert = slot == WEAK and after_pause
             for start in (WEAK, STRONG_INVERTED) if may_invert else (slot,):
                 compares = start in (STRONG, STRONG_AFTER_TWO)
-                for move in moves(word, before_vowel, start):
+                for move in moves(word, before, start):
                     filled, next_slot, first, shares, new_last, cost, _, _, _ = move
                     cost += chain[0]
                     if first == NOTHING:  # th': nothing changes
@@ -415,7 +368,7 @@ def syllables(line: str) -> int:
     >>> syllables("Every grey evening")
     6
     """
-    return sum(len(_as_prose(word)) for word, _ in _tokens(line) if _readable(word))
+    return sum(len(_as_prose(word)) for word, _ in words_of(line) if is_readable(word))
 
 
 # ---- guards: what must not count as verse, and what to compare with ------------------------------------------------
@@ -435,7 +388,7 @@ def is_degenerate(line: str) -> bool:
     >>> is_degenerate("the king the king the king the king the king"), is_degenerate("the tide, the wind, the rain")
     (True, False)
     """
-    return _repeats([word for word, _ in _tokens(line)])
+    return _repeats([word for word, _ in words_of(line)])
 
 
 def _repeats(words: list[str]) -> bool:
@@ -487,27 +440,8 @@ def rhymes(a: str, b: str) -> bool:
     >>> rhymes("along the wall", "the tide takes all"), rhymes("wall", "wall"), rhymes("net", "neat")
     (True, False, False)
     """
-    ends = [tokens[-1][0] for tokens in (_tokens(a), _tokens(b)) if tokens]
-    if len(ends) < 2 or not all(map(_readable, ends)):
+    ends = [tokens[-1][0] for tokens in (words_of(a), words_of(b)) if tokens]
+    if len(ends) < 2 or not all(map(is_readable, ends)):
         return False
     pairs = itertools.product(rimes(ends[0]), rimes(ends[1]))
     return any(rime == other and onset != before for (onset, rime), (before, other) in pairs)
-
-
-# ---- the tables a web page needs -----------------------------------------------------------------------------------
-
-
-def word_table(words: Iterable[str]) -> dict[str, list[list[list[int]]]]:
-    """The forms of each word as JSON-ready numbers, for a scanner outside Python (`KINDS` and the prices go beside it).
-
-    word -> [forms before a consonant, forms before a vowel]; a form is its kinds, then -1, then indices of its
-    licences in `PRICES`.
-    """
-    licences = list(PRICES)
-    return {
-        word: [
-            [[*form.kinds, -1, *map(licences.index, form.licences)] for form in forms(word, before_vowel)]
-            for before_vowel in (False, True)
-        ]
-        for word in words
-    }

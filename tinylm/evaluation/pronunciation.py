@@ -21,6 +21,7 @@ rhyme). The dictionary takes about 0.1 s and 40 MB once, on first use, and is ke
 
 import importlib.util
 import re
+import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -251,6 +252,69 @@ def _from_letters(word: str) -> tuple[Phones, ...]:
     )
 
 
+# ---- a line's words ------------------------------------------------------------------------------------------------
+
+MAX_LETTERS = 30  # nobody says longer words
+NO_SYLLABLE = frozenset(("th'", "t'", "'t", "'s", "'d", "'st"))  # lean on a neighbour: th' upright, is 't
+SILENT_H = frozenset(("he", "his", "him", "her", "had", "hath", "have", "hast", "humble"))  # after a weak vowel
+_WORD = re.compile(r"'?\w+(?:'\w+)*'?")
+_PAUSE = re.compile(r"[,;:.!?()\[\]—–]|--|^-$")
+_LEADING_APOSTROPHE = frozenset(("'tis", "'twas", "'twere", "'twill", "'twould", "'em", "'t", "'s", "'d", "'st"))
+_CLITIC = re.compile(r"\b([io]')(th?')|\b(th?')(?=[aeiouh]\w\w)")
+
+
+def words_of(line: str) -> list[tuple[str, bool]]:
+    """The words of a line, lower case, straight apostrophes; with each: does a pause stand after it?
+
+    >>> words_of("Come home, ’tis late")
+    [('come', False), ('home', True), ("'tis", False), ('late', False)]
+    """
+    words: list[tuple[str, bool]] = []
+    for chunk in line.split():
+        pause, new = _words_of_chunk(chunk)
+        if pause and words:
+            words[-1] = (words[-1][0], True)
+        words += new
+    return words
+
+
+@lru_cache(maxsize=1 << 16)
+def _words_of_chunk(chunk: str) -> tuple[bool, tuple[tuple[str, bool], ...]]:
+    """For a piece of text without blanks: whether it starts with a pause, and its words as in `words_of`."""
+    text = _plain(chunk)
+    matches = list(_WORD.finditer(text))
+    ends = [match.start() for match in matches] + [len(text)]  # of the text before, between and after the words
+    words = []
+    for i, match in enumerate(matches):
+        word = match[0]
+        if word[0] == "'" and word not in _LEADING_APOSTROPHE:  # a quotation mark, or 'gainst, said as gainst
+            word = word[1:]
+        if word[-1] == "'" and word not in ("th'", "t'", "o'", "i'"):
+            word = word[:-1]
+        words.append((word, _PAUSE.search(text, match.end(), ends[i + 1]) is not None))
+    return _PAUSE.search(text, 0, ends[0]) is not None, tuple(words)
+
+
+def _plain(text: str) -> str:
+    """Lower case, no accents, one kind of apostrophe, and the clitics set apart: i'th' -> i' th'."""
+    text = text.lower().replace("_", " ").replace("&", "and")
+    if not text.isascii():
+        text = text.replace("’", "'").replace("‘", "'").replace("æ", "ae").replace("œ", "oe")
+        text = "".join(sign for sign in unicodedata.normalize("NFKD", text) if not unicodedata.combining(sign))
+    return _CLITIC.sub(lambda m: f"{m[1]} {m[2]} " if m[1] else f"{m[3]} ", text) if "'" in text else text
+
+
+@lru_cache(maxsize=1 << 16)
+def starts_with_vowel(word: str) -> bool:
+    """Whether a weak vowel before `word` may be lost in it; a weak h does not stand in the way (th' humble)."""
+    return word in SILENT_H or any(is_vowel(phones[0]) for phones in pronunciations(word)[:1])
+
+
+def is_readable(word: str) -> bool:
+    """Latin letters and apostrophes, and not too many: numbers and other scripts cannot be read aloud."""
+    return word.isascii() and len(word) <= MAX_LETTERS and word.replace("'", "").isalpha()
+
+
 # ---- the poets' ways to say a word ---------------------------------------------------------------------------------
 
 
@@ -268,6 +332,7 @@ def verse_pronunciations(word: str, before_vowel: bool) -> list[tuple[tuple[str,
 
 
 def _licensed(word: str, phones: Phones, before_vowel: bool) -> Iterator[tuple[tuple[str, ...], Phones]]:
+    """One pronunciation, as it is and with each licence."""
     yield (), phones
     for shorter in _syncopated(phones):
         yield ("syncope",), shorter
@@ -278,9 +343,8 @@ def _licensed(word: str, phones: Phones, before_vowel: bool) -> Iterator[tuple[t
         return
     last = vowels[-1]
     weak_end = len(vowels) > 1 and phones[last][-1] == "0"  # a second or later syllable, unstressed
-    silent_e = not weak_end or last < len(phones) - 2 or word.endswith("ied")  # not want-ed, but turned and married
-    if word.endswith("ed") and phones[-1] in ("D", "T") and silent_e:
-        yield ("sounded -ed",), (*phones[:-1], "IH0", "D")
+    if word.endswith("ed") and phones[-1] in ("D", "T") and (not is_vowel(phones[-2]) or phones[-2] == "IY0"):
+        yield ("sounded -ed",), (*phones[:-1], "IH0", "D")  # blessed, married; not wanted, not cried
     if word.endswith(("est", "eth")) and weak_end:  # makest as one syllable
         yield ("syncope",), phones[:last] + phones[last + 1 :]
     if before_vowel and last == len(phones) - 1 and (weak_end or word in ("the", "to")):  # the evening, many a
@@ -321,6 +385,8 @@ def rimes(word: str) -> frozenset[tuple[Phones, Phones]]:
     found = set()
     for phones in pronunciations(word):
         vowels = [i for i, phone in enumerate(phones) if is_vowel(phone)]
+        if not vowels:  # hmm
+            continue
         stresses = "".join(phones[i][-1] for i in vowels)
         found.add(_split_for_rhyme(phones, vowels[stresses.rfind("1")]))
         if stresses.endswith(("00", "2")):

@@ -61,7 +61,7 @@ class Batches:
             )
         self.ids, self.mask, self.context, self.batch_size, self.seed = ids, mask, context, batch_size, seed
         self.windows = max(1, (len(ids) - 1) // context - 1)  # one fewer than fit, so that any phase leaves room
-        self.phases = min(context, len(ids) - self.windows * context)
+        self.phases = len(ids) - self.windows * context
         self.tokens = context * batch_size  # in one batch
         self.epoch, self.order = -1, np.empty(0, dtype=np.int64)
 

@@ -122,7 +122,11 @@ def _person_fields(person: world.Person, mark: str) -> dict[str, str]:
 @cache
 def _thing_fields(thing: world.Thing, mark: str) -> dict[str, str]:
     """The fields of a thing: "blue ladle", "a blue ladle", and "ladle" once it is known which."""
-    return {f"{mark}thing": thing.name, f"a_{mark}thing": world.with_article(thing.name), f"{mark}noun": thing.noun}
+    a_noun = world.with_article(thing.noun)
+    return {
+        f"{mark}thing": thing.name, f"a_{mark}thing": world.with_article(thing.name),
+        f"{mark}noun": thing.noun, f"a_{mark}noun": a_noun, f"A_{mark}noun": a_noun.capitalize(),
+    }
 
 
 def _fields(cast: _Cast) -> dict[str, str]:
@@ -171,7 +175,7 @@ def stories(seed: int = 0, split: Split = "train") -> Iterator[Story]:
         cast = _draw_cast(chance)
         if cast.split == split:
             told = _tell(cast, chance)
-            if told.count(" ") >= LONGEST:  # rare; told again from a new cast, so its bits stay an upper bound
+            if len(told.split()) > LONGEST:  # rare; told again from a new cast, so its bits stay an upper bound
                 continue
             hero, friend, _ = cast.people
             yield Story(told, chance.bits, cast.plot.name, hero.name, friend.name, cast.place.name, cast.thing.name)

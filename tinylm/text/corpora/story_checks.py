@@ -26,8 +26,7 @@ def _any_of(phrases: Iterable[str]) -> str:
 
 _PERSON = re.compile(_any_of(p.name for p in world.PEOPLE))
 _PET = re.compile(_any_of(p.pet.name for p in world.PEOPLE) + r"(?: the (\w+))?")
-_PLACE = re.compile(_any_of(p.name for p in world.PLACES))
-_BOAT = re.compile(r"\b[Tt]he (" + _any_of(p.boat for p in world.PEOPLE) + ")")
+_PLACE = re.compile(_any_of(p.name for p in world.PLACES) + "(?! keeper)")  # "the lighthouse keeper" is no place
 # What a frame leaves blank: names, objects, and the words that follow from who or what is named, and numbers.
 _BLANKS = re.compile("|".join((
     _any_of(name for p in world.PEOPLE for name in (p.name, p.pet.name, p.boat, p.home)),
@@ -103,14 +102,14 @@ _OWNED = re.compile(f"({_PERSON.pattern})'s ({_any_of(p.pet.kind for p in world.
 
 
 def _people_keep(text: str) -> bool | None:
-    """Whether the first person named is named again later, and nobody new turns up in the last quarter."""
+    """Whether the first person named is named again later, and at most one new name turns up in the last third."""
     named = [(match.start(), match.group()) for match in _PERSON.finditer(text)]
     if not named:
         return None
-    third, last = len(text) / 3, len(text) * 3 / 4
-    comes_back = any(name == named[0][1] for start, name in named if start >= third)
-    known = {name for start, name in named if start < last}
-    return comes_back and all(name in known for start, name in named if start >= last)
+    comes_back = any(name == named[0][1] for start, name in named if start >= len(text) / 3)
+    early = {name for start, name in named if start < len(text) * 2 / 3}
+    late = {name for start, name in named if start >= len(text) * 2 / 3}
+    return comes_back and len(late - early) <= 1
 
 
 def _pets_keep(text: str) -> bool | None:

@@ -58,7 +58,7 @@ Sam    | he  | barrel-maker      | Cork Lane       | Rolling Tub   | brown  | he
 Molly  | she | innkeeper         | Oyster Row      | Open Door     | red    | hen Gossip        | jam tarts
 Tom    | he  | lamplighter       | Garden Court    | Little Flame  | orange | tortoise Wick     | smoked herring
 Nora   | she | salt-maker        | Salt Street     | Dry Crystal   | white  | goose Snowflake   | blackberry jam
-Victor | he  | stonecutter       | Plum Yard       | Heavy Pebble  | grey   | donkey Boulder    | baked potatoes
+Victor | he  | stonecutter       | Plum Yard       | Heavy Anvil   | grey   | donkey Boulder    | baked potatoes
 Ruth   | she | candle-maker      | Thistle Terrace | Warm Glow     | yellow | hedgehog Amber    | oat cakes
 Barney | he  | puppet-maker      | Driftwood Row   | Wooden King   | orange | ferret Punch      | pancakes
 Sadie  | she | kite-maker        | Tern Terrace    | High Wind     | blue   | parrot Ribbon     | roast chestnuts
