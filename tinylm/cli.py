@@ -408,12 +408,21 @@ def fetch(name: Positional[str], out: Path | None = None) -> None:
     """Download a public-domain text (the only command that uses the network), checked by its SHA-256.
 
     Args:
-        name: tinyshakespeare, or a name from the list that a wrong name prints.
+        name: tiny-shakespeare, moby-dick, pride-and-prejudice or sherlock-holmes.
         out: Folder to keep it in. Default: the user's data folder.
     """
+    from tqdm.auto import tqdm
+
     from tinylm.text.corpora.fetch import fetch as download
 
-    print(download(name, out))
+    with tqdm(unit="B", unit_scale=True, desc=name, delay=1) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        path = download(name, out, show)
+    print(path)
 
 
 # -- the frame --------------------------------------------------------------------------------------------------------

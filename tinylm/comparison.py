@@ -31,7 +31,7 @@ KIND = "tinylm comparison"
 SHOWN = 2  # samples of each prompt in the side by side
 PASSAGE = 260  # bytes of text under the heat map
 TOP = 6  # likeliest tokens of each run in the bars
-TEMPERATURES, TOP_P = (0.6, 0.8, 1.0), (0.8, 0.95, 1.0)
+TEMPERATURES, TOP_P = (0.6, 0.8, 1.0), (0.9, 1.0)
 
 
 def compare_runs(

@@ -27,7 +27,7 @@ class Section(BaseModel):
 
 class CorpusConfig(Section):
     text: str = Field("stories", min_length=1)
-    """What to learn: a shipped corpus (stories, verse, handbook, domain), a text file or a folder of documents."""
+    """What to learn: a shipped corpus (stories, verse, handbook, domain), a fetched one, a text file or a folder."""
     size: int = Field(4_000_000, ge=1)
     """Bytes to generate, for the shipped corpora that have no end (stories, domain)."""
     separator: str | None = None

@@ -45,7 +45,7 @@ def words_of(text: str) -> list[str]:
 
 def story_figures(size: int) -> dict[str, float]:
     """What the generator knows of its own text, the code length of the source among it."""
-    return {key.replace("_", " "): value for key, value in stories.stats(size).items() if isinstance(value, int | float)}
+    return {key.replace("_", " "): value for key, value in stories.stats(size).items()}
 
 
 def verse_figures(_size: int) -> dict[str, float]:

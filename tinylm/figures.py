@@ -44,6 +44,8 @@ def canvas(title: str, size: tuple[float, float] = (7.6, 4.4)) -> Iterator[Figur
         wrapped = textwrap.fill(title, int(8.6 * size[0]))
         figure.suptitle(wrapped, x=0.01, ha="left", fontsize=13.5, fontweight="bold", linespacing=1.25)
         yield figure
+        figure.draw_without_rendering()  # place everything once ...
+        figure.set_layout_engine("none")  # ... so that each format it is saved in need not do it again
 
 
 def save_figure(figure: Figure, path: Path) -> None:

@@ -45,15 +45,15 @@ class Effort:
     """Continuations per run: with verse about five whole lines each."""
     batch: int = 64
     """Continuations drawn side by side."""
-    sample_bytes: int = 320
+    sample_bytes: int = 280
     """About how long each is."""
-    score_bytes: int = 60_000
+    score_bytes: int = 40_000
     """Of each validation text."""
     training_tokens: int = 2_000_000
     """Of each training text, where copies are looked for."""
     facts: int = 400
     """Questions of the probe."""
-    grid_samples: int = 24
+    grid_samples: int = 20
     """Continuations per cell of the settings grid."""
 
 

@@ -15,10 +15,24 @@ syllables bind, monosyllables bend: M. Halle & S. J. Keyser, "English Stress" (1
 Structure of English Verse" (1977). Strict ends and free beginnings: B. Hayes, "A Grid-Based Theory of English Meter"
 (1983). Promotion and doubled offbeats: D. Attridge, "The Rhythms of English Poetry" (1982).
 
-RESULTS_TABLE
+How it does (`tinylm bench meter --texts FOLDER` measures all of it again; 95 % intervals by bootstrap):
+
+    accepted                                      share   interval       bar
+    Shakespeare, sonnets 1-60 (840 lines)         0.948   0.932-0.962    >= 0.92
+    Milton, Paradise Lost, first half (5,267)     0.936   0.929-0.942    >= 0.88
+    Shakespeare's prose cut at ten (1,219)        0.224   0.201-0.248    <= 0.28
+    the sonnets, words shuffled (2,520)           0.271   0.254-0.287    <= 0.30
+    Longfellow, Hiawatha, first half (1,500)      0.001   0.000-0.002    <= 0.02
+    AUC of the score, sonnets against prose       0.928   0.917-0.939    >= 0.90
+    rhyme found, pairs of the sonnets (420)       0.817   0.779-0.852    >= 0.78
+    rhyme found, other pairs (5,040)              0.011   0.008-0.014    <= 0.02
+
+The costs were fitted on every other line of these texts, the limit and the word lists on all. On the lines that the
+fit did not see: sonnets 0.945, Milton 0.937, prose 0.202, shuffled 0.269 (on those it saw: 0.950, 0.935, 0.246, 0.273).
+A quarter of shuffled lines pass because monosyllables fit anywhere: so give an accepted share beside its control.
 
 Trade-offs. No syntax: a verb and a noun of one spelling weigh the same, emphasis is not heard. Stress is modern and
-American. One scansion is given, where readers may hear two. The prices are round numbers, fitted by coordinate search.
+American. One scansion is given, where readers may hear two. Some 20,000 lines a second once the words are known.
 """
 
 import itertools
@@ -77,7 +91,7 @@ PRICES: dict[str, float] = {
 FALL = 0.5  # for each step of weight by which a weak place outweighs the strong place after it
 LENGTH = 6.0  # for each place that stays empty or runs over
 REPEATED = 8.0  # for the same words over and over (`is_degenerate`)
-LIMIT = 4.525  # a line that costs more is not accepted; costs come in steps of 0.05, so none lies on the limit
+LIMIT = 4.525  # a line that costs more is not accepted; costs come in steps of 0.05, so rounding decides nothing
 VIOLATION = 1.5  # a syllable that costs this much in its place is reported
 
 # Closed-class words of one syllable, modern and old; every other monosyllable is a content word.
@@ -111,7 +125,7 @@ class Form(NamedTuple):
 
 @lru_cache(maxsize=1 << 16)
 def forms(word: str, before: int = CONSONANT) -> tuple[Form, ...]:
-    """The forms of `word` (lower case); `before_vowel`: the next word starts with a vowel sound.
+    """The forms of `word` (lower case) before a consonant, a vowel or a pause.
 
     >>> [(len(form.kinds), form.licences) for form in forms("glorious")]
     [(3, ()), (2, ('syncope',))]
@@ -120,12 +134,11 @@ def forms(word: str, before: int = CONSONANT) -> tuple[Form, ...]:
         return (Form((), ()),)
     cheapest: dict[tuple[int, ...], Form] = {}
     for licences, phones in verse_pronunciations(word, before == VOWEL):
-        form = Form(_kinds(word, phones), licences)
-        if before == PAUSE and form.kinds in ((PROCLITIC,), (LIGHT,)):
-            form = Form((HEAVY,), licences)
-        known = cheapest.get(form.kinds)
-        if known is None or _price(form.licences) < _price(known.licences):
-            cheapest[form.kinds] = form
+        kinds = _kinds(word, phones)
+        if before == PAUSE and kinds in ((PROCLITIC,), (LIGHT,)):  # nothing left to lean on: "the tide came in."
+            kinds = (HEAVY,)
+        if kinds not in cheapest or _price(licences) < _price(cheapest[kinds].licences):
+            cheapest[kinds] = Form(kinds, licences)
     return tuple(cheapest.values())
 
 
@@ -258,7 +271,7 @@ class Scansion:
 
 
 def scan(line: str) -> Scansion:
-    """Scan one line. Any text is allowed; what is no line of words comes back as not accepted, with the reason.
+    """Scan one line. Any text is allowed: what is no line of words comes back as not accepted, with the reason.
 
     >>> s = scan("And Mara mends the nets along the wall.")
     >>> s.ok, s.syllables, s.pattern
@@ -299,7 +312,7 @@ def _why_unscannable(tokens: list[tuple[str, bool]]) -> str | None:
 
 def _cheapest_chain(tokens: list[tuple[str, bool]]) -> tuple[int, float, _Chain]:
     """Dynamic programming, word by word. Returns places filled, cost with the line's end, and the chain of moves."""
-    # places filled, next slot, kind of the last syllable (where the next slot weighs itself against it) -> chain
+    # places filled, next slot, kind of the last syllable (if the next will be weighed against it) -> cheapest chain
     frontier: dict[tuple[int, int, int], _Chain] = {(0, WEAK, NOTHING): (0.0, None, None)}
     for i, (word, pause) in enumerate(tokens):
         before = PAUSE if pause else VOWEL if i + 1 < len(tokens) and starts_with_vowel(tokens[i + 1][0]) else CONSONANT

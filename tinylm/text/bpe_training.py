@@ -1,8 +1,8 @@
 """How byte-pair encoding learns its merges from text.
 
 Join the pair of neighbours that occurs most often, again and again; the list of merges, in the order in which they
-were learnt, *is* the tokenizer. First the reference, which recounts everything after each merge; then the fast trainer, which
-updates only the counts that a merge touches. The slow one tests the fast one.
+were learnt, *is* the tokenizer. First the reference, which recounts everything after each merge; then the fast
+trainer, which updates only the counts that a merge touches. The slow one tests the fast one.
 
 Where the literature leaves a choice: the highest count wins, then the smallest pair of ids; a pair must occur twice.
 Sources: Gage, "A New Algorithm for Data Compression" (1994); Sennrich et al. (2016).

@@ -3,6 +3,7 @@
 import csv
 import re
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 
@@ -51,7 +52,7 @@ def test_the_rhymes_are_those_of_the_table():
         for letter in set(letters):
             same = [lines[i] for i in range(14) if letters[i] == letter]
             pairs += len(same) - 1
-            hits += sum(bool(rhymes(a, b)) for a, b in zip(same, same[1:]))
+            hits += sum(bool(rhymes(a, b)) for a, b in pairwise(same))
     assert pairs >= 280 and hits / pairs >= 0.95
 
 

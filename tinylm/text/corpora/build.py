@@ -17,6 +17,7 @@ from tinylm.text.batches import Corpus, read_ids, write_ids
 from tinylm.text.bpe_training import train_bpe_tokenizer
 from tinylm.text.corpora import domain, handbook, stories
 from tinylm.text.corpora.documents import Skipped, iter_documents, iter_text, read_documents
+from tinylm.text.corpora.fetch import CORPORA, data_folder
 from tinylm.text.tokenizers import CharTokenizer, Tokenizer
 
 DOCUMENT = "<|document|>"
@@ -77,8 +78,12 @@ def split_corpus(config: CorpusConfig) -> Split:
         return split_documents(lambda: iter(verse_poems()), config, "\n\n\n")
     if name == "handbook":
         return split_documents(lambda: iter(handbook.handbook(1).values()), config, "\n\n")
+    if name in CORPORA and not path.exists():
+        path = data_folder() / f"{name}.txt"
+        if not path.exists():
+            raise ValueError(f"{name} is not on this machine: tinylm fetch {name}, or give another --corpus.text FILE")
     if not path.exists():
-        hint = closest(name, list(SHIPPED))
+        hint = closest(name, [*SHIPPED, *CORPORA])
         raise ValueError(f"corpus.text: no {path}{hint}; give a text file, a folder, or one of {', '.join(SHIPPED)}")
     if path.is_file() and config.separator is None:
         return cut_text(path, config.valid_share)
