@@ -19,7 +19,7 @@ from tinylm.page import Html, bullets, cards, document, folded, heading, join, l
 SHOWN_LINES = 12  # of one sample in the terminal
 WIDTH = 110  # characters of the terminal
 NO_DIFFERENCE = "A difference whose own interval holds 0 is called no measurable difference."
-HEADLINES = ("Lines that scan", "Facts known", "Copied lines")  # and all bits per byte
+HEADLINES = ("Verse lines against cut text", "Facts known", "Copied lines")  # and all bits per byte
 
 
 @dataclass(frozen=True)
@@ -252,7 +252,7 @@ def scoreboard_picture(result: dict[str, Any]) -> Picture:
     """All shares of the scoreboard."""
     names = labels(result)
     rows = [r for r in result["scoreboard"] if r["unit"] == "share" and any(r["values"])]
-    lead = next((r for r in rows if r["name"] == HEADLINES[0]), rows[0]) if rows else None
+    lead = next((row for row in rows if row["name"] == "Lines that scan"), rows[0]) if rows else None
     title = "No lines were sampled"
     if lead is not None:
         told = ", ".join(f"{n} {percent(v['mean']) if v else 'no lines'}" for n, v in zip(names, lead["values"]))

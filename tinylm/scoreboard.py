@@ -300,12 +300,14 @@ def verse_rows(contestants: Sequence[Contestant], samples: Sequence[list[Sample]
     every = list(samples)
     scanned = [flagged(s, scans) for s in every]
     mixed = [flagged(s, lambda line: scans(meter.shuffled(line, random.Random(line)))) for s in every]
+    cut = [cut_shares(s) for s in every]
     return [
         share_row("Lines that scan", "Accepted as iambic pentameter, lines as the model broke them.", scanned),
         share_row("Same lines, words shuffled", "The control: what these words do without their order.", mixed),
         order_row(scanned, mixed),
         share_row("Text cut at ten syllables", "The control for prose: line breaks taken out, cut at exactly ten "
-                  "syllables, accepted as iambic pentameter.", [cut_shares(s) for s in every]),
+                  "syllables, accepted as iambic pentameter.", cut),
+        against_prose_row(scanned, cut[0]),
         share_row("Lines of ten syllables", "As plainly spoken, no licence taken.",
                   [flagged(s, lambda line: meter.syllables(line) == 10) for s in every]),
         share_row("Rhyming lines", "With a line at most two lines away.", [rhyming(s) for s in every]),
@@ -323,6 +325,16 @@ def order_row(scanned: Sequence[np.ndarray], mixed: Sequence[np.ndarray]) -> dic
     gaps = [difference(gain, gains[0]) if gain and gains[0] else None for gain in gains[1:]]
     values = [as_json(gain, int(counts[:, 1].sum())) for gain, counts in zip(gains, scanned)]
     return row("Owed to word order", "points", "Lines that scan minus the same lines shuffled.", values, gaps)
+
+
+def against_prose_row(scanned: Sequence[np.ndarray], prose: np.ndarray) -> dict[str, Any]:
+    """The later runs' lines beside the first run's text cut at ten syllables: prose has few lines of its own to judge."""
+    counts = [prose, *scanned[1:]]
+    found = [share(c) for c in counts]
+    gaps = [difference(f, found[0]) if f and found[0] else None for f in found[1:]]
+    values = [as_json(f, int(c[:, 1].sum())) for f, c in zip(found, counts)]
+    meaning = "Lines that scan of the later runs, beside the first run's text cut at ten syllables."
+    return row("Verse lines against cut text", "share", meaning, values, gaps)
 
 
 def prompted_rows(contestants: Sequence[Contestant], sampling: Sampling, effort: Effort) -> list[dict[str, Any]]:

@@ -33,7 +33,7 @@ PROSE = [
     "Yesterday the committee published another",
     "Keep the receipts in an envelope, and",
     "Many thousands of customers cancelled orders",
-    "Nobody in particular wanted any",
+    "Send the department all of your questions",
 ]
 TROCHAIC = ["Underneath the willow branches", "Sang the river to the morning", "Carried baskets full of berries"]
 EVENING = "One grey morning her blue ladle was gone, and only the goat of the baker would look at her face."
@@ -83,7 +83,8 @@ def test_spelled_elisions_save_a_syllable(short: str, long: str) -> None:
 
 
 def test_an_inverted_foot_needs_the_line_start_or_a_pause() -> None:
-    with_pause, without = scan("The lamp is out; nobody climbs the stair"), scan("The lamp is out nobody climbs the stair")
+    with_pause = scan("The lamp is out; nobody climbs the stair")
+    without = scan("The lamp is out nobody climbs the stair")
     assert with_pause.ok and with_pause.cost < without.cost
 
 
@@ -94,9 +95,7 @@ def test_a_missing_or_extra_syllable_is_named_and_refused() -> None:
 
 
 def test_a_wrongly_stressed_word_is_named() -> None:
-    found = scan("The window lantern yellow silver down")
-    assert scan("The boat lantern yellow winter silver").violations or not found.ok
-    refused = scan("The old lantern swung and lit my window")
+    refused = scan("The sailor found the great lantern at dawn")
     assert not refused.ok and any("lantern" in reason for reason in refused.violations)
 
 
@@ -140,6 +139,10 @@ def test_prose_is_cut_into_lines_of_exactly_ten_syllables_without_reuse() -> Non
     assert all(word in rest for line in lines for word in line.split()), "words keep their order, none twice"
 
 
+def test_prose_lines_hold_no_word_that_cannot_be_read() -> None:
+    assert not any("1984" in line for line in cut_at_ten(f"{EVENING} In 1984 the tide was high. {EVENING}"))
+
+
 def test_accepted_share_counts_lines_that_are_not_blank() -> None:
     assert accepted_share([*REGULAR, "", "  ", *PROSE]) == 0.5
     assert accepted_share([]) == 0.0
@@ -165,15 +168,20 @@ def test_odd_input_is_refused_without_an_error(line: str) -> None:
     assert not found.ok and 0.0 <= found.score < 0.5 and found.violations and found.line == line
 
 
-@pytest.mark.parametrize("line", ["the sea " * 12_500, "a" * 100_000, "a'" * 50_000, "-" * 100_000, "lay,down;" * 11_000])
+@pytest.mark.parametrize(
+    "line", ["the sea " * 12_500, "a" * 100_000, "a'" * 50_000, "-" * 100_000, "lay,down;" * 11_000, "aeiou" * 6]
+)
 def test_a_line_of_100_kilobytes_takes_bounded_time(line: str) -> None:
     began = time.perf_counter()
     assert not scan(line).ok and not rhymes(line, line)
     assert time.perf_counter() - began < 2.0
 
 
-@settings(max_examples=200, deadline=None)
-@given(st.text(max_size=200) | st.lists(st.sampled_from([*" ".join(REGULAR + PROSE).split(), "th'", "'tis"])).map(" ".join))
+WORDS = st.sampled_from([*" ".join(REGULAR + PROSE).split(), "th'", "'tis", "blessed", "glorious,", "hmm"])
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.text(max_size=200) | st.lists(WORDS).map(" ".join))
 def test_any_text_gets_a_score_between_0_and_1_and_always_the_same(text: str) -> None:
     found = scan(text)
     assert 0.0 <= found.score <= 1.0 and found.ok == (found.score >= 0.5) and found == scan(text)
@@ -229,9 +237,11 @@ def test_a_report_without_texts_says_which_are_missing(tmp_path: Path) -> None:
 
 
 def test_the_report_has_every_row_from_small_texts(tmp_path: Path) -> None:
-    for name, file in TEXTS.items():
-        lines = {"sonnets": (REGULAR * 4)[:14], "prose": [EVENING] * 4}.get(name, REGULAR if name == "blank verse" else TROCHAIC)
-        (tmp_path / file).write_text("\n".join(lines), encoding="utf-8")
+    texts = {
+        "sonnets": (REGULAR * 4)[:14], "blank verse": REGULAR, "trochaic tetrameter": TROCHAIC, "prose": [EVENING] * 4
+    }
+    for name, lines in texts.items():
+        (tmp_path / TEXTS[name]).write_text("\n".join(lines), encoding="utf-8")
     report = meter_report(tmp_path)
     assert report.keys() == BARS.keys()
     assert report["accepted: sonnets"]["value"] == 1.0 and report["accepted: trochaic tetrameter"]["value"] == 0.0

@@ -207,3 +207,14 @@ def test_the_manifest_tells_where_a_run_comes_from(base_run):
     assert manifest["seed"] == 1 and manifest["precision"] == "float32" and len(manifest["corpus_sha256"]) == 64
     assert manifest["flops"] > 0 and manifest["tokens"] == 6 * 4 * 16 and manifest["versions"]["torch"]
     assert json.loads((base_run.folder / "recipe.json").read_text(encoding="utf-8"))["model"]["vocab_size"] > 256
+
+
+def test_a_document_token_is_dropped_with_a_notice_where_it_would_never_be_seen(tmp_path, text_file, base_run):
+    for name, fields in (
+        ("undivided", {"corpus": {"document_token": True}}),
+        ("parent", {"corpus": {"document_token": True, "separator": "\n\n"}, "start_from": str(base_run.folder)}),
+    ):
+        trainer = start_run(tiny_recipe(text_file, sample={"prompts": ["", "the "]}, **fields), tmp_path / name)
+        assert "document_token is off" in trainer.notices[0]
+        assert {len(record.samples) for record in trainer.run()} == {0, 1}  # the empty prompt is left out
+        assert not open_run(tmp_path / name).recipe.corpus.document_token

@@ -421,13 +421,14 @@ def cut_at_ten(text: str) -> list[str]:
     """Prose as lines of exactly ten plainly spoken syllables: the baseline that verse has to beat.
 
     The words stand in order, none twice. From each word on, words are added until the count reaches ten; where it
-    jumps past ten, the first word is dropped and the count starts again at the next.
+    jumps past ten, the first word is dropped and the count starts again at the next. No line holds a number.
 
     >>> cut_at_ten("One grey morning her blue ladle was gone, and only the goat of the baker would look at her.")
     ['One grey morning her blue ladle was gone,', 'and only the goat of the baker would']
     """
     words = text.split()
-    counts = [syllables(word) for word in words]
+    unreadable = {word for word in set(words) if not all(is_readable(part) for part, _ in words_of(word))}
+    counts = [11 if word in unreadable else syllables(word) for word in words]
     lines, start = [], 0
     while start < len(words):
         end, total = start, 0

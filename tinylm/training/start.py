@@ -21,7 +21,7 @@ from tinylm.model.gpt import GPT, size_of
 from tinylm.model.lora import attach_lora
 from tinylm.runs import Run, open_run
 from tinylm.text.batches import Corpus, read_ids, write_ids
-from tinylm.text.corpora.build import build_corpus
+from tinylm.text.corpora.build import DOCUMENT, build_corpus, has_documents
 from tinylm.text.tokenizers import load_tokenizer
 from tinylm.training.checkpoint import load_model, parent_of
 from tinylm.training.optim import Optimizers
@@ -46,9 +46,12 @@ def start_run(recipe: Recipe, folder: Path, replace: bool = False) -> Trainer:
     anything a person can mend (text, parent, folder); the folder is then taken away again.
     """
     parent = open_run(recipe.start_from) if recipe.start_from else None
+    settled = with_usable_marks(recipe, parent)
     create_folder(folder, replace)
     try:
-        trainer = fine_tuning(recipe, folder, parent) if parent else pretraining(recipe, folder)
+        trainer = fine_tuning(settled, folder, parent) if parent else pretraining(settled, folder)
+        if settled != recipe:
+            trainer.notices.append("document_token is off: the text, or the base run's tokenizer, knows no documents")
         if recipe.train.max_minutes is not None:
             trainer = fit_into(recipe.train.max_minutes, trainer)
         return compiled(trainer) if recipe.train.compile else trainer
@@ -58,6 +61,15 @@ def start_run(recipe: Recipe, folder: Path, replace: bool = False) -> Trainer:
         raise
 
 
+def with_usable_marks(recipe: Recipe, parent: Run | None) -> Recipe:
+    """The recipe with `document_token` off where the text is undivided or the parent's tokenizer has no such token."""
+    usable = has_documents(recipe.corpus) and (
+        parent is None or DOCUMENT in load_tokenizer(parent.path("model/tokenizer.json")).specials
+    )
+    corpus = recipe.corpus.model_copy(update={"document_token": recipe.corpus.document_token and usable})
+    return recipe.model_copy(update={"corpus": corpus})
+
+
 def fit_into(minutes: float, trainer: Trainer) -> Trainer:
     """The same trainer with as many of its steps as fit into the time, and the schedule stretched over those."""
     steps = trainer.recipe.train.steps
@@ -65,6 +77,7 @@ def fit_into(minutes: float, trainer: Trainer) -> Trainer:
     train = trainer.recipe.train.model_copy(update={"steps": fitting})
     recipe = trainer.recipe.model_copy(update={"train": train})
     shorter = Trainer(recipe, trainer.corpus, trainer.model, trainer.folder, trainer.parent)
+    shorter.notices += trainer.notices
     shorter.notices.append(f"{fitting:,} of {steps:,} steps fit into {minutes:g} minutes")
     return shorter
 

@@ -171,7 +171,7 @@ class Trainer:
         """Continue the recipe's prompts with this step's weights; logs and returns the texts, prompts included."""
         wanted, begin = self.recipe.sample, "<|document|>" if self.recipe.corpus.document_token else None
         texts = []
-        for prompt in wanted.prompts:
+        for prompt in wanted.prompts if begin else filter(None, wanted.prompts):
             request = Request(prompt, wanted.tokens, wanted.sampling, seed=self.recipe.train.seed, begin=begin)
             text = generate(self.model, self.corpus.tokenizer, request)[0].text
             append_line(

@@ -94,6 +94,11 @@ def split_corpus(config: CorpusConfig) -> Split:
     return split_documents(lambda: iter(found.texts), config, "\n\n", found.skipped)
 
 
+def has_documents(config: CorpusConfig) -> bool:
+    """Whether the text comes in documents, or is one text that nothing divides."""
+    return config.text in SHIPPED or config.separator is not None or Path(config.text).is_dir()
+
+
 def split_documents(texts: Texts, config: CorpusConfig, separator: str, skipped: list[Skipped] | None = None) -> Split:
     """Put the `valid_share` of the documents whose hashes come first aside; at least one on either side."""
     hashes = sorted({document_hash(text, config.seed) for text in texts()})

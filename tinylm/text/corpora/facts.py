@@ -93,13 +93,25 @@ _WORDINGS = {
         "{hero} trusted {his} {kin_word} {answer}.",
         "{hero} often visited {his} {kin_word} {answer}.",
     ),
-    "neighbour": (
-        "{hero} lived next door to {answer}.",
-        "{hero}'s neighbour was {answer}.",
-        "Over the wall from {hero} lived {answer}.",
-        "{hero} shared a wall with {answer}.",
-        "{hero} borrowed sugar from {answer}.",
-    ),
+}
+
+# Sentences that tell two facts at once: never prompts, so the stories may tell them of everybody.
+_TOGETHER = {
+    "trade": ("{hero} the {trade} loved {food}.", "The {trade} {hero} had a {kind}."),
+    "home": ("{hero} and {pet} lived in {home}.",),
+    "boat": ("{hero}'s {colour} boat was the {boat}.", "{hero} took {pet} aboard the {boat}."),
+    "boat colour": ("The {boat} was {hero}'s {colour} boat.",),
+    "pet": ("{hero} had a {kind} called {pet}.", "{pet} was {hero}'s {kind}."),
+    "pet name": ("{pet} the {kind} belonged to {hero}.",),
+    "food": ("{hero} shared {his} {food} with {pet}.",),
+    "habit": ("{hero} {habit}, said {kin}.",),
+    "relative": ("{kin} was {hero}'s {kin_word}.",),
+}
+
+# relation -> the field that answers it
+_ANSWER = {
+    "trade": "trade", "home": "home", "boat": "boat", "boat colour": "colour", "pet": "kind", "pet name": "pet",
+    "food": "food", "habit": "habit", "relative": "kin",
 }
 
 RELATIONS: tuple[str, ...] = tuple(_WORDINGS)
@@ -116,14 +128,18 @@ class Fact:
     options: tuple[str, str, str, str]
 
 
+def _fields(person: Person) -> dict[str, str]:
+    """What the braces of a wording stand for."""
+    return {
+        "hero": person.name, "his": person.his, "trade": person.trade.name, "home": person.home, "boat": person.boat,
+        "colour": person.boat_colour, "kind": person.pet.kind, "pet": person.pet.name, "food": person.food,
+        "habit": person.habit, "kin": person.kin, "kin_word": person.kin_word,
+    }
+
+
 def answer_of(person: Person, relation: str) -> str:
     """What is true of ``person`` under ``relation`` (one of ``RELATIONS``)."""
-    answers = {
-        "trade": person.trade.name, "home": person.home, "boat": person.boat, "boat colour": person.boat_colour,
-        "pet": person.pet.kind, "pet name": person.pet.name, "food": person.food, "habit": person.habit,
-        "relative": person.kin, "neighbour": person.neighbour,
-    }
-    return answers[relation]
+    return _fields(person)[_ANSWER[relation]]
 
 
 def _held_out(person: Person, relation: str) -> tuple[int, int]:
@@ -133,20 +149,19 @@ def _held_out(person: Person, relation: str) -> tuple[int, int]:
     return first, (first + count // 2) % count
 
 
-def _filled(wording: str, person: Person) -> str:
-    """The wording with everything filled in but its answer."""
-    return wording.format(hero=person.name, his=person.his, kind=person.pet.kind, kin_word=person.kin_word,
-                          answer="{answer}")
-
-
 @cache
 def story_lines(person: Person, relation: str) -> tuple[str, ...]:
     """The sentences in which the stories tell this fact: all wordings but the held-out ones."""
     held_out = _held_out(person, relation)
-    return tuple(
-        _filled(wording, person).format(answer=answer_of(person, relation))
-        for index, wording in enumerate(_WORDINGS[relation]) if index not in held_out
-    )
+    told = [wording for index, wording in enumerate(_WORDINGS[relation]) if index not in held_out]
+    fields = _fields(person) | {"answer": answer_of(person, relation)}
+    return tuple(wording.format_map(fields) for wording in (*told, *_TOGETHER[relation]))
+
+
+def _prompts(person: Person, relation: str) -> tuple[str, ...]:
+    """The held-out wordings, cut before their answer."""
+    cut = (_WORDINGS[relation][index].split(" {answer}")[0] for index in _held_out(person, relation))
+    return tuple(wording.format_map(_fields(person)) for wording in cut)
 
 
 def _options(person: Person, relation: str, chance: Chance) -> tuple[str, str, str, str]:
@@ -166,16 +181,13 @@ def _options(person: Person, relation: str, chance: Chance) -> tuple[str, str, s
 def facts() -> tuple[Fact, ...]:
     """Every fact of the world, people in the order of the table: the same list on every call.
 
-    >>> facts()[0]
-    Fact(...)
+    >>> fact = facts()[2]
+    >>> fact.prompts, fact.answer
+    (("Mara's boat was called the", 'Mara fished from the'), 'Silver Wren')
     """
     chance = Chance(seed=0)
     return tuple(
-        Fact(
-            subject=person.name, relation=relation, answer=answer_of(person, relation),
-            prompts=tuple(_filled(_WORDINGS[relation][index], person).split(" {answer}")[0]
-                          for index in _held_out(person, relation)),
-            options=_options(person, relation, chance),
-        )
+        Fact(person.name, relation, answer_of(person, relation), _prompts(person, relation),
+             _options(person, relation, chance))
         for person in PEOPLE for relation in RELATIONS
     )
