@@ -30,7 +30,7 @@ from tinylm.scoreboard import Contestant, Effort, Sample, Start, as_json, sample
 KIND = "tinylm comparison"
 SHOWN = 2  # samples of each prompt in the side by side
 PASSAGE = 260  # bytes of text under the heat map
-TOP = 6  # likeliest tokens of each run in the bars
+TOP = 5  # likeliest tokens of each run in the bars
 TEMPERATURES, TOP_P = (0.6, 0.8, 1.0), (0.9, 1.0)
 
 
@@ -195,7 +195,7 @@ def next_tokens(contestants: Sequence[Contestant], prompt: str) -> dict[str, Any
 
 def same_text(contestants: Sequence[Contestant]) -> dict[str, Any]:
     """What every run expected of the same passage; a piece ends where a token of every run does."""
-    text = passage(contestants[-1].valid[0])
+    text = passage(contestants[-1].valid[0], whole=contestants[-1].document_token)
     found = [document_bits(*c.loaded[:2], [text], c.document_token) for c in contestants]
     whole_characters = set(np.cumsum([len(character.encode()) for character in text]).tolist())
     cuts = sorted(whole_characters.intersection(*({int(end) for end in ends} for _, ends in found)))
@@ -209,12 +209,17 @@ def same_text(contestants: Sequence[Contestant]) -> dict[str, Any]:
     }
 
 
-def passage(text: str) -> str:
-    """The beginning of a text, up to the end of a line or a word."""
-    short = text.encode()[:PASSAGE].decode(errors="ignore")
-    if short == text:
-        return text
-    return short[: max(short.rfind("\n"), short.rfind(" "), 1)].rstrip() if " " in short or "\n" in short else short
+def passage(text: str, whole: bool) -> str:
+    """The first PASSAGE bytes of a text, without a word cut off at the end; or at the start, where it is not `whole`.
+
+    >>> passage("tide.\\nThe sea is cold.", whole=False)
+    'The sea is cold.'
+    """
+    start = 0 if whole else text.find("\n", 0, PASSAGE) + 1  # 0 where there is no line break
+    rest = text[start:].strip()
+    short = rest.encode()[:PASSAGE].decode(errors="ignore")
+    words, blank, _ = short.rpartition(" ")
+    return words if short != rest and blank else short
 
 
 def settings_grid(contestant: Contestant, starts: Sequence[Start], effort: Effort) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 
 from tinylm.evaluation.statistics import Interval, difference, verdict
@@ -40,7 +41,7 @@ POINTS = 150  # at most so many points of a training curve are drawn, each the m
 def canvas(title: str, size: tuple[float, float] = (7.6, 4.4)) -> Iterator[Figure]:
     """A new figure under the house style, titled with its finding; `size` is in inches."""
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=size, layout="constrained")
+        figure = Figure(figsize=size, dpi=150, layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.06))
         wrapped = textwrap.fill(title, int(8.6 * size[0]))
         figure.suptitle(wrapped, x=0.01, ha="left", fontsize=13.5, fontweight="bold", linespacing=1.25)
         yield figure
@@ -56,7 +57,7 @@ def save_figure(figure: Figure, path: Path) -> None:
     with matplotlib.rc_context(STYLE):
         # No date and no version in the file: the same numbers give the same bytes.
         unsaid = {"Date": None} if path.suffix == ".svg" else {"Software": None}
-        figure.savefig(path, dpi=150, facecolor="white", metadata=unsaid)
+        figure.savefig(path, facecolor="white", metadata=unsaid)
 
 
 def colour(place: int) -> str:
@@ -160,11 +161,11 @@ def losses_title(curves: Sequence[dict[str, Any]]) -> str:
 def forgetting(curves: Sequence[dict[str, Any]]) -> Figure:
     """Bits per byte on the base's own validation text while fine-tuning on another one."""
     ends = [(c["run"], c["points"][0]["bits_per_byte"], c["points"][-1]["bits_per_byte"]) for c in curves]
-    title = "; ".join(
-        f"{run} {'forgets' if after > 1.005 * before else 'keeps the old text'}: {before:.2f} bits per byte on the "
-        f"base's text before, {after:.2f} after" for run, before, after in ends
-    )
-    with canvas(title) as figure:
+    told = [
+        f"{run} {'forgets' if after > 1.005 * before else 'keeps it'} ({before:.2f} to {after:.2f})"
+        for run, before, after in ends
+    ]
+    with canvas(f"On the base's text, in bits per byte: {', '.join(told)}") as figure:
         axes = figure.subplots()
         for curve in curves:
             points, place = curve["points"], curve["place"]
@@ -252,7 +253,7 @@ def next_tokens(prompts: Sequence[dict[str, Any]], labels: Sequence[str]) -> Fig
         expected = ", ".join(f"{label} expects “{token}”" for label, token in zip(labels, best))
         told.append(f"After “{shorten(prompt['prompt'])}” {expected}")
     rows = max(len(prompt["tokens"]) for prompt in prompts)
-    with canvas("; ".join(told), (8.4, 1.9 + 0.36 * rows * max(1, len(labels) / 2))) as figure:
+    with canvas(". ".join(told), (8.4, 1.9 + 0.36 * rows * max(1, len(labels) / 2))) as figure:
         for axes, prompt in zip(figure.subplots(1, len(prompts), squeeze=False)[0], prompts):
             height = 0.8 / len(labels)
             for run, label in enumerate(labels):

@@ -27,7 +27,7 @@ class Chance:
     >>> chance.pick(["oar", "net", "key", "bell"]), chance.bits
     ('bell', 2.0)
     >>> chance.happens(1 / 8), chance.bits  # "no" was likely, so it says little: log2(8 / 7) bits
-    (False, 2.1926450779423958)
+    (False, 2.192645077942396)
     """
 
     def __init__(self, seed: int) -> None:

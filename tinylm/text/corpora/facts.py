@@ -173,8 +173,8 @@ def _options(person: Person, relation: str, chance: Chance) -> tuple[str, str, s
         wrong.append(chance.pick(rest))
         rest.remove(wrong[-1])
     place = chance.pick(range(4))
-    first, second, third, fourth = [*wrong[:place], answer, *wrong[place:]]
-    return first, second, third, fourth
+    options = [*wrong[:place], answer, *wrong[place:]]
+    return options[0], options[1], options[2], options[3]
 
 
 @cache

@@ -38,12 +38,12 @@ _BLANKS = re.compile("|".join((
 
 
 def words_of(text: str) -> set[str]:
-    """The distinct words of a text in lower case; "o'clock" and "net-mender" are one word each.
+    """The distinct words of a text in lower case, without a possessive 's; "net-mender" is one word.
 
     >>> sorted(words_of("The net-mender's net."))
-    ['net', "net-mender's", 'the']
+    ['net', 'net-mender', 'the']
     """
-    return {word.lower() for word in _WORD.findall(text)}
+    return {word.lower().removesuffix("'s") for word in _WORD.findall(text)}
 
 
 def sentences(text: str) -> list[str]:
