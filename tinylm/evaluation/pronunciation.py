@@ -9,14 +9,15 @@ Verse needs more than the dictionary holds, so a word is looked for in this orde
 
     dictionary      tender
     apostrophes     heav'n, o'er, seem'd, feel'st, ev'ry     a letter put back, its syllable taken out
-    old spelling    happie, joyn'd, battel, cleer            one or two rules of `RESPELLINGS`
     affixes         thriftless, unlook'd, consumest          known words with `SUFFIXES` or `PREFIXES`
+    old spelling    happie, joyn'd, battel, cleer            one or two rules of `RESPELLINGS`
     compounds       highmost, threescore                     two known words
     letters         Abdiel, corslet                          one syllable for each group of vowel letters
 
-Trade-offs: the first hit is not always the best one; stress guessed from letters is right about two times in three,
-so such words come with two guesses; modern American sounds stand in for older English ones (love and prove no longer
-rhyme). The dictionary takes about 0.1 s and 40 MB once, on first use, and is kept in memory only.
+Trade-offs: the first hit is not always the best one. Guessed from letters, the syllable count is right for 86 % of the
+dictionary's own words, and of those the main stress for 72 %, for 90 % in one of two guesses: so such words come with
+two. Modern American sounds stand in for older English ones (love and prove no longer rhyme). The dictionary takes
+about 0.2 s and 31 MB, on first use, and is kept in memory only.
 """
 
 import importlib.util
@@ -54,8 +55,8 @@ SUFFIXES: dict[str, str] = {
 PREFIXES: dict[str, str] = {
     "un": "AH0 N", "re": "R IY0", "dis": "D IH0 S", "mis": "M IH0 S", "in": "IH0 N", "im": "IH0 M", "en": "EH0 N",
     "em": "EH0 M", "be": "B IH0", "a": "AH0", "fore": "F AO2 R", "out": "AW2 T", "over": "OW2 V ER0", "o'er": "AO2 R",
-    "up": "AH2 P", "under": "AH2 N D ER0", "inter": "IH2 N T ER0", "pre": "P R IY0",
-    "sub": "S AH0 B", "where": "W EH2 R", "there": "DH EH2 R",
+    "up": "AH2 P", "under": "AH2 N D ER0", "inter": "IH2 N T ER0", "pre": "P R IY0", "sub": "S AH0 B",
+    "where": "W EH2 R", "there": "DH EH2 R",
 }
 
 # Vowel letters -> vowel phones (without stress), longest first; "ia" and its like are two syllables (they may merge).
@@ -130,12 +131,12 @@ def _apostrophes(word: str) -> list[Phones]:
     before, mark, after = word.partition("'")
     if not mark or not after or not before:
         return []
-    if after == "d" and _known(before + "ed"):
-        return _known(before + "ed")
+    if after in ("d", "s", "t", "st"):  # an ending, not an elision
+        return _known(before + "ed") if after == "d" else []
     for letter in "evioau":
-        full = [phones for phones in _known(before + letter + after) or _respelled(before + letter + after)]
-        short = [s for phones in full for s in [_without_weak_vowel(phones, letter)] if s]
-        if short and after not in ("d", "s", "t", "st"):
+        full = _known(before + letter + after) or _respelled(before + letter + after)
+        short = [said for said in (_without_weak_vowel(phones, letter) for phones in full) if said]
+        if short:
             return short + full if after[0] == "n" and before[-1] in "bdgkpt" else short  # op'n may keep its n alone
     return []
 
@@ -157,6 +158,7 @@ def _respelled(word: str) -> list[Phones]:
 
 @lru_cache(maxsize=1 << 14)
 def _modern_spelling(word: str) -> str | None:
+    """The first hit; None when two rules do not lead to the dictionary."""
     once = _neighbours(word)
     for _, spelling in once:
         if spelling in dictionary():
@@ -418,8 +420,8 @@ def _split_for_rhyme(phones: Phones, stressed: int) -> tuple[Phones, Phones]:
             sounds[i] = "AH"
         elif phone == "ER0" and i and is_vowel(phones[stressed + i - 1]):  # fire in one syllable or two
             sounds[i] = "R"
-        elif phone[:2] == "IY" and sounds[i + 1 : i + 2] == ["R"]:  # here as in near
-            sounds[i] = "IH"
+        elif phone[:2] in ("IY", "OW") and sounds[i + 1 : i + 2] == ["R"]:  # here as in near, o'er as in more
+            sounds[i] = {"IY": "IH", "OW": "AA"}[phone[:2]]
         else:
             sounds[i] = "AA" if phone[:2] == "AO" else phone.rstrip("012")  # cot as caught
     return onset, tuple(sounds)

@@ -65,6 +65,25 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1)
 
 
+def attend_in_blocks(q: Tensor, k: Tensor, v: Tensor, rows: int = 128) -> Tensor:
+    """Causal attention by plain matrix products, `rows` queries at a time, each against the keys it may see.
+
+    q (B, H, T, D), k and v (B, K, T, D) -> (B, H, T, D), all of one type. For training on a CPU in bf16, where the
+    backward pass of torch's fused kernel is slow: attention takes less than half the time, a whole step a sixth less.
+    """
+    batch, heads, length, size = q.shape
+    if heads != k.shape[1]:  # grouped heads: every key and value serves several queries
+        k, v = (x.repeat_interleave(heads // k.shape[1], dim=1) for x in (k, v))
+    q, k, v = (x.reshape(batch * heads, length, size) for x in (q, k, v))
+    blocks = []
+    for start in range(0, length, rows):
+        end = min(start + rows, length)
+        later = torch.full((end - start, end), float("-inf"), dtype=q.dtype, device=q.device).triu(start + 1)
+        scores = torch.baddbmm(later, q[:, start:end], k[:, :end].transpose(1, 2), alpha=size**-0.5)  # (B H, rows, end)
+        blocks.append(scores.softmax(-1) @ v[:, :end])
+    return torch.cat(blocks, dim=1).view(batch, heads, length, size)
+
+
 class Attention(nn.Module):
     """Every position gathers values from the positions before it, weighted by query-key agreement."""
 
@@ -90,14 +109,18 @@ class Attention(nn.Module):
         if cache is not None:
             past = cache.length
             k, v = cache.extend(self.layer, k, v)
-        # One new position may look at everything; several new ones behind a past need the shifted triangle.
-        mask = None
-        if past and length > 1:
-            mask = torch.ones(length, past + length, dtype=torch.bool, device=x.device).tril(past)
-        mixed = F.scaled_dot_product_attention(
-            q, k.to(q.dtype), v.to(q.dtype), attn_mask=mask, is_causal=past == 0 and length > 1,
-            dropout_p=self.dropout if self.training else 0.0, enable_gqa=self.heads != self.kv_heads,
-        )  # (B, H, T, D)
+        q, k = q.to(v.dtype), k.to(v.dtype)
+        dropout = self.dropout if self.training else 0.0
+        if x.device.type == "cpu" and torch.is_grad_enabled() and not past and not dropout:
+            mixed = attend_in_blocks(q, k, v)
+        else:
+            # One new position may look at everything; several new ones behind a past need the shifted triangle.
+            mask = None
+            if past and length > 1:
+                mask = torch.ones(length, past + length, dtype=torch.bool, device=x.device).tril(past)
+            mixed = F.scaled_dot_product_attention(
+                q, k, v, mask, dropout, is_causal=not past and length > 1, enable_gqa=self.heads != self.kv_heads
+            )  # (B, H, T, D)
         return self.o(mixed.transpose(1, 2).reshape(batch, length, -1))
 
 

@@ -104,7 +104,7 @@ _TOGETHER = {
     "pet": ("{hero} had a {kind} called {pet}.", "{pet} was {hero}'s {kind}."),
     "pet name": ("{pet} the {kind} belonged to {hero}.",),
     "food": ("{hero} shared {his} {food} with {pet}.",),
-    "habit": ("{hero} {habit}, said {kin}.",),
+    "habit": ("Even now {hero} {habit}.",),
     "relative": ("{kin} was {hero}'s {kin_word}.",),
 }
 

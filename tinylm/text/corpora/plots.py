@@ -4,7 +4,7 @@ A file opens with a header of ``key: values`` lines and goes on with beats, sepa
 happens next, in several wordings of which a story uses one:
 
     branches: gull, tide            <- header: one of these is drawn for each story
-    weather: wind, storm            <- optional, like places (sea or land), things (groups) and times
+    weather: wind, storm            <- optional, like places (shore, sea, land), things and times
 
     use opening                     <- a beat shared by all plots, from shared.txt
 
@@ -13,7 +13,8 @@ happens next, in several wordings of which a story uses one:
 
     paragraph                       <- this beat begins a new paragraph
     gull: A gull flew up with it.   <- only in the branch "gull"; other labels: the weather, the time of day,
-    tide: The tide had taken it.       the friend (kin, neighbour, other), sea or land, the group of the thing
+    tide: The tide had taken it.       the friend (kin, neighbour, other), the place (shore, sea,
+                                       land) and the group of the thing; the first that fits, in this order
 
     maybe                           <- this beat is told in half of the stories
     fact hero pet boat              <- one of the hero's facts about pet or boat, worded by ``facts``
