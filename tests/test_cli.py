@@ -11,6 +11,7 @@ import pytest
 
 from tests.conftest import train_run
 from tinylm import cli
+from tinylm.commands.shared import clean
 from tinylm.runs import open_run
 
 
@@ -37,7 +38,7 @@ def called(capsys, *words, code=0):
 
 @pytest.mark.parametrize("command", [
     [], ["demo"], ["train"], ["resume"], ["sample"], ["evaluate"], ["compare"], ["plot"], ["corpus"], ["tokenizer"],
-    ["meter"], ["fetch"],
+    ["meter"], ["fetch"], ["bench"],
 ])
 def test_help_needs_no_torch(command):
     code = (
@@ -97,7 +98,7 @@ def test_train_stop_resume_sample_and_evaluate_by_command(capsys, tmp_path, text
     assert [list(row) for row in rows] == [["prompt", "text", "tokens", "seed", "seconds", "finish_reason"]] * 2
     assert [row["seed"] for row in rows] == [0, 1] and rows[0]["tokens"] == 5 and rows[0]["finish_reason"] == "length"
     plain = called(capsys, "sample", run, "--prompt", "the ", "--tokens", "5").out
-    assert plain == cli.clean("the " + rows[0]["text"]) + "\n"
+    assert plain == clean("the " + rows[0]["text"]) + "\n"
 
     score = json.loads(called(capsys, "evaluate", run, "--text", text_file, "--json").out)
     characters = len(text_file.read_text(encoding="utf-8"))
@@ -109,7 +110,7 @@ def test_train_stop_resume_sample_and_evaluate_by_command(capsys, tmp_path, text
 
 
 def test_control_characters_of_a_model_never_reach_the_terminal():
-    assert cli.clean("a\x1b[31m\x07\tb\n\x9b\u202e") == "a␛[31m␇\tb\n��"
+    assert clean("a\x1b[31m\x07\tb\n\x9b\u202e") == "a␛[31m␇\tb\n��"
 
 
 def test_the_corpus_command_prints_and_counts(capsys):

@@ -10,14 +10,14 @@ import torch
 
 from tests.conftest import train_run
 from tinylm import scoreboard
-from tinylm.comparison import compare_runs
+from tinylm.comparison import compare_runs, judge
+from tinylm.contest import SMOKE, Sample, Start, enter, whole_lines
 from tinylm.evaluation.likelihood import measure
 from tinylm.evaluation.statistics import Interval
 from tinylm.evaluation.surprisal import continuation_nats, document_bits, token_nats
 from tinylm.generation import Request, generate
 from tinylm.model.compute import choose_compute
 from tinylm.runs import open_run
-from tinylm.scoreboard import SMOKE, Sample, Start
 from tinylm.text.tokenizers import CharTokenizer
 from tinylm.training.checkpoint import load_model
 
@@ -35,7 +35,8 @@ def tuned_run(tmp_path_factory, base_run, verse_file):
 @pytest.fixture(scope="session")
 def verse_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("verse") / "verse.txt"
-    lines = [f"the sea {a} and the grey {b} sang" for a in ("sang", "rose", "fell", "slept") for b in "cat net bell tide".split()]
+    verbs, nouns = ("sang", "rose", "fell", "slept"), ("cat", "net", "bell", "tide")
+    lines = [f"the sea {verb} and the grey {noun} sang" for verb in verbs for noun in nouns]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
 
@@ -60,7 +61,7 @@ def row_of(result: dict, name: str) -> dict:
     return next(row for row in result["scoreboard"] if row["name"] == name)
 
 
-# -- the files -------------------------------------------------------------------------------------------------------
+# -- the files --------------------------------------------------------------------------------------------------------
 
 
 def test_a_comparison_leaves_numbers_samples_pictures_and_a_page(compared):
@@ -101,7 +102,8 @@ def test_the_loss_and_the_forgetting_curve_are_those_of_the_runs(compared, tuned
     _, out = compared
     result = numbers(out)
     (curve,) = result["forgetting"]
-    assert [p["bits_per_byte"] for p in curve["points"]] == [r["base_bits_per_byte"] for r in tuned_run.records("valid")]
+    wanted = [record["base_bits_per_byte"] for record in tuned_run.records("valid")]
+    assert [point["bits_per_byte"] for point in curve["points"]] == wanted
     assert [c["stage"] for c in result["losses"]] == ["pretraining", "fine-tuning"]
 
 
@@ -110,10 +112,10 @@ def test_probabilities_of_the_next_token_are_those_of_the_models(compared, base_
     shown = numbers(out)["next_tokens"][0]
     model, tokenizer, _ = load_model(base_run)
     ids = torch.tensor([tokenizer.encode("\n\n" + shown["prompt"])])
-    wanted = model(ids)[0, -1].softmax(-1)
+    wanted = model(ids)[0, -1].softmax(-1).tolist()
     for label, row in zip(shown["tokens"], shown["probabilities"]):
         place = [tokenizer.label(id) for id in range(tokenizer.vocab_size)].index(label)
-        assert row[0] == pytest.approx(float(wanted[place]), abs=1e-6)
+        assert row[0] == pytest.approx(wanted[place], abs=1e-6)
 
 
 def test_the_heat_map_covers_its_text_piece_by_piece(compared):
@@ -124,7 +126,7 @@ def test_the_heat_map_covers_its_text_piece_by_piece(compared):
     assert all(0 <= p <= 1 + 1e-6 for row in shown["probabilities"] for p in row)
 
 
-# -- what is refused ---------------------------------------------------------------------------------------------------
+# -- what is refused --------------------------------------------------------------------------------------------------
 
 
 def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path, base_run):
@@ -138,28 +140,27 @@ def test_an_earlier_comparison_is_replaced(compared, base_run, tmp_path):
     out = tmp_path / "again"
     shutil.copytree(compared[1], out)
     compare_runs([base_run.folder, base_run.folder], out, effort=SMOKE)
-    assert [run["run"] for run in numbers(out)["runs"]] == ["base (1)", "base (2)"] or True
+    assert len({run["fingerprint"] for run in numbers(out)["runs"]}) == 1
 
 
 def test_a_run_folder_or_a_file_is_never_written_into(tmp_path, base_run):
     file = tmp_path / "file"
     file.write_text("x", encoding="utf-8")
     for out in (base_run.folder, file):
-        with pytest.raises(ValueError, match="give (a|another) folder"):
+        with pytest.raises(ValueError, match=r"give (a|another) folder"):
             compare_runs([base_run.folder, base_run.folder], out, replace=True, effort=SMOKE)
 
 
-# -- every kind of run ---------------------------------------------------------------------------------------------------
+# -- every kind of run ------------------------------------------------------------------------------------------------
 
 
-def test_a_run_compared_with_itself_differs_in_nothing(tmp_path, base_run):
-    text = compare_runs([base_run.folder, base_run.folder], tmp_path / "out", effort=SMOKE)
-    result = numbers(tmp_path / "out")
+def test_a_run_compared_with_itself_differs_in_nothing(base_run):
+    result = judge([base_run, base_run], SMOKE)
     assert len({run["run"] for run in result["runs"]}) == 2
     for row in result["scoreboard"]:
-        if row["unit"] != "per second" and row["differences"][1] and row["name"] != "Verse lines against cut text":
+        # Speed is measured twice, and lines against cut text are two measures of one run.
+        if row["differences"][1] and row["name"] not in ("Samples per second", "Verse lines against cut text"):
             assert row["differences"][1]["verdict"] == "no measurable difference", row["name"]
-    assert "no measurable difference" in text
 
 
 def test_runs_with_other_tokenizers_adapters_and_three_of_them_compare(tmp_path, base_run, tuned_run, text_file):
@@ -178,8 +179,7 @@ def test_runs_with_other_tokenizers_adapters_and_three_of_them_compare(tmp_path,
 def test_document_starts_are_sampled_where_every_run_knows_them(tmp_path, text_file):
     corpus = {"text": str(text_file), "separator": "\n\n", "document_token": True}
     run = train_run(tmp_path / "docs", text_file, corpus=corpus, train={"steps": 1})
-    compare_runs([run.folder, run.folder], tmp_path / "out", effort=SMOKE)
-    assert "" in {block["prompt"] for block in numbers(tmp_path / "out")["side_by_side"]}
+    assert "" in {block["prompt"] for block in judge([run, run], SMOKE)["side_by_side"]}
 
 
 def test_a_run_that_was_only_judged_at_its_start_is_compared(tmp_path, base_run, text_file):
@@ -189,7 +189,7 @@ def test_a_run_that_was_only_judged_at_its_start_is_compared(tmp_path, base_run,
     assert "no validation after its start" in (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
 
 
-# -- the numbers -----------------------------------------------------------------------------------------------------
+# -- the numbers ------------------------------------------------------------------------------------------------------
 
 
 def sample(*lines: str) -> Sample:
@@ -198,9 +198,9 @@ def sample(*lines: str) -> Sample:
 
 def test_only_lines_that_the_model_began_and_ended_count():
     text = "of the sea\nThe tide comes in\n\nThe boats go"
-    assert scoreboard.whole_lines(text, prompt="The sound ", ended=False) == ("The tide comes in",)
-    assert scoreboard.whole_lines(text, prompt="", ended=False) == ("of the sea", "The tide comes in")
-    assert scoreboard.whole_lines(text, prompt="A line\n", ended=True) == ("of the sea", "The tide comes in", "The boats go")
+    assert whole_lines(text, prompt="The sound ", ended=False) == ("The tide comes in",)
+    assert whole_lines(text, prompt="", ended=False) == ("of the sea", "The tide comes in")
+    assert whole_lines(text, prompt="Once\n", ended=True) == ("of the sea", "The tide comes in", "The boats go")
 
 
 def test_verse_is_told_from_prose_and_from_its_own_words_shuffled():
@@ -228,7 +228,7 @@ def test_the_difference_of_two_shares_is_paired_over_the_samples():
     rng = np.random.default_rng(1)
     hard = rng.integers(0, 9, 60)  # some starts are easier than others, for both runs
     base = np.stack([hard, np.full(60, 10)], axis=1)
-    better = base + [[1, 0]]
+    better = base + np.array([1, 0])
     gap = scoreboard.share_difference(better, base)
     assert gap.mean == pytest.approx(0.1) and gap.high - gap.low < 1e-9
     assert scoreboard.share_difference(base, base) == Interval(0.0, 0.0, 0.0)
@@ -238,7 +238,7 @@ def test_facts_are_asked_only_where_a_run_learned_the_stories(compared):
     assert "Facts known" not in {row["name"] for row in numbers(compared[1])["scoreboard"]}
 
 
-# -- likelihood ------------------------------------------------------------------------------------------------------
+# -- likelihood -------------------------------------------------------------------------------------------------------
 
 
 def test_windows_that_do_not_overlap_agree_with_the_full_pass(base_run):
@@ -287,7 +287,7 @@ def test_a_text_of_one_token_cannot_be_scored(base_run):
 def test_the_texts_are_read_back_from_the_run_folder_alone(tmp_path, text_file):
     corpus = {"text": str(text_file), "separator": "\n\n", "document_token": True}
     run = train_run(tmp_path / "docs", text_file, corpus=corpus, train={"steps": 1})
-    found = scoreboard.enter(open_run(run.folder), "docs", SMOKE)
+    found = enter(open_run(run.folder), "docs", SMOKE)
     paragraphs = {p.strip() for p in text_file.read_text(encoding="utf-8").split("\n\n")}
     assert {text.strip() for text in found.valid} <= paragraphs and len(found.valid) > 1
     assert isinstance(found.loaded.tokenizer, CharTokenizer)

@@ -134,6 +134,13 @@ def test_signs_that_mean_mathematics_elsewhere_are_plain_text(tmp_path):
     figures.save_figure(figures.heat(data, ["a $b$"]), tmp_path / "heat.png")
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_script_that_the_font_lacks_is_drawn_as_boxes_and_without_warnings():
+    prompt = {"prompt": "潮", "tokens": ["潮", "\x07"], "probabilities": [[0.7], [0.1]]}
+    figure = figures.next_tokens([prompt], ["潮"])
+    assert flat_title(figure) == "After “□” □ expects “□”"
+
+
 def test_drawing_leaves_matplotlib_as_it_was():
     before = dict(matplotlib.rcParams)
     figures.losses([curve("base", "pretraining", [4, 2])])

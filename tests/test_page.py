@@ -13,7 +13,7 @@ ATTACK = '<script>alert("1")</script><img src=x onerror=y> & \'"'
 class Tags(HTMLParser):
     """Counts tags, and checks that they close in order."""
 
-    VOID = frozenset("meta br img hr use path link input".split())
+    VOID = frozenset(["meta", "br", "img", "hr", "use", "path", "link", "input"])
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ def whole_page() -> str:
 def test_text_is_shown_as_it_is_wherever_it_is_given():
     tags = parsed(whole_page())
     assert "script" not in tags.seen and "img" not in tags.seen
-    assert tags.text.count(ATTACK) == 19
+    assert tags.text.count(ATTACK) == 20
 
 
 def test_a_page_needs_nothing_from_anywhere_else():

@@ -19,13 +19,14 @@ import torch
 from tqdm.auto import tqdm
 
 from tinylm import figures, scoreboard
-from tinylm.comparison_page import html, pictures, samples_markdown, terminal
+from tinylm.comparison_page import NAMES, html, pictures, samples_markdown, terminal
 from tinylm.config import Sampling
+from tinylm.contest import Contestant, Effort, Sample, Start, enter, labels_of, sample_run, starts_of, whole_lines
 from tinylm.evaluation import meter
 from tinylm.evaluation.statistics import interval
 from tinylm.evaluation.surprisal import document_bits, opening
 from tinylm.runs import Run, open_run, read_json, write_json
-from tinylm.scoreboard import Contestant, Effort, Sample, Start, as_json, sample_run, scans, whole_lines
+from tinylm.scoreboard import as_json, scans
 
 KIND = "tinylm comparison"
 SHOWN = 2  # samples of each prompt in the side by side
@@ -55,6 +56,8 @@ def write(result: dict[str, Any], out: Path) -> None:
     write_json(out / "comparison.json", result)
     (out / "samples.md").write_text(samples_markdown(result), encoding="utf-8", newline="\n")
     drawn = pictures(result)
+    for name in NAMES:  # pictures of an earlier comparison that this one has not
+        (out / f"{name}.png").unlink(missing_ok=True)
     for picture in drawn:
         figures.save_figure(picture.figure, out / f"{picture.name}.png")
     (out / "index.html").write_text(html(result, drawn), encoding="utf-8", newline="\n")
@@ -78,7 +81,7 @@ def check_folder(out: Path, runs: Sequence[Run], replace: bool) -> None:
 
 def judge(runs: Sequence[Run], effort: Effort) -> dict[str, Any]:
     """Everything that is told about the runs, as JSON values."""
-    labels = scoreboard.labels_of(runs)
+    labels = labels_of(runs)
     # Nothing is shown where it all takes less than two seconds.
     with tqdm(total=2 * len(runs) + 6, desc="comparing", unit="part", delay=2, leave=False) as bar:
 
@@ -87,13 +90,13 @@ def judge(runs: Sequence[Run], effort: Effort) -> dict[str, Any]:
             bar.update()
             return value
 
-        entered = [done(scoreboard.enter(run, label, effort), "loading") for run, label in zip(runs, labels)]
-        starts, sampling = scoreboard.starts_of(entered), entered[-1].loaded.recipe.sample.sampling
+        entered = [done(enter(run, label, effort), "loading") for run, label in zip(runs, labels)]
+        starts, sampling = starts_of(entered), entered[-1].loaded.recipe.sample.sampling
         samples = [done(sample_run(c, starts, sampling, effort, effort.samples), "sampling") for c in entered]
         rows = done(scoreboard.likelihood_rows(entered, effort), "likelihood")
         rows += done(scoreboard.verse_rows(entered, samples), "metre")
         rows += done(scoreboard.prompted_rows(entered, sampling, effort), "prompting")
-        rows += done(scoreboard.novelty_rows(entered, samples), "novelty")
+        rows += done(scoreboard.novelty_rows(entered, samples, effort), "novelty")
         rows += done(scoreboard.fact_rows(entered, effort), "facts")
         return {
             "kind": KIND, "format": 1,

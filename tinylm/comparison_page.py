@@ -19,6 +19,7 @@ from tinylm.page import Html, bullets, cards, document, folded, heading, join, l
 SHOWN_LINES = 12  # of one sample in the terminal
 WIDTH = 110  # characters of the terminal
 NO_DIFFERENCE = "A difference whose own interval holds 0 is called no measurable difference."
+NAMES = ("scoreboard", "losses", "forgetting", "metre-steps", "next-tokens", "same-text", "settings")
 HEADLINES = ("Verse lines against cut text", "Facts known", "Copied lines")  # and all bits per byte
 
 
@@ -215,7 +216,8 @@ def runs_table(result: dict[str, Any]) -> Html:
 def pictures(result: dict[str, Any]) -> list[Picture]:
     """Every picture that the numbers allow."""
     names = labels(result)
-    found = [scoreboard_picture(result), losses_picture(result["losses"])]
+    rows = [row for row in result["scoreboard"] if row["unit"] == "share" and any(row["values"])]
+    found = [*([scoreboard_picture(rows, names)] if rows else []), losses_picture(result["losses"])]
     if result["forgetting"]:
         found.append(Picture(
             "forgetting", "Forgetting", figures.forgetting(result["forgetting"]),
@@ -248,16 +250,11 @@ def pictures(result: dict[str, Any]) -> list[Picture]:
     return [*found, *map(settings_picture, grids)]
 
 
-def scoreboard_picture(result: dict[str, Any]) -> Picture:
-    """All shares of the scoreboard."""
-    names = labels(result)
-    rows = [r for r in result["scoreboard"] if r["unit"] == "share" and any(r["values"])]
-    lead = next((row for row in rows if row["name"] == "Lines that scan"), rows[0]) if rows else None
-    title = "No lines were sampled"
-    if lead is not None:
-        told = ", ".join(f"{n} {percent(v['mean']) if v else 'no lines'}" for n, v in zip(names, lead["values"]))
-        verdicts = ", ".join(judged(gap, "share").split(" (")[0] for gap in lead["differences"][1:])
-        title = f"{lead['name']}: {told} ({verdicts})"
+def scoreboard_picture(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> Picture:
+    """All shares of the scoreboard; the title tells the first of them, metre where lines were sampled."""
+    values = ", ".join(f"{n} {percent(v['mean']) if v else 'no lines'}" for n, v in zip(names, rows[0]["values"]))
+    verdicts = ", ".join(judged(gap, "share").split(" (")[0] for gap in rows[0]["differences"][1:])
+    title = f"{rows[0]['name']}: {values} ({verdicts})"
     return Picture(
         "scoreboard", "The shares in one picture", figures.shares(rows, names, title),
         "Where two bars of one row do not overlap, the runs differ. Lines that scan should lie far above the same "

@@ -45,7 +45,8 @@ def words_of(text: str) -> list[str]:
 
 def story_figures(size: int) -> dict[str, float]:
     """What the generator knows of its own text, the code length of the source among it."""
-    return {key.replace("_", " "): value for key, value in stories.stats(size).items()}
+    figures = stories.stats(size)
+    return {key.replace("_", " "): value for key, value in figures.items() if not isinstance(value, str)}
 
 
 def verse_figures(_size: int) -> dict[str, float]:

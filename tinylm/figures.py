@@ -18,8 +18,10 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
+from matplotlib.text import Text
 
 from tinylm.evaluation.statistics import Interval, difference, verdict
 from tinylm.runs import Run
@@ -45,6 +47,8 @@ def canvas(title: str, size: tuple[float, float] = (7.6, 4.4)) -> Iterator[Figur
         wrapped = textwrap.fill(title, int(8.6 * size[0]))
         figure.suptitle(wrapped, x=0.01, ha="left", fontsize=13.5, fontweight="bold", linespacing=1.25)
         yield figure
+        for text in figure.findobj(Text):
+            text.set_text(drawable(text.get_text()))
         figure.draw_without_rendering()  # place everything once ...
         figure.set_layout_engine("none")  # ... so that each format it is saved in need not do it again
 
@@ -58,6 +62,16 @@ def save_figure(figure: Figure, path: Path) -> None:
         # No date and no version in the file: the same numbers give the same bytes.
         unsaid = {"Date": None} if path.suffix == ".svg" else {"Software": None}
         figure.savefig(path, facecolor="white", metadata=unsaid)
+
+
+def drawable(text: str) -> str:
+    """The text with a box for each character that the font does not have, where matplotlib would warn.
+
+    >>> drawable("a tide\\n潮")
+    'a tide\\n□'
+    """
+    known = get_font(findfont(STYLE["font.family"]))
+    return "".join(c if c == "\n" or known.get_char_index(ord(c)) else "□" for c in text)
 
 
 def colour(place: int) -> str:
@@ -260,7 +274,7 @@ def next_tokens(prompts: Sequence[dict[str, Any]], labels: Sequence[str]) -> Fig
                 values = [100 * (row[run] or 0) for row in prompt["probabilities"]]
                 axes.barh(np.arange(len(values)) + (run - (len(labels) - 1) / 2) * height, values, height,
                           color=colour(run), label=label if prompt is prompts[0] else None)
-            axes.set_yticks(range(len(prompt["tokens"])), prompt["tokens"])
+            axes.set_yticks(range(len(prompt["tokens"])), list(map(drawable, prompt["tokens"])))
             axes.invert_yaxis()
             axes.grid(axis="y", visible=False)
             axes.set_xlabel("probability, %")

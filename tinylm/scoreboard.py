@@ -1,9 +1,8 @@
 """The numbers of a comparison: what several runs are worth on the same texts, prompts, seeds and questions.
 
-Fairness first. All runs continue the same starts with the same seeds, at one sampling setting that is never chosen by
-the score; every line that comes out counts, but for the fragments at either end of a sample. All bits per byte are
-measured on the same bytes. A difference to the first run is resampled over what both have in common (samples, pieces
-of text, questions), and one whose interval holds 0 is called "no measurable difference".
+All bits per byte are measured on the same bytes, all lines come from the same starts and seeds (see `contest`). A
+difference to the first run is resampled over what both have in common (samples, pieces of text, questions), and one
+whose interval holds 0 is called "no measurable difference".
 
 Trade-offs: lines of one sample hang together, so samples, not lines, are resampled. One setting is one point of view:
 the grid of settings in `comparison` shows the others. Copies are looked for in a run's own training text, not in that
@@ -12,158 +11,23 @@ of the run it started from.
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, Literal
 
 import numpy as np
 
 from tinylm.config import Sampling
+from tinylm.contest import Contestant, Effort, Sample, Start, sample_run
 from tinylm.evaluation import meter
 from tinylm.evaluation.knowledge import Question, probe
 from tinylm.evaluation.novelty import cut_like, novelty
 from tinylm.evaluation.statistics import Interval, difference, interval, paired_difference, ratio, verdict
 from tinylm.evaluation.surprisal import continuation_nats, document_bits
-from tinylm.generation import Request, generate
-from tinylm.model.compute import choose_device
-from tinylm.runs import Run
-from tinylm.text.corpora.build import DOCUMENT
 from tinylm.text.corpora.facts import facts
-from tinylm.training.checkpoint import Loaded, load_model
-from tinylm.training.start import token_file
 
 PIECE = 500  # bytes of one piece of text, the unit that bits per byte are resampled by
 PROMPT_LINES = 4
 RESAMPLES = 2000
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How much is measured; the defaults take about half a minute for two models of 1 to 2 million parameters."""
-
-    samples: int = 192
-    """Continuations per run: with verse about five whole lines each."""
-    batch: int = 64
-    """Continuations drawn side by side."""
-    sample_bytes: int = 280
-    """About how long each is."""
-    score_bytes: int = 40_000
-    """Of each validation text."""
-    training_tokens: int = 2_000_000
-    """Of each training text, where copies are looked for."""
-    facts: int = 400
-    """Questions of the probe."""
-    grid_samples: int = 20
-    """Continuations per cell of the settings grid."""
-
-
-SMOKE = Effort(samples=8, batch=4, sample_bytes=60, score_bytes=3000, training_tokens=20_000, facts=20, grid_samples=2)
-"""Everything runs in seconds, and nothing can be concluded from it."""
-
-
-@dataclass(frozen=True)
-class Contestant:
-    """One run, opened: its model, and its texts as its own token files hold them."""
-
-    label: str
-    run: Run
-    loaded: Loaded
-    training: str
-    valid: tuple[str, ...]
-    """Documents of the validation text; one where the corpus is one text."""
-
-    @property
-    def document_token(self) -> bool:
-        return self.loaded.recipe.corpus.document_token
-
-
-@dataclass(frozen=True)
-class Start:
-    """What every run is asked to continue."""
-
-    prompt: str
-    document: bool
-    """Whether the document token stands before it."""
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One continuation, and its whole lines."""
-
-    start: Start
-    seed: int
-    text: str
-    lines: tuple[str, ...]
-    seconds: float
-    """Its share of the time that its batch took."""
-
-
-def labels_of(runs: Sequence[Run]) -> list[str]:
-    """A name for each run: its folder's, with the folder above it or a number where two are alike."""
-    names = [run.folder.resolve().name for run in runs]
-    if len(set(names)) < len(names):
-        names = ["/".join(run.folder.resolve().parts[-2:]) for run in runs]
-    return [f"{n} ({names[:i].count(n) + 1})" if names.count(n) > 1 else n for i, n in enumerate(names)]
-
-
-def enter(run: Run, label: str, effort: Effort) -> Contestant:
-    """Load a run for the comparison. ValueError where a file is damaged or a parent is missing."""
-    loaded = load_model(run, choose_device())
-    training = read_documents(run, loaded, "train", effort.training_tokens)
-    return Contestant(label, run, loaded, "\n\n".join(training), tuple(read_documents(run, loaded, "valid")))
-
-
-def read_documents(run: Run, loaded: Loaded, side: str, tokens: int | None = None) -> list[str]:
-    """The text behind a run's token file, document by document where they are marked; at most the first `tokens`."""
-    ids = np.asarray(token_file(run, side)[:tokens])
-    parts = [ids]
-    if loaded.recipe.corpus.document_token:
-        parts = np.split(ids, np.flatnonzero(ids == loaded.tokenizer.special_id(DOCUMENT)))
-    texts = [loaded.tokenizer.decode(part.tolist()) for part in parts]
-    return [text for text in texts if text]
-
-
-# -- samples ----------------------------------------------------------------------------------------------------------
-
-
-def starts_of(contestants: Sequence[Contestant]) -> list[Start]:
-    """The prompts of the last run, and an empty document where every run knows how to begin one."""
-    prompts = dict.fromkeys(prompt for prompt in contestants[-1].loaded.recipe.sample.prompts if prompt)
-    documents = all(c.document_token for c in contestants)
-    starts = [Start(prompt, documents) for prompt in prompts] + [Start("", True)] * documents
-    return starts or [Start("The", False)]
-
-
-def sample_run(
-    contestant: Contestant, starts: Sequence[Start], sampling: Sampling, effort: Effort, count: int
-) -> list[Sample]:
-    """`count` continuations in all, equally many of each start; sample k of a start has seed k for every run."""
-    each = max(1, count // len(starts))
-    tokenizer = contestant.loaded.tokenizer
-    per_token = np.mean(tokenizer.bytes_per_token()[np.asarray(token_file(contestant.run, "valid")[:10_000])])
-    tokens = max(4, round(effort.sample_bytes / max(float(per_token), 0.5)))
-    samples = []
-    for start in starts:
-        for first in range(0, each, effort.batch):
-            begin = DOCUMENT if start.document else None
-            request = Request(start.prompt, tokens, sampling, first, min(effort.batch, each - first), begin=begin)
-            rows = generate(contestant.loaded.model, tokenizer, request)
-            seconds = max(row.seconds for row in rows) / len(rows)
-            for row in rows:
-                lines = whole_lines(row.text, start.prompt, ended=row.finish_reason == "document")
-                samples.append(Sample(start, row.seed, row.text, lines, seconds))
-    return samples
-
-
-def whole_lines(text: str, prompt: str, ended: bool) -> tuple[str, ...]:
-    """The lines that the model wrote from their beginning to their end; blank ones left out.
-
-    >>> whole_lines(" and the sea\\nThe tide comes in\\n\\nThe ti", prompt="The wind", ended=False)
-    ('The tide comes in',)
-    """
-    lines = text.split("\n")
-    first = 0 if not prompt or prompt.endswith("\n") else 1
-    return tuple(line.strip() for line in (lines[first:] if ended else lines[first:-1]) if line.strip())
 
 
 @lru_cache(maxsize=1 << 16)
@@ -328,7 +192,7 @@ def order_row(scanned: Sequence[np.ndarray], mixed: Sequence[np.ndarray]) -> dic
 
 
 def against_prose_row(scanned: Sequence[np.ndarray], prose: np.ndarray) -> dict[str, Any]:
-    """The later runs' lines beside the first run's text cut at ten syllables: prose has few lines of its own to judge."""
+    """The later runs' lines beside the first run's text cut at ten syllables: prose has few lines to judge."""
     counts = [prose, *scanned[1:]]
     found = [share(c) for c in counts]
     gaps = [difference(f, found[0]) if f and found[0] else None for f in found[1:]]
@@ -353,14 +217,17 @@ def prompted_rows(contestants: Sequence[Contestant], sampling: Sampling, effort:
     return [share_row("Lines that scan, prompted with verse", meaning, [flagged(s, scans) for s in samples])]
 
 
-def novelty_rows(contestants: Sequence[Contestant], samples: Sequence[list[Sample]]) -> list[dict[str, Any]]:
+def novelty_rows(
+    contestants: Sequence[Contestant], samples: Sequence[list[Sample]], effort: Effort
+) -> list[dict[str, Any]]:
     """The longest span of each sample that its run's training text holds, beside held-out text of the same lengths."""
+    searched = effort.novelty_characters
     longest: list[Interval | None] = []
     reference: list[Interval | None] = []
     for contestant, own in zip(contestants, samples):
         texts = [s.text for s in own if s.text.strip()]
         groups = {"samples": texts, "held out": cut_like("\n\n".join(contestant.valid), texts)}
-        found = novelty(contestant.training, {n: g for n, g in groups.items() if any(t.strip() for t in g)})
+        found = novelty(contestant.training[:searched], {n: g for n, g in groups.items() if any(t.strip() for t in g)})
         for name, into in (("samples", longest), ("held out", reference)):
             into.append(found[name].longest_mean if name in found else None)
 
@@ -369,7 +236,8 @@ def novelty_rows(contestants: Sequence[Contestant], samples: Sequence[list[Sampl
         return row(name, "characters", meaning, [as_json(v, 0) for v in values], gaps)
 
     return [
-        novelty_row("Longest copied span", "Mean over samples, in the run's own training text.", longest),
+        novelty_row("Longest copied span", f"Mean over samples, in characters, looked for in the first {searched:,} "
+                    "characters of the run's own training text.", longest),
         novelty_row("The same for held-out text", "The run's validation text, cut to the same lengths.", reference),
     ]
 

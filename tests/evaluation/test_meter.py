@@ -87,6 +87,13 @@ def test_an_inverted_foot_needs_the_line_start_or_a_pause() -> None:
     assert with_pause.ok and with_pause.cost < without.cost
 
 
+def test_a_function_word_at_the_end_of_its_phrase_may_carry_a_beat() -> None:
+    particle = scan("The boats come in and leave the sand at dawn")
+    assert particle.ok and particle.cost < scan("The boats come in the dark and leave at dawn").cost
+    at_the_end = "The little lamp that no one travels {}"
+    assert scan(at_the_end.format("by.")).cost < scan(at_the_end.format("by")).cost
+
+
 def test_a_missing_or_extra_syllable_is_named_and_refused() -> None:
     for line in ("The tide comes in and lays its down,", "The tide comes in and lays its silver cloth down here,"):
         found = scan(line)
@@ -197,8 +204,7 @@ def _slow_cost(tokens: list[tuple[str, bool]]) -> float:
         if i == len(tokens):
             return meter._end_cost(places)
         word, pause = tokens[i]
-        vowel = i + 1 < len(tokens) and meter.starts_with_vowel(tokens[i + 1][0])
-        before = meter.PAUSE if pause else meter.VOWEL if vowel else meter.CONSONANT
+        before = meter._what_follows(pause, tokens[i + 1][0] if i + 1 < len(tokens) else "")
         inverts = slot == meter.WEAK and (i == 0 or tokens[i - 1][1])
         best = float("inf")
         for start in (slot, meter.STRONG_INVERTED) if inverts else (slot,):

@@ -100,7 +100,7 @@ def _padded_nats(model: GPT, rows: Sequence[tuple[list[int], list[int]]]) -> np.
         inputs[row, : len(sequence) - 1] = sequence[:-1]
         scored = min(len(rest), len(sequence) - 1)
         targets[row, len(sequence) - 1 - scored : len(sequence) - 1] = sequence[-scored:]
-    return _batch(model, inputs, targets).double().sum(1).cpu().numpy()
+    return _batch(model, inputs, targets).cpu().double().sum(1).numpy()
 
 
 @torch.inference_mode()

@@ -13,8 +13,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-TOWN = "Pufferfish Bay"
-
 # name | she or he | trade | home (a street) | boat | its colour | pet and its name | favourite food
 _PEOPLE = """
 Mara   | she | net-mender        | Lantern Lane    | Silver Wren   | green  | cat Thimble       | fish soup
@@ -209,7 +207,7 @@ paddle, rolling pin, picture frame, walking stick, birdhouse, clog, crate, bread
 cloth | red, blue, green, yellow, striped, spotted, patched, woolly | scarf, hat, cap, apron, glove, sock, blanket, \
 bag, flag, handkerchief, mitten, shawl, cushion, towel, coat, bonnet, purse, quilt, waistcoat, slipper
 glass | white, blue, green, round, chipped, painted, tiny, heavy | cup, jug, bottle, vase, plate, teapot, jar, mug, \
-pitcher, saucer, ink pot, lamp, butter dish, flowerpot, egg cup, basin, candle jar, mirror
+pitcher, saucer, ink pot, lamp, butter dish, flowerpot, egg cup, basin, candle jar, soup dish
 paper | stained, yellow, small, thin, creased, secret, old, torn | letter, map, notebook, card, drawing, songbook, \
 calendar, ticket, recipe, list, postcard, picture book, diary, poster, envelope, star chart
 toy   | red, blue, green, yellow, painted, little, striped, bright | kite, drum, ball, spinning top, doll, puppet, \
@@ -225,10 +223,6 @@ cork, fossil, crystal, sea bean, piece of amber, button, bead
 TIMES = ("morning", "afternoon", "evening", "night")
 LATER = {"morning": "noon", "afternoon": "sunset", "evening": "bedtime", "night": "sunrise"}
 """What the clock says at the end of a story that begins at that time of day."""
-
-WILD_ANIMALS = ("gull", "seal", "crab", "heron", "otter", "whale", "dolphin", "puffin", "eel", "jellyfish", "pigeon",
-                "sparrow", "swan", "mackerel", "herring", "lobster", "moth", "bee", "fox", "snail")
-"""Animals nobody owns; stories and verse may use them."""
 
 
 @dataclass(frozen=True)
@@ -387,4 +381,3 @@ THINGS: tuple[Thing, ...] = tuple(
     for group, adjectives, nouns in _rows(_THINGS) for noun in _words(nouns) for adjective in _words(adjectives)
 )
 """Every adjective with every noun of its group; a story picks one and keeps it."""
-HOMES: tuple[str, ...] = tuple(sorted({person.home for person in PEOPLE}))

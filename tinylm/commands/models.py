@@ -1,0 +1,132 @@
+"""sample, evaluate, compare, plot: what a trained model says and what it is worth."""
+
+from pathlib import Path
+from typing import Literal
+
+from tyro.conf import Positional
+
+from tinylm.commands.shared import at_least, checked, clean, print_json, say
+from tinylm.config import Sampling
+
+
+def sample(
+    run: Positional[Path],
+    prompt: str | None = None,
+    tokens: int = 200,
+    temperature: float = 0.8,
+    top_k: int | None = None,
+    top_p: float = 1.0,
+    min_p: float = 0.0,
+    repetition_penalty: float = 1.0,
+    seed: int = 0,
+    count: int = 1,
+    stop: tuple[str, ...] = (),
+    json: bool = False,
+) -> None:
+    """Continue a prompt with a trained model.
+
+    Args:
+        run: A run folder.
+        prompt: What to continue. Default: the first prompt of the run's recipe.
+        tokens: Most tokens to add.
+        temperature: 0 takes the likeliest token each time; above 1 grows wilder.
+        top_k: Keep the k likeliest tokens.
+        top_p: Keep the fewest tokens whose probability reaches p.
+        min_p: Keep tokens at least p times as likely as the likeliest.
+        repetition_penalty: Above 1 makes tokens already seen less likely.
+        seed: The same seed gives the same text. Sample number i is drawn with seed + i.
+        count: How many continuations.
+        stop: Strings that end a continuation.
+        json: One JSON object per continuation: prompt, text, tokens, seed, seconds, finish_reason.
+    """
+    at_least(1, tokens=tokens, count=count)
+    values = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p}
+    chosen = checked(Sampling, {**values, "repetition_penalty": repetition_penalty})
+
+    from tinylm.generation import Request, continue_text
+    from tinylm.runs import open_run
+    from tinylm.training.checkpoint import load_model
+
+    model, tokenizer, recipe = load_model(open_run(run))
+    begin = "<|document|>" if recipe.corpus.document_token else None
+    text = prompt if prompt is not None else next(iter(recipe.sample.prompts), "")
+    request = Request(text, tokens, chosen, seed, count, tuple(word for word in stop if word), begin)
+    shown, rows = 0, []
+    if count == 1 and not json:
+        print(clean(text), end="", flush=True)
+    for rows in continue_text(model, tokenizer, request):
+        if count == 1 and not json:
+            print(clean(rows[0].text[shown:]), end="", flush=True)
+            shown = len(rows[0].text)
+    for number, row in enumerate(rows, start=1):
+        if json:
+            fields = ("prompt", "text", "tokens", "seed", "seconds", "finish_reason")
+            print_json({field: getattr(row, field) for field in fields})
+        elif count > 1:
+            print(f"--- {number} (seed {row.seed})\n{clean(row.prompt + row.text)}")
+    if count == 1 and not json:
+        print()
+    total, seconds = sum(row.tokens for row in rows), max(row.seconds for row in rows)
+    say(f"{total} tokens in {seconds:.1f} s ({total / max(seconds, 1e-9):.0f} tokens/s)")
+
+
+def evaluate(run: Positional[Path], text: Path, json: bool = False) -> None:
+    """Score a text under a trained model: bits per byte, nats per token.
+
+    Args:
+        run: A run folder.
+        text: A UTF-8 text file.
+        json: One JSON object: bits_per_byte, nats_per_token, perplexity, tokens, bytes, context.
+    """
+    import numpy as np
+
+    from tinylm.evaluation.likelihood import measure
+    from tinylm.model.compute import choose_compute
+    from tinylm.runs import open_run
+    from tinylm.text.corpora.documents import read_documents
+    from tinylm.training.checkpoint import load_model
+
+    model, tokenizer, recipe = load_model(open_run(run))
+    ids = tokenizer.encode_array("\n\n".join(read_documents(text).texts))
+    if recipe.corpus.document_token:
+        ids = np.concatenate((np.array([tokenizer.special_id("<|document|>")], dtype=ids.dtype), ids))
+    score = measure(model, ids, tokenizer.bytes_per_token(), choose_compute("cpu", "fp32"))
+    result = {
+        "bits_per_byte": score.bits_per_byte, "nats_per_token": score.nats_per_token, "perplexity": score.perplexity,
+        "tokens": score.tokens, "bytes": score.bytes, "context": score.context,
+    }
+    if json:
+        print_json(result)
+    else:
+        print("\n".join(f"{key:15} {value:,.4f}".removesuffix(".0000") for key, value in result.items()))
+
+
+def compare(runs: Positional[tuple[Path, ...]], out: Path, scale: Literal["smoke", "full"] = "full") -> None:
+    """Judge runs side by side: same prompts, same seeds, curves and probabilities, on one page.
+
+    Args:
+        runs: Two or more run folders, the base first.
+        out: Folder for comparison.json, samples.md, the pictures and index.html.
+        scale: full measures for about half a minute; smoke only shows that everything works.
+    """
+    if len(runs) < 2:
+        raise ValueError(f"compare needs two or more runs, not {len(runs)}")
+    from tinylm.comparison import compare_runs
+    from tinylm.contest import SMOKE, Effort
+
+    print(clean(compare_runs(list(runs), out, effort=SMOKE if scale == "smoke" else Effort())))
+    say(f"The page: {(out / 'index.html').resolve()}")
+
+
+def plot(runs: Positional[tuple[Path, ...]], out: Path = Path("curves.png")) -> None:
+    """Draw the loss curves of one or more runs.
+
+    Args:
+        runs: Run folders.
+        out: The picture to write (.png or .svg).
+    """
+    from tinylm.figures import loss_curves, save_figure
+    from tinylm.runs import open_run
+
+    save_figure(loss_curves([open_run(run) for run in runs]), out)
+    print(out)

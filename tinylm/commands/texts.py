@@ -1,0 +1,147 @@
+"""corpus, tokenizer, meter, fetch: everything about text that needs no model."""
+
+import sys
+from pathlib import Path
+from typing import Literal
+
+from tyro.conf import Positional
+
+from tinylm.commands.shared import at_least, clean, print_json, say
+from tinylm.config import CorpusConfig, closest
+
+
+def corpus(
+    name: Positional[str], split: Literal["train", "valid"] | None = None, bytes: int = 1_000_000, stats: bool = False
+) -> None:
+    """Print a shipped corpus: stories, verse, handbook, domain.
+
+    Args:
+        name: Which one.
+        split: Only the training or the validation side. Default: all of it.
+        bytes: About how much; ends at the end of a document.
+        stats: Print figures about it instead.
+    """
+    at_least(1, bytes=bytes)
+    from tinylm.text.corpora import build
+
+    if name not in build.SHIPPED:
+        hint = closest(name, list(build.SHIPPED))
+        raise ValueError(f"no shipped corpus {name}{hint}; there are: {', '.join(build.SHIPPED)}")
+    if stats:
+        from tinylm.datasheet import corpus_figures
+
+        print("\n".join(f"{label:48} {value:,.4g}" for label, value in corpus_figures(name, bytes).items()))
+        return
+    parts = build.split_corpus(CorpusConfig(text=name, size=bytes))
+    texts = {"train": parts.train, "valid": parts.valid, None: lambda: build.whole(name, bytes)}[split]()
+    for number, text in enumerate(build.within(texts, bytes)):
+        print((parts.separator if number else "") + text, end="")
+    print()
+
+
+def tokenizer(
+    action: Positional[Literal["train", "encode", "decode", "show"]],
+    file: Positional[Path],
+    what: Positional[tuple[str, ...]] = (),
+    kind: Literal["bpe", "char"] = "bpe",
+    vocab_size: int = 1024,
+    out: Path = Path("tokenizer.json"),
+) -> None:
+    """Learn a tokenizer from a text, or watch one at work.
+
+    Args:
+        action: train FILE; or encode, decode or show with a tokenizer.json.
+        file: The text to learn from, or a tokenizer.json, or a run folder.
+        what: encode and show: the text. decode: the ids.
+        kind: train: bpe or char.
+        vocab_size: train: tokens to learn (bpe).
+        out: train: where to write it.
+    """
+    from tinylm.text.bpe_training import train_bpe_tokenizer
+    from tinylm.text.corpora.documents import iter_text
+    from tinylm.text.show import show
+    from tinylm.text.tokenizers import CharTokenizer, load_tokenizer
+
+    if action == "train":
+        if not file.is_file():
+            raise ValueError(f"there is no text file {file}")
+        text = iter_text(file)
+        made = train_bpe_tokenizer(text, vocab_size) if kind == "bpe" else CharTokenizer.train(text)
+        made.save(out)
+        print(f"{out}: {made.vocab_size} tokens, fingerprint {made.fingerprint()}")
+        return
+    loaded = load_tokenizer(file / "model" / "tokenizer.json" if file.is_dir() else file)
+    if action == "encode":
+        print(*loaded.encode(" ".join(what)))
+    elif action == "decode":
+        if wrong := [word for word in what if not word.isdigit()]:
+            raise ValueError(f"{wrong[0]!r} is no token id: ids are whole numbers from 0 to {loaded.vocab_size - 1}")
+        print(clean(loaded.decode(map(int, what))))
+    else:
+        print(clean("\n".join(show(loaded, " ".join(what)))))
+
+
+def meter(file: Positional[Path], json: bool = False) -> None:
+    """Scan lines as iambic pentameter.
+
+    Args:
+        file: A text file, one line of verse per line; - for standard input.
+        json: One JSON object per line: line, ok, score, syllables, pattern.
+    """
+    from tinylm.evaluation.meter import scan_lines
+    from tinylm.text.corpora.documents import iter_text
+
+    text = sys.stdin.read() if str(file) == "-" else "".join(iter_text(file)) if file.is_file() else None
+    if text is None:
+        raise ValueError(f"there is no file {file}")
+    scansions = scan_lines(text)
+    for scansion in scansions:
+        if json:
+            print_json({key: getattr(scansion, key) for key in ("line", "ok", "score", "syllables", "pattern")})
+        else:
+            mark = "yes" if scansion.ok else " no"
+            print(f"{mark} {scansion.score:.2f} {scansion.pattern:12} {clean(scansion.line)}")
+    accepted = sum(scansion.ok for scansion in scansions)
+    say(f"{accepted} of {len(scansions)} lines scan as iambic pentameter")
+
+
+def fetch(name: Positional[str], out: Path | None = None) -> None:
+    """Download a public-domain text (the only command that uses the network), checked by its SHA-256.
+
+    Args:
+        name: tiny-shakespeare, moby-dick, pride-and-prejudice or sherlock-holmes.
+        out: Folder to keep it in. Default: the user's data folder.
+    """
+    from tqdm.auto import tqdm
+
+    from tinylm.text.corpora.fetch import fetch as download
+
+    with tqdm(unit="B", unit_scale=True, desc=name, delay=1) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        path = download(name, out, show)
+    print(path)
+
+
+def bench(row: Positional[Literal["meter"]], texts: Path, json: bool = False) -> None:
+    """Measure TinyLM against what is known of a set of texts.
+
+    Args:
+        row: What to measure. meter: the metre scorer on real verse and prose.
+        texts: Folder with sonnets-1-60.txt, paradise-lost-first-half.txt, hiawatha-first-half.txt and
+            shakespeare-prose-first-half.txt.
+        json: One JSON object.
+    """
+    from tinylm.evaluation.meter_report import meter_report
+
+    report = meter_report(texts)
+    if json:
+        print_json(report)
+    else:
+        for label, row in report.items():
+            spread = f"({row['low']:.3f} to {row['high']:.3f})" if row["low"] != row["high"] else ""
+            verdict = "met" if row["met"] else "MISSED"
+            print(f"{label:42} {row['value']:10,.3f} {spread:20} bar {row['bar']:8} {verdict}")

@@ -1,0 +1,148 @@
+"""demo, train, resume: from a recipe to a trained run, watched on the terminal."""
+
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from tyro.conf import Positional, UseAppendAction, arg
+
+from tinylm.commands.shared import clean, say
+from tinylm.config import load_recipe
+
+if TYPE_CHECKING:
+    from tinylm.training.trainer import Trainer
+
+Settings = Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="FIELD=VALUE")]
+
+# Demo fields for a try in seconds: everything runs, nothing is learned.
+SMOKE = {
+    "train.steps": "6", "train.batch_size": "4", "train.evaluate_every": "3", "sample.every": "6",
+    "sample.tokens": "20",
+    "corpus.size": "100000", "corpus.valid_share": "0.05",
+}
+SMOKE_SHAPE = {"model.depth": "2", "model.width": "64", "tokenizer.vocab_size": "400"}
+
+
+def demo(out: Path = Path("runs/demo"), scale: Literal["smoke", "full"] = "full") -> None:
+    """Pretrain on stories, fine-tune on verse, compare the two: the whole idea in a few minutes.
+
+    Args:
+        out: Folder for base/, verse/ and compare/; an earlier demo in it is replaced.
+        scale: full takes minutes and learns; smoke takes seconds and only shows that everything works.
+    """
+    from tinylm.comparison import compare_runs
+    from tinylm.contest import SMOKE as QUICK
+    from tinylm.contest import Effort
+    from tinylm.training.start import start_run
+
+    start = time.perf_counter()
+    for name, recipe, smoke in (("base", "demo-base", SMOKE | SMOKE_SHAPE), ("verse", "demo-verse", SMOKE)):
+        fields = smoke if scale == "smoke" else {}
+        chosen = load_recipe(recipe, fields if name == "base" else {**fields, "start_from": str(out / "base")})
+        say(f"\n{name}: {chosen.purpose}")
+        follow(start_run(chosen, out / name, replace=True))
+    effort = QUICK if scale == "smoke" else Effort()
+    print(clean(compare_runs([out / "base", out / "verse"], out / "compare", replace=True, effort=effort)))
+    say(f"{(time.perf_counter() - start) / 60:.1f} minutes. The page: {(out / 'compare' / 'index.html').resolve()}")
+
+
+def train(
+    recipe: Positional[str],
+    out: Path | None = None,
+    start_from: str | None = None,
+    max_minutes: float | None = None,
+    set: Settings = (),
+) -> None:
+    """Train a model from a recipe: pretraining, or fine-tuning where the recipe starts from a run.
+
+    Args:
+        recipe: A TOML file, or the name of a shipped recipe.
+        out: The run folder to make. Default: runs/ and the recipe's name.
+        start_from: A run to fine-tune.
+        max_minutes: Fit the number of steps into this time.
+        set: Any field of the recipe; --train.steps 300 says the same as --set train.steps=300.
+    """
+    fields = dict(part.split("=", 1) for part in set)
+    if start_from is not None:
+        fields["start_from"] = start_from
+    if max_minutes is not None:
+        fields["train.max_minutes"] = str(max_minutes)
+    chosen = load_recipe(recipe, fields)
+
+    from tinylm.training.start import start_run
+
+    trainer = start_run(chosen, out or Path("runs") / chosen.name)
+    if chosen.purpose:
+        say(chosen.purpose)
+    follow(trainer)
+
+
+def resume(run: Positional[Path]) -> None:
+    """Continue an interrupted run from its last save, to the same bits as if it had not been interrupted.
+
+    Args:
+        run: A run folder.
+    """
+    from tinylm.training.start import resume_run
+
+    trainer = resume_run(run)
+    say(f"{run}: from step {trainer.step} of {trainer.recipe.train.steps}")
+    follow(trainer)
+
+
+def follow(trainer: "Trainer") -> None:
+    """Announce a run, train it under a progress bar, and say how it ended and what to do next."""
+    from tqdm.auto import tqdm
+
+    from tinylm.training.start import estimate
+
+    train, whole = trainer.recipe.train, estimate(trainer)
+    for notice in trainer.notices:
+        say(notice)
+    say(
+        f"{whole.parameters:,} parameters, {whole.tokens:,} tokens in {train.steps:,} steps, about {whole.minutes:.1f} "
+        f"minutes and {whole.peak_bytes / 1e9:.1f} GB on {trainer.compute.device} in {str(trainer.compute.dtype)[6:]}"
+    )
+    with stop_on_signal(trainer), tqdm(total=train.steps, initial=trainer.step, unit="step", mininterval=0.5) as bar:
+        for record in trainer.run():
+            bar.update()
+            speed = record.tokens / max(record.seconds, 1e-9)
+            bar.set_postfix_str(f"loss {record.loss:.3f}, {speed:,.0f} tokens/s", refresh=False)
+            if record.valid:
+                bar.write(
+                    f"step {record.step}: validation {record.valid['nats_per_token']:.4f} nats/token, "
+                    f"{record.valid['bits_per_byte']:.4f} bits/byte", file=sys.stderr,
+                )
+            if record.notice:
+                bar.write(f"step {record.step}: {record.notice}", file=sys.stderr)
+            for text in record.samples[:1]:
+                bar.write(clean("  | " + text[:300].replace("\n", "\n  | ")), file=sys.stderr)
+    if trainer.step < train.steps:
+        say(f"stopped after step {trainer.step}; go on with: tinylm resume {trainer.folder}")
+    else:
+        best = trainer.best
+        found = f"best step {best['step']}: {best['nats_per_token']:.4f} nats/token"
+        say(f"done in {trainer.seconds / 60:.1f} minutes; {found}")
+        say(f'try: tinylm sample {trainer.folder} --prompt "{(trainer.recipe.sample.prompts or ("",))[0]}"')
+
+
+@contextmanager
+def stop_on_signal(trainer: "Trainer") -> Iterator[None]:
+    """Ctrl-C or a polite kill ends the run after its present step, saved; a second Ctrl-C ends it at once."""
+
+    def stop(number: int, _frame: Any) -> None:
+        if trainer.stopping:
+            raise KeyboardInterrupt
+        say("\nstopping after this step; press Ctrl-C again to stop at once")
+        trainer.stop()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
