@@ -11,6 +11,7 @@ import torch
 from tests.conftest import train_run
 from tinylm import scoreboard
 from tinylm.comparison import compare_runs, judge
+from tinylm.comparison_page import number, seen_note
 from tinylm.contest import SMOKE, Sample, Start, enter, whole_lines
 from tinylm.evaluation.likelihood import measure
 from tinylm.evaluation.statistics import Interval
@@ -234,6 +235,19 @@ def test_the_difference_of_two_shares_is_paired_over_the_samples():
     assert scoreboard.share_difference(base, base) == Interval(0.0, 0.0, 0.0)
 
 
+def test_a_run_that_trained_on_anothers_validation_text_is_marked(verse_file, tmp_path):
+    longer = tmp_path / "longer.txt"
+    text = verse_file.read_text(encoding="utf-8")
+    longer.write_text(text + text[::-1], encoding="utf-8")  # its first 90 % hold all of the shorter text
+    runs = [train_run(tmp_path / name, file, train={"steps": 1}) for name, file in (("a", verse_file), ("b", longer))]
+    result = judge(runs, SMOKE)
+    row = row_of(result, "Bits per byte, text of a")
+    seen = [value["seen"] for value in row["values"]]
+    assert seen[0] == 0 and seen[1] >= 0.5  # the cut falls inside a line
+    assert "†" in number(row["values"][1], "bits/byte") and "†" not in number(row["values"][0], "bits/byte")
+    assert len(seen_note(result)) == 1
+
+
 def test_facts_are_asked_only_where_a_run_learned_the_stories(compared):
     assert "Facts known" not in {row["name"] for row in numbers(compared[1])["scoreboard"]}
 
@@ -244,7 +258,7 @@ def test_facts_are_asked_only_where_a_run_learned_the_stories(compared):
 def test_windows_that_do_not_overlap_agree_with_the_full_pass(base_run):
     model, tokenizer, _ = load_model(base_run)
     ids = tokenizer.encode_array("the grey cat sang low by the old door until the tide came in ")[:49]  # 3 * 16 + 1
-    whole = measure(model, ids, tokenizer.bytes_per_token(), choose_compute("cpu", "fp32"))
+    whole = measure(model, ids, tokenizer, choose_compute("cpu", "fp32"))
     assert token_nats(model, ids, stride=16).sum() == pytest.approx(whole.nats, rel=1e-5)
 
 
@@ -263,9 +277,16 @@ def test_bits_are_spread_over_bytes_and_add_up(base_run):
     bits, ends = document_bits(model, tokenizer, documents, document_token=False)
     assert len(bits) == ends[-1] == sum(len(text.encode()) for text in documents)
     begin = tokenizer.encode("\n\n")
-    ids = np.array([i for text in documents for i in begin + tokenizer.encode(text)])
-    own = np.array([k for text in documents for k in [False] * len(begin) + [True] * len(tokenizer.encode(text))])
-    assert bits.sum() == pytest.approx(token_nats(model, ids)[own[1:]].sum() / np.log(2), rel=1e-6)
+    nats = [token_nats(model, np.array(begin + tokenizer.encode(text)))[len(begin) - 1 :] for text in documents]
+    assert bits.sum() == pytest.approx(np.concatenate(nats).sum() / np.log(2), rel=1e-5)
+
+
+def test_a_document_costs_the_same_whatever_stands_beside_it(base_run):
+    model, tokenizer, _ = load_model(base_run)
+    one, other = "the old grey cat", "the sea and the net and the bell house sang"
+    together, _ = document_bits(model, tokenizer, [other, one], document_token=False)
+    alone, _ = document_bits(model, tokenizer, [one], document_token=False)
+    assert together[-len(one) :] == pytest.approx(alone, rel=1e-5)
 
 
 def test_a_continuation_costs_the_same_alone_and_among_longer_ones(base_run):

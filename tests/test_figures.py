@@ -85,9 +85,9 @@ def test_forgetting_is_claimed_only_where_the_old_text_got_dearer(after, word):
 def test_metre_that_rose_within_its_interval_is_no_measurable_difference():
     points = [{"step": 1, **share(0.2, 0.0, 0.6)}, {"step": 2, **share(0.4, 0.1, 0.8)}]
     title = flat_title(figures.metre_steps([{"run": "verse", "place": 0, "points": points}]))
-    assert title.endswith("no measurable difference")
+    assert title.endswith("(no measurable difference)")
     points[1] |= share(0.9, 0.85, 0.95)
-    assert flat_title(figures.metre_steps([{"run": "verse", "place": 0, "points": points}])).endswith("higher")
+    assert flat_title(figures.metre_steps([{"run": "verse", "place": 0, "points": points}])).endswith("(higher)")
 
 
 def test_names_of_lines_that_end_together_are_moved_apart():

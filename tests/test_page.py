@@ -84,6 +84,7 @@ def test_a_picture_stands_inline_with_its_caption_and_its_numbers():
     tags = parsed(markup)
     assert tags.seen.count("svg") == 1 and tags.seen.count("figcaption") == 1 and tags.seen.count("details") == 1
     assert 'role="img" aria-label="A &amp; B &lt;differ&gt;"' in markup
+    assert "A & B <differ>" in tags.text
     assert "Look at the slope." in tags.text
 
 

@@ -31,7 +31,7 @@ from tinylm.scoreboard import as_json, scans
 KIND = "tinylm comparison"
 SHOWN = 2  # samples of each prompt in the side by side
 PASSAGE = 260  # bytes of text under the heat map
-TOP = 5  # likeliest tokens of each run in the bars
+TOP = 10  # about so many tokens in the bars, shared among the runs
 TEMPERATURES, TOP_P = (0.6, 0.8, 1.0), (0.9, 1.0)
 
 
@@ -191,7 +191,8 @@ def next_tokens(contestants: Sequence[Contestant], prompt: str) -> dict[str, Any
         logits = model(torch.tensor([ids], device=model.tokens.weight.device))[0, -1]  # (V,)
         chances = logits.float().softmax(-1).tolist()
         tables.append({tokenizer.label(id): chance for id, chance in enumerate(chances)})
-    top = {label for table in tables for label in sorted(table, key=table.__getitem__, reverse=True)[:TOP]}
+    each = max(3, TOP // len(tables))
+    top = {label for table in tables for label in sorted(table, key=table.__getitem__, reverse=True)[:each]}
     tokens = sorted(top, key=lambda label: -max(table.get(label, 0.0) for table in tables))
     return {"prompt": prompt, "tokens": tokens, "probabilities": [[table.get(t) for table in tables] for t in tokens]}
 

@@ -19,6 +19,7 @@ from tinylm.page import Html, bullets, cards, document, folded, heading, join, l
 SHOWN_LINES = 12  # of one sample in the terminal
 WIDTH = 110  # characters of the terminal
 NO_DIFFERENCE = "A difference whose own interval holds 0 is called no measurable difference."
+SEEN = 0.1  # share of a validation text's lines that a run may have trained on before that is marked
 NAMES = ("scoreboard", "losses", "forgetting", "metre-steps", "next-tokens", "same-text", "settings")
 HEADLINES = ("Verse lines against cut text", "Facts known", "Copied lines")  # and all bits per byte
 
@@ -48,8 +49,8 @@ def number(value: dict[str, Any] | None, unit: str) -> str:
     if value is None:
         return "–"
     middle, low, high = ("?" if value[key] is None else plain(value[key], unit) for key in ("mean", "low", "high"))
-    low = low.removesuffix(" %").removesuffix(" points")
-    return f"{middle} ({low} to {high.removesuffix(' %').removesuffix(' points')})"
+    low, high = (end.removesuffix(" %").removesuffix(" points") for end in (low, high))
+    return f"{middle} ({low} to {high})" + (" †" if value.get("seen", 0) > SEEN else "")
 
 
 def plain(amount: float, unit: str) -> str:
@@ -83,16 +84,21 @@ def scoreboard_table(result: dict[str, Any]) -> tuple[list[str], list[list[str]]
 
 
 def findings(result: dict[str, Any]) -> list[str]:
-    """One sentence for each headline measure and each run after the first."""
+    """One sentence for each headline measure: the first run, then the others with their verdicts."""
     names, sentences = labels(result), []
     for row in result["scoreboard"]:
-        if row["name"] not in HEADLINES and row["unit"] != "bits/byte":
-            continue
-        told = [f"{name} {number(value, row['unit'])}" for name, value in zip(names, row["values"])]
-        for text, gap in list(zip(told, row["differences"]))[1:]:
-            if gap is not None:
-                sentences.append(f"{row['name']}: {text}, {told[0]}: {judged(gap, row['unit'])}.")
+        if row["name"] in HEADLINES or row["unit"] == "bits/byte":
+            first, *others = (f"{n} {number(v, row['unit'])}" for n, v in zip(names, row["values"]))
+            told = [f"{text}: {judged(gap, row['unit'])}" for text, gap in zip(others, row["differences"][1:])]
+            sentences.append(f"{row['name']}: {first}; {'; '.join(told)}.")
     return sentences
+
+
+def seen_note(result: dict[str, Any]) -> list[str]:
+    """What the dagger means, where one is shown."""
+    seen = [value.get("seen", 0) for row in result["scoreboard"] for value in row["values"] if value]
+    note = "† This run has trained on a part of that text, so its figure there is no measure of skill."
+    return [note] if max(seen) > SEEN else []
 
 
 # -- terminal and Markdown --------------------------------------------------------------------------------------------
@@ -104,7 +110,7 @@ def terminal(result: dict[str, Any]) -> str:
     columns, rows = scoreboard_table(result)
     widths = [max(len(str(line[i])) for line in [columns, *rows]) for i in range(len(result["runs"]) + 1)]
     board = "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in [columns, *rows])
-    return "\n\n".join([*blocks, board, "\n".join(findings(result))])
+    return "\n\n".join([*blocks, board, "\n".join([*findings(result), *seen_note(result)])])
 
 
 def side_by_side_text(block: dict[str, Any], names: Sequence[str]) -> str:
@@ -170,7 +176,7 @@ def html(result: dict[str, Any], drawn: Sequence[Picture]) -> Html:
     names = labels(result)
     meanings = table(["measure", "meaning"], [[row["name"], row["meaning"]] for row in result["scoreboard"]])
     parts = [
-        bullets(findings(result)),
+        bullets([*findings(result), *seen_note(result)]),
         heading("Side by side"), *samples_part(result),
         heading("Scoreboard"), paragraph("Each value with its 95 % interval. " + NO_DIFFERENCE),
         table(*scoreboard_table(result)), folded("What each measure means", meanings),
@@ -178,7 +184,8 @@ def html(result: dict[str, Any], drawn: Sequence[Picture]) -> Html:
     for shown in drawn:
         parts += [heading(shown.heading), picture(shown.figure, shown.caption, shown.columns, shown.rows)]
     parts += [heading("The runs"), runs_table(result)]
-    return document(" against ".join(reversed(names)), "The same prompts, seeds and texts for every run.", parts)
+    title = f"{', '.join(names[:-1])} and {names[-1]}, compared"
+    return document(title, "The same prompts, seeds and texts for every run.", parts)
 
 
 def samples_part(result: dict[str, Any]) -> list[Html]:
@@ -209,8 +216,19 @@ def sample_lines(text: dict[str, Any]) -> Html:
 def runs_table(result: dict[str, Any]) -> Html:
     """One column per run, one line per fact about it."""
     keys = [key for key in result["runs"][0] if key not in ("run", "fingerprint")]
-    rows = [[key.replace("_", " "), *(run[key] for run in result["runs"])] for key in keys]
+    rows = [[key.replace("_", " "), *(shown_fact(run[key]) for run in result["runs"])] for key in keys]
     return table(["", *labels(result)], rows)
+
+
+def shown_fact(value: Any) -> str:
+    """A recorded value for people: thousands parted, no long fractions, a dash for nothing.
+
+    >>> shown_fact(918912), shown_fact(42.5074), shown_fact(None), shown_fact("cpu")
+    ('918,912', '42.5', '–', 'cpu')
+    """
+    if value is None:
+        return "–"
+    return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def pictures(result: dict[str, Any]) -> list[Picture]:

@@ -41,7 +41,9 @@ class Effort:
     """Continuations per cell of the settings grid."""
 
 
-SMOKE = Effort(samples=8, batch=4, sample_bytes=60, score_bytes=3000, novelty_characters=50_000, facts=20, grid_samples=2)
+SMOKE = Effort(
+    samples=8, batch=4, sample_bytes=60, score_bytes=3000, novelty_characters=50_000, facts=20, grid_samples=2
+)
 """Everything runs in seconds, and nothing can be concluded from it."""
 
 

@@ -49,8 +49,6 @@ def canvas(title: str, size: tuple[float, float] = (7.6, 4.4)) -> Iterator[Figur
         yield figure
         for text in figure.findobj(Text):
             text.set_text(drawable(text.get_text()))
-        figure.draw_without_rendering()  # place everything once ...
-        figure.set_layout_engine("none")  # ... so that each format it is saved in need not do it again
 
 
 def save_figure(figure: Figure, path: Path) -> None:
@@ -197,11 +195,11 @@ def forgetting(curves: Sequence[dict[str, Any]]) -> Figure:
 def metre_steps(curves: Sequence[dict[str, Any]]) -> Figure:
     """Share of lines that scan among the samples written along the way, with 95 % intervals as bands."""
     ends = [(c["run"], c["points"][0], c["points"][-1]) for c in curves]
-    title = "; ".join(
-        f"{run}: {percent(first['mean'])} of lines scan at step {first['step']}, {percent(last['mean'])} at step "
-        f"{last['step']}: {verdict(difference(measured(last), measured(first)))}" for run, first, last in ends
-    )
-    with canvas(title) as figure:
+    told = [
+        f"{run} {percent(first['mean'])} at step {first['step']}, {percent(last['mean'])} at step {last['step']} "
+        f"({verdict(difference(measured(last), measured(first)))})" for run, first, last in ends
+    ]
+    with canvas(f"Lines that scan: {'; '.join(told)}") as figure:
         axes = figure.subplots()
         for curve in curves:
             steps = [p["step"] for p in curve["points"]]

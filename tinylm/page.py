@@ -48,14 +48,18 @@ th, td { text-align: left; vertical-align: top; padding: .3rem .9rem .3rem 0; bo
   overflow-wrap: normal } th { font-weight: 600 }
 caption { text-align: left; color: var(--muted) }
 details { margin: .4rem 0 } summary { cursor: pointer; color: var(--muted) }
+.finding { font-weight: 700; font-size: 1.05rem; line-height: 1.35; margin: 0 0 .3rem; max-width: 46rem }
 .columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(19rem, 100%%), 1fr)); gap: .8rem }
 .card { background: var(--soft); border-radius: .5rem; padding: .7rem .9rem; min-width: 0 }
 .card h3 { font-size: .95rem; margin: 0 0 .3rem }
 .line { margin: 0 0 .35rem; white-space: pre-wrap }
 .line small { display: block; color: var(--muted); font-size: .78rem }
 .line code { font: .85rem/1.2 ui-monospace, monospace } .yes { color: var(--yes) } .no { color: var(--no) }
-@media print { body { max-width: none; padding: 0; font-size: 10pt } figure, .card, tr { break-inside: avoid }
-  h2 { break-after: avoid } svg { min-width: 0; max-width: 17cm } .scroll { overflow: visible } }
+@media (max-width: 40rem) { .short { white-space: normal } }
+@media print {
+  body { max-width: none; padding: 0; font-size: 10pt } table { font-size: 8pt } .short { white-space: normal }
+  figure, .line, tr { break-inside: avoid } h2, .finding { break-after: avoid }
+  svg { min-width: 0; max-width: 13cm } .scroll { overflow: visible } }
 """
 
 
@@ -104,7 +108,7 @@ def table_cell(value: object, place: int) -> str:
     text = escape(str(value))
     if place == 0:
         return f'<th scope="row">{text}</th>'
-    return f"<td{' class=short' if len(text) < 20 else ''}>{text}</td>"
+    return f"<td{' class=short' if len(text) < 24 else ''}>{text}</td>"
 
 
 def scroller(inner: Html, label: str) -> Html:
@@ -118,27 +122,33 @@ def folded(summary: str, inner: Html) -> Html:
 
 
 def picture(figure: Figure, caption: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Html:
-    """A figure, a caption that says what to look for, and the numbers behind it in a table to unfold."""
-    title = (figure.get_suptitle() or caption).replace("\n", " ")
+    """A figure under its title, a caption that says what to look for, and the numbers behind it in a table to unfold.
+
+    The title becomes text of the page, so that it is readable on a phone, where a drawing shrinks.
+    """
+    title = figure.get_suptitle().replace("\n", " ")
     return Html(
-        f"<figure>{scroller(svg(figure), title)}<figcaption>{escape(caption)}</figcaption>"
-        + folded("The numbers behind it", table(columns, rows)) + "</figure>"
+        f'<figure><p class="finding">{escape(title)}</p>{scroller(svg(figure), title)}'
+        f"<figcaption>{escape(caption)}</figcaption>{folded('The numbers behind it', table(columns, rows))}</figure>"
     )
 
 
 def svg(figure: Figure) -> Html:
-    """A figure as inline SVG without a background, its known colours replaced by the page's variables."""
+    """A figure as inline SVG without title and background, its known colours replaced by the page's variables."""
+    title = figure.get_suptitle()
     buffer = io.StringIO()
     with matplotlib.rc_context(STYLE):
+        figure.suptitle("")
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        figure.suptitle(title)
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
     variables = {**NEUTRAL, **{shade: f"c{place}" for place, shade in enumerate(PALETTE)}}
     text = re.sub("|".join(variables), lambda match: f"var(--{variables[match[0]]})", text)
-    title = escape((figure.get_suptitle() or "chart").replace("\n", " "))
+    label = escape(title.replace("\n", " ") or "chart")
     opening = re.sub(r' (width|height)="[^"]*pt"', "", text[: text.index(">")])  # the page decides the size
-    return Html(f'{opening} role="img" aria-label="{title}"' + text[text.index(">") :])
+    return Html(f'{opening} role="img" aria-label="{label}"' + text[text.index(">") :])
 
 
 def cards(entries: Iterable[tuple[str, Html]]) -> Html:

@@ -131,9 +131,23 @@ def likelihood_rows(contestants: Sequence[Contestant], effort: Effort) -> list[d
     for documents, owners in texts.items():
         part = first_bytes(documents, effort.score_bytes)
         pieces = [in_pieces(bits_of(c, part)) for c in contestants]
-        meaning = f"Lower is better. On {sum(len(text.encode()) for text in part):,} bytes kept aside from training"
-        rows.append(mean_row(f"Bits per byte, text of {' and '.join(owners)}", "bits/byte", meaning, pieces))
+        meaning = f"Lower is better. On about {len(pieces[0]) * PIECE:,} bytes that {' and '.join(owners)} kept aside."
+        made = mean_row(f"Bits per byte, text of {' and '.join(owners)}", "bits/byte", meaning, pieces)
+        for contestant, value in zip(contestants, made["values"]):
+            value["seen"] = seen_share(part, contestant.training)
+        rows.append(made)
     return rows
+
+
+def seen_share(documents: Sequence[str], training: str, shortest: int = 20) -> float:
+    """Share of the documents' longer lines that stand in a training text: what one run keeps aside, another may learn.
+
+    >>> seen_share(["The tide comes in and lays its silver down\\nYes"], "The tide comes in and lays its silver down")
+    1.0
+    """
+    known = {line.strip() for line in training.splitlines()}
+    lines = [line for text in documents for line in map(str.strip, text.splitlines()) if len(line) >= shortest]
+    return sum(line in known for line in lines) / max(1, len(lines))
 
 
 def bits_of(contestant: Contestant, documents: Sequence[str]) -> np.ndarray:

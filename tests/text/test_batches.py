@@ -1,63 +1,102 @@
 import numpy as np
 import pytest
 
-from tinylm.text.batches import IGNORE, Batches, read_ids, validation_windows, write_ids
+from tinylm.text.batches import IGNORE, Batches, Corpus, cuts, read_ids, validation_windows, write_ids
+from tinylm.text.tokenizers import DOCUMENT, CharTokenizer
 
 IDS = np.arange(1003, dtype=np.uint16)
+PLAIN, MARKED = CharTokenizer("ab"), CharTokenizer("ab", specials=[DOCUMENT])
+BEGIN = MARKED.special_id(DOCUMENT)
+
+
+def batches(ids=IDS, context=8, batch_size=4, seed=1, tokenizer=PLAIN, **fields) -> Batches:
+    return Batches(Corpus(tokenizer, ids, ids, "", **fields), context, batch_size, seed)
+
+
+def documents(*lengths) -> np.ndarray:
+    """Documents that begin with their token and go on with ids that are all different."""
+    ids = np.arange(1000, 1000 + sum(lengths))
+    ids[np.cumsum((0, *lengths[:-1]))] = BEGIN
+    return ids
 
 
 def test_targets_are_the_inputs_one_position_further():
-    batch = Batches(IDS, context=8, batch_size=4, seed=1)[0]
+    batch = batches()[0]
     assert batch.inputs.shape == (4, 8) and batch.inputs.dtype == np.int64
     assert (batch.targets == batch.inputs + 1).all()
 
 
 def test_a_batch_depends_on_the_seed_and_its_number_alone():
-    stream, again = Batches(IDS, 8, 4, seed=1), Batches(IDS, 8, 4, seed=1)
+    stream, again = batches(), batches()
     late = again[70].inputs  # another epoch, asked for first
     for k in (0, 1, 69):
         assert (stream[k].inputs == again[k].inputs).all()
     assert (stream[70].inputs == late).all()
-    assert (Batches(IDS, 8, 4, seed=2)[0].inputs != stream[0].inputs).any()
+    assert (batches(seed=2)[0].inputs != stream[0].inputs).any()
 
 
 def test_an_epoch_sees_every_window_once_and_the_next_one_is_cut_elsewhere():
-    stream = Batches(IDS, context=8, batch_size=1, seed=3)
-    epochs = [
-        [int(stream[k].inputs[0, 0]) for k in range(e * stream.windows, (e + 1) * stream.windows)] for e in range(3)
-    ]
+    stream = batches(batch_size=1)
+    count = len(stream.starts)
+    epochs = [[int(stream[k].inputs[0, 0]) for k in range(e * count, (e + 1) * count)] for e in range(3)]
+    assert count == 124
     for starts in epochs:
-        assert len(set(starts)) == stream.windows == 124
-        assert len({start % 8 for start in starts}) == 1  # a grid
+        assert len(set(starts)) == count and len({start % 8 for start in starts}) == 1  # a grid
+        assert starts != sorted(starts)
     assert len({starts[0] % 8 for starts in epochs}) > 1
-    assert all(starts != sorted(starts) for starts in epochs)
 
 
 @pytest.mark.parametrize("length", [9, 10, 16, 17, 18, 25])
 def test_short_texts_are_used_to_their_ends(length):
-    stream = Batches(np.arange(length), context=8, batch_size=2, seed=0)
-    seen = {int(t) for k in range(200) for t in stream[k].targets.flatten()}
+    stream = batches(np.arange(length), batch_size=2)
+    seen = {int(t) for k in range(300) for t in stream[k].targets.flatten()}
     assert max(seen) == length - 1 and min(seen) == 1
+
+
+def test_marked_documents_are_read_from_their_beginnings():
+    ids = documents(5, 30, 12, 20, 40)
+    stream = batches(ids, batch_size=1, tokenizer=MARKED)
+    epoch = {int(stream.start(k)) for k in range(len(stream.starts))}
+    assert set(np.flatnonzero(ids == BEGIN)) <= epoch
+    covered = {t for start in epoch for t in range(start + 1, start + 9)}
+    assert covered == set(range(1, len(ids)))
+    assert all(0 <= start <= len(ids) - 9 for start in epoch)
 
 
 def test_a_text_shorter_than_the_context_is_refused_with_both_numbers():
     with pytest.raises(ValueError, match=r"8 tokens, fewer than one context of 8"):
-        Batches(np.arange(8), context=8, batch_size=1, seed=0)
+        batches(np.arange(8))
 
 
 def test_masked_tokens_are_no_targets():
     mask = (IDS % 3 == 0).astype(np.uint8)
-    batch = Batches(IDS, 8, 4, seed=1, mask=mask)[0]
-    assert ((batch.targets == IGNORE) == (np.where(batch.targets == IGNORE, 1, batch.targets) % 3 != 0)).all()
-    assert (batch.targets != IGNORE).any()
+    batch = batches(train_mask=mask)[0]
+    plain = batches()[0]
+    assert (batch.targets == np.where(plain.targets % 3 == 0, plain.targets, IGNORE)).all()
 
 
 @pytest.mark.parametrize("length", [2, 9, 10, 64, 65, 70])
 @pytest.mark.parametrize("rows", [1, 3])
 def test_validation_scores_every_token_after_the_first_exactly_once(length, rows):
-    windows = validation_windows(np.arange(length), context=8, rows=rows)
-    assert sorted(int(t) for batch in windows for t in batch.targets.flatten()) == list(range(1, length))
-    assert all((batch.targets == batch.inputs + 1).all() for batch in windows)
+    windows = list(validation_windows(np.arange(length), None, 8, rows))
+    targets = np.concatenate([batch.targets.flatten() for batch in windows])
+    assert sorted(targets[targets != IGNORE].tolist()) == list(range(1, length))
+    assert all(((b.targets == b.inputs + 1) | (b.targets == IGNORE)).all() for b in windows)
+
+
+@pytest.mark.parametrize("lengths", [(5, 30, 12), (1, 1, 2), (8, 8), (9, 16, 17)])
+def test_validation_of_documents_scores_each_token_once_from_its_documents_beginning(lengths):
+    ids = documents(*lengths)
+    windows = list(validation_windows(ids, BEGIN, 8, rows=2))
+    targets = np.concatenate([batch.targets.flatten() for batch in windows])
+    assert sorted(targets[targets != IGNORE].tolist()) == sorted(ids[1:].tolist())
+    for batch in windows:
+        for row in batch.inputs:
+            assert BEGIN not in row[1:]  # a window never runs on into the next document
+
+
+def test_a_text_that_begins_without_its_mark_is_read_from_the_start():
+    assert cuts(np.array([1, 2, BEGIN, 3]), BEGIN, 8).tolist() == [0, 2]
 
 
 @pytest.mark.parametrize("kind", [np.uint16, np.uint32])

@@ -11,12 +11,12 @@ from tinylm.training.checkpoint import load_model, read_tensors
 from tinylm.training.start import resume_run
 
 
-LEARNING = {"steps": 20, "evaluate_every": 10, "learning_rate": 0.02}
+LEARNING = {"steps": 20, "evaluate_every": 10}
 
 
 @pytest.fixture
 def lora_run(tmp_path, text_file):
-    train_run(tmp_path / "base", text_file)
+    train_run(tmp_path / "base", text_file, train={"steps": 60, "evaluate_every": 60})
     return train_run(tmp_path / "lora", text_file, start_from=str(tmp_path / "base"), lora={"rank": 2}, train=LEARNING)
 
 

@@ -118,7 +118,7 @@ def test_the_best_weights_are_kept_and_a_rising_validation_is_announced_once(tmp
     kept, _ = read_tensors(run.folder / "model/model.safetensors")
     assert any(not torch.equal(last[f"weights/{name}"], weight) for name, weight in kept.items())
     model, tokenizer, _ = load_model(run)
-    score = measure(model, token_file(run, "valid"), tokenizer.bytes_per_token(), choose_compute("cpu", "fp32"))
+    score = measure(model, token_file(run, "valid"), tokenizer, choose_compute("cpu", "fp32"))
     assert score.nats_per_token == pytest.approx(best["nats_per_token"], rel=1e-6)
 
 

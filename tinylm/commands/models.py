@@ -90,7 +90,7 @@ def evaluate(run: Positional[Path], text: Path, json: bool = False) -> None:
     ids = tokenizer.encode_array("\n\n".join(read_documents(text).texts))
     if recipe.corpus.document_token:
         ids = np.concatenate((np.array([tokenizer.special_id("<|document|>")], dtype=ids.dtype), ids))
-    score = measure(model, ids, tokenizer.bytes_per_token(), choose_compute("cpu", "fp32"))
+    score = measure(model, ids, tokenizer, choose_compute("cpu", "fp32"))
     result = {
         "bits_per_byte": score.bits_per_byte, "nats_per_token": score.nats_per_token, "perplexity": score.perplexity,
         "tokens": score.tokens, "bytes": score.bytes, "context": score.context,

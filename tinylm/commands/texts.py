@@ -141,7 +141,7 @@ def bench(row: Positional[Literal["meter"]], texts: Path, json: bool = False) ->
     if json:
         print_json(report)
     else:
-        for label, row in report.items():
-            spread = f"({row['low']:.3f} to {row['high']:.3f})" if row["low"] != row["high"] else ""
-            verdict = "met" if row["met"] else "MISSED"
-            print(f"{label:42} {row['value']:10,.3f} {spread:20} bar {row['bar']:8} {verdict}")
+        for label, figure in report.items():
+            spread = f"({figure['low']:.3f} to {figure['high']:.3f})" if figure["low"] != figure["high"] else ""
+            verdict = "met" if figure["met"] else "MISSED"
+            print(f"{label:42} {figure['value']:10,.3f} {spread:20} bar {figure['bar']:8} {verdict}")

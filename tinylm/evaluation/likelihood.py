@@ -17,6 +17,7 @@ from torch import Tensor
 from tinylm.model.compute import Compute
 from tinylm.model.gpt import GPT
 from tinylm.text.batches import IGNORE, Batch, validation_windows
+from tinylm.text.tokenizers import DOCUMENT, Tokenizer
 
 
 @dataclass(frozen=True)
@@ -53,20 +54,21 @@ def batch_nats(model: Callable[[Tensor], Tensor], batch: Batch, compute: Compute
 
 @torch.no_grad()
 def measure(
-    model: GPT, ids: np.ndarray, bytes_per_token: np.ndarray, compute: Compute, mask: np.ndarray | None = None
+    model: GPT, ids: np.ndarray, tokenizer: Tokenizer, compute: Compute, mask: np.ndarray | None = None
 ) -> Likelihood:
     """Score every token of `ids` (tokens,) after the first exactly once, in windows of the model's context.
 
-    Deterministic, and leaves the model in the mode (train or eval) in which it was. ValueError below two tokens.
+    Windows begin where documents do, where the tokenizer has a token for that. Deterministic, and leaves the model in the mode (train or eval) in which it was. ValueError below two tokens.
     """
     if len(ids) < 2:
         raise ValueError(f"{len(ids)} tokens are too few to score: the first has nothing before it")
-    context = model.config.context
+    context, bytes_per_token = model.config.context, tokenizer.bytes_per_token()
+    begin = tokenizer.special_id(DOCUMENT) if DOCUMENT in tokenizer.specials else None
     nats, tokens, size = 0.0, 0, 0
     was_training = model.training
     model.eval()
     # About 8,192 tokens at a time: large enough to keep the processor busy, small enough for its caches.
-    for batch in validation_windows(ids, context, rows=max(1, 8192 // context), mask=mask):
+    for batch in validation_windows(ids, begin, context, rows=max(1, 8192 // context), mask=mask):
         lengths = np.where(batch.targets == IGNORE, 0, bytes_per_token[batch.targets])  # (B, T) bytes
         counted = torch.from_numpy(lengths > 0)
         nats += batch_nats(model, batch, compute).cpu()[counted].double().sum().item()

@@ -1,6 +1,7 @@
 """What a text costs a model, token by token and byte by byte: the finer view beside `likelihood.measure`.
 
-    token_nats(...)          every token, in windows that overlap, so that none is predicted from too little
+    token_nats(...)          every token of a long text, in windows that overlap, so that none sees too little
+    sequence_nats(...)       every token of many short ones, each on its own
     document_bits(...)       documents, each begun as in training, as bits for every byte: equal bytes compare, whatever
                              the tokenizers, so two models are paired piece by piece
     continuation_nats(...)   the end of a text given its beginning: how a question with written answers is scored
@@ -19,7 +20,7 @@ from torch import Tensor
 from tinylm.evaluation.likelihood import batch_nats
 from tinylm.model.compute import Compute
 from tinylm.model.gpt import GPT
-from tinylm.text.batches import IGNORE, Batch
+from tinylm.text.batches import Batch
 from tinylm.text.tokenizers import Tokenizer
 
 BATCH = 8192  # tokens in one forward pass: enough to keep the processor busy, small enough for its caches
@@ -49,6 +50,27 @@ def token_nats(model: GPT, ids: np.ndarray, stride: int | None = None) -> np.nda
     return nats
 
 
+def sequence_nats(model: GPT, sequences: Sequence[Sequence[int]]) -> list[np.ndarray]:
+    """Nats of every id after the first of each sequence, scored on its own: one (length - 1,) array for each.
+
+    Sequences that fit into the context are scored together, filled up on the right, where a causal model does not look;
+    longer ones by overlapping windows.
+    """
+    room = model.config.context + 1  # the last id is a target but no input
+    found = {i: token_nats(model, np.asarray(ids)) for i, ids in enumerate(sequences) if len(ids) > room}
+    short = sorted((i for i in range(len(sequences)) if i not in found), key=lambda i: len(sequences[i]))
+    while short:
+        width = len(sequences[short[-1]])
+        rows = max(1, BATCH // width)
+        group, short = short[-rows:], short[:-rows]
+        ids = np.zeros((len(group), width), dtype=np.int64)
+        for row, i in enumerate(group):
+            ids[row, : len(sequences[i])] = sequences[i]
+        nats = _batch(model, ids[:, :-1], ids[:, 1:]).cpu().double().numpy()
+        found |= {i: nats[row, : len(sequences[i]) - 1] for row, i in enumerate(group)}
+    return [found[i] for i in range(len(sequences))]
+
+
 def opening(tokenizer: Tokenizer, document_token: bool) -> list[int]:
     """The ids that stand before a document: its token, or a blank line where a run has none."""
     return [tokenizer.special_id("<|document|>")] if document_token else tokenizer.encode("\n\n")
@@ -59,53 +81,29 @@ def document_bits(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Bits of every byte of the documents, one behind the other, (bytes,), and where each token ends, (tokens,).
 
-    Documents follow each other as in training, parted by their token or a blank line, whose own cost is left out.
+    Each document is scored on its own behind the opening that training gives it; what that costs is left out.
     """
-    begin = np.array(opening(tokenizer, document_token), dtype=np.int64)
-    parts = [part for text in documents for part in (begin, tokenizer.encode_array(text).astype(np.int64))]
-    ids = np.concatenate(parts)
-    own = np.concatenate([np.full(len(part), place % 2 == 1) for place, part in enumerate(parts)])  # not an opening
-    sizes = tokenizer.bytes_per_token()[ids[own]]  # (tokens,) bytes
-    bits = token_nats(model, ids)[own[1:]] / math.log(2)  # the first id is never a document's own
-    return np.repeat(bits / np.maximum(sizes, 1), sizes), np.cumsum(sizes)
+    begin = opening(tokenizer, document_token)
+    ids = [tokenizer.encode_array(text).astype(np.int64) for text in documents]
+    found = sequence_nats(model, [[*begin, *own] for own in ids])
+    bits = np.concatenate([nats[len(begin) - 1 :] for nats in found]) / math.log(2)  # (tokens,)
+    sizes = tokenizer.bytes_per_token()[np.concatenate(ids)]  # (tokens,) bytes
+    return np.repeat(bits / sizes, sizes), np.cumsum(sizes)
 
 
 def continuation_nats(
     model: GPT, tokenizer: Tokenizer, pairs: Sequence[tuple[str, str]], document_token: bool
 ) -> np.ndarray:
-    """Nats of each continuation given its prompt, for (prompt, continuation) pairs: (pairs,) float64.
-
-    Shorter sequences are filled up on the right, where a causal model does not look. A prompt that does not fit into
-    the context loses its beginning.
-    """
+    """Nats of each continuation given its prompt, for (prompt, continuation) pairs: (pairs,) float64."""
     begin = opening(tokenizer, document_token)
     rows = [(begin + tokenizer.encode(prompt), tokenizer.encode(rest)) for prompt, rest in pairs]
-    order = sorted(range(len(rows)), key=lambda i: len(rows[i][0]) + len(rows[i][1]))
-    nats = np.zeros(len(rows))
-    while order:
-        longest = sum(map(len, rows[order[-1]]))
-        group, order = order[-max(1, BATCH // longest) :], order[: -max(1, BATCH // longest)]
-        nats[group] = _padded_nats(model, [rows[i] for i in group])
-    return nats
-
-
-def _padded_nats(model: GPT, rows: Sequence[tuple[list[int], list[int]]]) -> np.ndarray:
-    """Summed nats of the second half of each (prompt ids, continuation ids) pair: (rows,)."""
-    room = model.config.context + 1  # one more than the inputs: the last target is no input
-    sequences = [(prompt + rest)[-room:] for prompt, rest in rows]
-    width = max(map(len, sequences)) - 1
-    inputs = np.zeros((len(rows), width), dtype=np.int64)
-    targets = np.full((len(rows), width), IGNORE, dtype=np.int64)
-    for row, (sequence, (_, rest)) in enumerate(zip(sequences, rows)):
-        inputs[row, : len(sequence) - 1] = sequence[:-1]
-        scored = min(len(rest), len(sequence) - 1)
-        targets[row, len(sequence) - 1 - scored : len(sequence) - 1] = sequence[-scored:]
-    return _batch(model, inputs, targets).cpu().double().sum(1).numpy()
+    found = sequence_nats(model, [prompt + rest for prompt, rest in rows])
+    return np.array([nats[len(prompt) - 1 :].sum() for nats, (prompt, _) in zip(found, rows)])
 
 
 @torch.inference_mode()
 def _batch(model: GPT, inputs: np.ndarray, targets: np.ndarray) -> Tensor:
-    """Nats of each target (B, T) fp32, 0 where it is IGNORE; the model is left in the mode in which it was."""
+    """Nats of each target (B, T) fp32; the model is left in the mode in which it was."""
     was_training = model.training
     model.eval()
     nats = batch_nats(model, Batch(inputs, targets), Compute(model.tokens.weight.device))

@@ -252,7 +252,7 @@ def flops_per_token(config: ModelConfig, training: bool = True) -> int:
 
 
 def matrices(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    """Trainable hidden matrices by name: those that Muon updates and adapters stand beside."""
+    """Trainable hidden matrices by name: those that Muon updates. Adapters, thin by design, are not among them."""
     for name, weight in model.named_parameters():
-        if weight.requires_grad and weight.ndim == 2 and name.startswith("blocks"):
+        if weight.requires_grad and name.startswith("blocks") and name.endswith("weight") and weight.ndim == 2:
             yield name, weight

@@ -1,19 +1,20 @@
 """From token ids to batches: a corpus in memory-mapped files, and an endless, repeatable stream of windows.
 
 Batch number k is a pure function of the seed and k, so a run's place in the data is one number and a resume needs
-nothing else. Each epoch shifts the grid of windows by a random phase and visits the windows in a random order: every
-token is seen once per epoch (up to the edges), and never cut at the same places twice. Windows may span two documents;
-that wastes nothing and costs a little attention to text that does not belong together.
+nothing else. Undivided text is cut into a grid of windows with a new random phase each epoch: every token is seen once
+per epoch (up to the edges), and never cut at the same places twice. Text in marked documents is read from where
+documents begin, so that what a sentence refers to is in sight; a window runs on into the documents behind it, and their
+beginnings are seen again in windows of their own.
 """
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from tinylm.text.tokenizers import Tokenizer
+from tinylm.text.tokenizers import DOCUMENT, Tokenizer
 
 IGNORE = -100  # a target that carries no loss; torch's own convention for cross-entropy
 
@@ -30,6 +31,11 @@ class Corpus:
     train_mask: np.ndarray | None = None  # (tokens,) 1 where a token's prediction is trained on; None: everywhere
     valid_mask: np.ndarray | None = None
 
+    @property
+    def begin(self) -> int | None:
+        """The id that documents begin with; None where the tokenizer has none and the text is undivided."""
+        return self.tokenizer.special_id(DOCUMENT) if DOCUMENT in self.tokenizer.specials else None
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -39,60 +45,78 @@ class Batch:
     targets: np.ndarray
 
 
-def cut_batch(ids: np.ndarray, mask: np.ndarray | None, starts: list[int], length: int) -> Batch:
-    """Windows of `length` tokens from each of `starts`, and the same one position further as targets."""
-    inputs = np.stack([ids[s : s + length] for s in starts]).astype(np.int64)
-    targets = np.stack([ids[s + 1 : s + length + 1] for s in starts]).astype(np.int64)
-    if mask is not None:
-        targets[np.stack([mask[s + 1 : s + length + 1] for s in starts]) == 0] = IGNORE
+def cut_batch(ids: np.ndarray, mask: np.ndarray | None, starts: np.ndarray, lengths: np.ndarray) -> Batch:
+    """Windows of `lengths` tokens from each of `starts`, filled up on the right with targets to IGNORE."""
+    inputs = np.zeros((len(starts), lengths.max()), dtype=np.int64)
+    targets = np.full_like(inputs, IGNORE)
+    for row, (start, length) in enumerate(zip(starts.tolist(), lengths.tolist())):
+        inputs[row, :length] = ids[start : start + length]
+        targets[row, :length] = ids[start + 1 : start + length + 1]
+        if mask is not None:
+            targets[row, :length][mask[start + 1 : start + length + 1] == 0] = IGNORE
     return Batch(inputs, targets)
+
+
+def cuts(ids: np.ndarray, begin: int | None, context: int) -> np.ndarray:
+    """Where windows begin, so that they hold each token once: at each document, and every `context` tokens within one.
+
+    >>> cuts(np.array([9, 1, 2, 3, 9, 4]), begin=9, context=3), cuts(np.arange(7), begin=None, context=3)
+    (array([0, 3, 4]), array([0, 3]))
+    """
+    firsts = np.zeros(1, dtype=np.int64) if begin is None else np.union1d(0, np.flatnonzero(ids[:-1] == begin))
+    counts = -(-np.diff(firsts, append=len(ids) - 1) // context)  # windows in each document, rounded up
+    within = np.arange(counts.sum()) - np.repeat(counts.cumsum() - counts, counts)
+    return np.repeat(firsts, counts) + context * within
 
 
 class Batches:
     """The stream of training batches. `batches[k]` is batch k, for any k, in any order."""
 
-    def __init__(
-        self, ids: np.ndarray, context: int, batch_size: int, seed: int, mask: np.ndarray | None = None
-    ) -> None:
-        if len(ids) <= context:
+    def __init__(self, corpus: Corpus, context: int, batch_size: int, seed: int) -> None:
+        last = len(corpus.train) - 1 - context  # the last place where a whole window and the token after it fit
+        if last < 0:
             raise ValueError(
-                f"the training text has {len(ids)} tokens, fewer than one context of {context} and the token after it: "
-                "use more text or a smaller model.context"
+                f"the training text has {len(corpus.train)} tokens, fewer than one context of {context} and the token "
+                "after it: use more text or a smaller model.context"
             )
-        self.ids, self.mask, self.context, self.batch_size, self.seed = ids, mask, context, batch_size, seed
-        self.windows = max(1, (len(ids) - 1) // context - 1)  # one fewer than fit, so that any phase leaves room
-        self.phases = len(ids) - self.windows * context
+        self.corpus, self.context, self.batch_size, self.seed = corpus, context, batch_size, seed
         self.tokens = context * batch_size  # in one batch
-        self.epoch, self.order = -1, np.empty(0, dtype=np.int64)
+        if corpus.begin is None:  # one window fewer than fit, so that any phase of the grid leaves room
+            self.starts = np.arange(max(1, last // context)) * context
+            self.phases = last - int(self.starts[-1]) + 1
+        else:
+            self.starts, self.phases = np.minimum(cuts(corpus.train, corpus.begin, context), last), 1
+        self.epoch, self.order = -1, self.starts
 
     def __getitem__(self, k: int) -> Batch:
         starts = [self.start(k * self.batch_size + row) for row in range(self.batch_size)]
-        return cut_batch(self.ids, self.mask, starts, self.context)
+        return cut_batch(self.corpus.train, self.corpus.train_mask, np.array(starts), np.full(len(starts), self.context))
 
     def start(self, window: int) -> int:
         """Where window number `window` of the endless stream begins in the ids."""
-        epoch, place = divmod(window, self.windows)
+        epoch, place = divmod(window, len(self.starts))
         if epoch != self.epoch:
             random = np.random.default_rng((self.seed, epoch))
-            self.epoch, self.order = epoch, random.permutation(self.windows) * self.context
-            self.order += random.integers(self.phases)
+            self.epoch, self.order = epoch, random.permutation(self.starts) + random.integers(self.phases)
         return int(self.order[place])
 
 
-def validation_windows(ids: np.ndarray, context: int, rows: int, mask: np.ndarray | None = None) -> list[Batch]:
+def validation_windows(
+    ids: np.ndarray, begin: int | None, context: int, rows: int, mask: np.ndarray | None = None
+) -> Iterator[Batch]:
     """Cut `ids` into windows that score every token after the first exactly once, each seeing at most `context` tokens.
 
-    Windows of one length are stacked `rows` at a time; the shorter last one is a batch of its own.
+    Windows of like length are stacked, `rows` at a time.
 
-    >>> [batch.targets.tolist() for batch in validation_windows(np.arange(8), context=3, rows=2)]
-    [[[1, 2, 3], [4, 5, 6]], [[7]]]
+    >>> windows = validation_windows(np.array([9, 1, 2, 3, 9, 4]), begin=9, context=3, rows=2)
+    >>> [batch.targets.tolist() for batch in windows]
+    [[[9], [4]], [[1, 2, 3]]]
     """
-    full = (len(ids) - 1) // context
-    starts = [row * context for row in range(full)]
-    spans = [(context, starts[i : i + rows]) for i in range(0, full, rows)]
-    if rest := (len(ids) - 1) - full * context:
-        spans.append((rest, [full * context]))
-    return [cut_batch(ids, mask, group, length) for length, group in spans]
+    starts = cuts(ids, begin, context)
+    lengths = np.diff(starts, append=len(ids) - 1)
+    order = np.argsort(lengths, kind="stable")
+    for group in np.split(order, range(rows, len(order), rows)):
+        yield cut_batch(ids, mask, starts[group], lengths[group])
 
 
 def write_ids(path: Path, chunks: Iterable[np.ndarray]) -> Path:

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from tinylm.text.bpe import BYTES, Pair, WordEncoder, spell_tokens, split_words, stretches
 
+DOCUMENT = "<|document|>"  # the special token that documents begin with, where a recipe asks for one
 FORMAT, VERSION = "tinylm-tokenizer", 1
 SIGNS = {" ": "␣", "\n": "⏎", "\t": "⇥", "\r": "␍"}  # white space made visible in labels
 

@@ -21,8 +21,8 @@ from tinylm.model.gpt import GPT, size_of
 from tinylm.model.lora import attach_lora
 from tinylm.runs import Run, open_run
 from tinylm.text.batches import Corpus, read_ids, write_ids
-from tinylm.text.corpora.build import DOCUMENT, build_corpus, has_documents
-from tinylm.text.tokenizers import load_tokenizer
+from tinylm.text.corpora.build import build_corpus, has_documents
+from tinylm.text.tokenizers import DOCUMENT, load_tokenizer
 from tinylm.training.checkpoint import load_model, parent_of
 from tinylm.training.optim import Optimizers
 from tinylm.training.trainer import Trainer, peak_memory
@@ -200,7 +200,7 @@ def estimate(trainer: Trainer, trials: int = 3) -> Estimate:
         probe.optimizers.step(trainer.step)
         times.append(time.perf_counter() - start)
     piece, start = trainer.corpus.valid[: 8 * config.context + 1], time.perf_counter()
-    measure(probe.model, piece, trainer.bytes_per_token, trainer.compute)
+    measure(probe.model, piece, trainer.corpus.tokenizer, trainer.compute)
     per_token = (time.perf_counter() - start) / len(piece)
     base = trainer.corpus.base_valid
     scored = len(trainer.corpus.valid) + (0 if base is None else len(base))

@@ -32,6 +32,7 @@ from tinylm.model.compute import choose_compute
 from tinylm.model.gpt import GPT, flops_per_token, size_of
 from tinylm.runs import FORMAT, LOGS, Run, append_line, file_entry, save_files
 from tinylm.text.batches import IGNORE, Batch, Batches, Corpus
+from tinylm.text.tokenizers import DOCUMENT
 from tinylm.training.checkpoint import STATE, model_files, read_state, set_weights, state_file, trained, weights_file
 from tinylm.training.optim import Optimizers
 
@@ -62,9 +63,8 @@ class Trainer:
         self.compute = choose_compute(train.device, train.precision)
         self.model = model.to(self.compute.device)
         self.forward: Callable[[Tensor], Tensor] = self.model
-        self.batches = Batches(corpus.train, model.config.context, train.batch_size, train.seed, corpus.train_mask)
+        self.batches = Batches(corpus, model.config.context, train.batch_size, train.seed)
         self.optimizers = Optimizers(self.model, train)
-        self.bytes_per_token = corpus.tokenizer.bytes_per_token()
         self.manifest: dict[str, Any] = {}
         self.notices: list[str] = []  # what a person should know before the start
         self.stopping = False
@@ -142,13 +142,14 @@ class Trainer:
 
     def validate(self) -> dict[str, Any]:
         """A full pass over the validation ids, and those of the base's corpus where there are any; logs the result."""
-        score = measure(self.model, self.corpus.valid, self.bytes_per_token, self.compute, self.corpus.valid_mask)
+        corpus = self.corpus
+        score = measure(self.model, corpus.valid, corpus.tokenizer, self.compute, corpus.valid_mask)
         record: dict[str, Any] = {
             "step": self.step, "nats_per_token": score.nats_per_token, "bits_per_byte": score.bits_per_byte,
             "tokens": score.tokens, "context": score.context,
         }
-        if self.corpus.base_valid is not None:
-            base = measure(self.model, self.corpus.base_valid, self.bytes_per_token, self.compute)
+        if corpus.base_valid is not None:
+            base = measure(self.model, corpus.base_valid, corpus.tokenizer, self.compute)
             record |= {"base_nats_per_token": base.nats_per_token, "base_bits_per_byte": base.bits_per_byte}
         append_line(self.folder / "metrics.jsonl", {"kind": "valid", **record})
         if not math.isfinite(score.nats):
@@ -169,7 +170,7 @@ class Trainer:
 
     def sample(self) -> tuple[str, ...]:
         """Continue the recipe's prompts with this step's weights; logs and returns the texts, prompts included."""
-        wanted, begin = self.recipe.sample, "<|document|>" if self.recipe.corpus.document_token else None
+        wanted, begin = self.recipe.sample, DOCUMENT if self.recipe.corpus.document_token else None
         texts = []
         for prompt in wanted.prompts if begin else filter(None, wanted.prompts):
             request = Request(prompt, wanted.tokens, wanted.sampling, seed=self.recipe.train.seed, begin=begin)

@@ -5,7 +5,8 @@ import pytest
 
 from tests.conftest import tiny_recipe
 from tinylm.config import CorpusConfig
-from tinylm.text.corpora.build import DOCUMENT, build_corpus, cut_text, endless, split_corpus, whole
+from tinylm.text.corpora.build import build_corpus, cut_text, endless, split_corpus, whole
+from tinylm.text.tokenizers import DOCUMENT
 
 
 def sides(**fields) -> tuple[list[str], list[str]]:

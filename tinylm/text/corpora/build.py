@@ -18,9 +18,8 @@ from tinylm.text.bpe_training import train_bpe_tokenizer
 from tinylm.text.corpora import domain, handbook, stories
 from tinylm.text.corpora.documents import Skipped, iter_documents, iter_text, read_documents
 from tinylm.text.corpora.fetch import CORPORA, data_folder
-from tinylm.text.tokenizers import CharTokenizer, Tokenizer
+from tinylm.text.tokenizers import DOCUMENT, CharTokenizer, Tokenizer
 
-DOCUMENT = "<|document|>"
 SHIPPED = ("stories", "verse", "handbook", "domain")
 Texts = Callable[[], Iterator[str]]  # calling it again reads the same text again
 
