@@ -10,8 +10,9 @@ import torch
 
 from tests.conftest import train_run
 from tinylm import scoreboard
-from tinylm.comparison import compare_runs, judge
+from tinylm.comparison import compare_runs, judge, write
 from tinylm.comparison_page import number, seen_note
+from tinylm.config import Sampling
 from tinylm.contest import SMOKE, Sample, Start, enter, whole_lines
 from tinylm.evaluation.likelihood import measure
 from tinylm.evaluation.statistics import Interval
@@ -19,6 +20,7 @@ from tinylm.evaluation.surprisal import continuation_nats, document_bits, token_
 from tinylm.generation import Request, generate
 from tinylm.model.compute import choose_compute
 from tinylm.runs import open_run
+from tinylm.text.show import token_label
 from tinylm.text.tokenizers import CharTokenizer
 from tinylm.training.checkpoint import load_model
 
@@ -99,6 +101,13 @@ def test_every_number_of_a_table_on_the_page_stands_in_the_json(compared):
     assert markup.count("<svg") >= 5 and markup.count("<figcaption>") == markup.count("<figure>")
 
 
+def test_everything_can_be_drawn_again_from_the_json_alone(compared, tmp_path):
+    _, out = compared
+    write(numbers(out), tmp_path)
+    for name in ("index.html", "samples.md", *(f"{name}.png" for name in PICTURES)):
+        assert (tmp_path / name).read_bytes() == (out / name).read_bytes(), name
+
+
 def test_the_loss_and_the_forgetting_curve_are_those_of_the_runs(compared, tuned_run):
     _, out = compared
     result = numbers(out)
@@ -115,7 +124,7 @@ def test_probabilities_of_the_next_token_are_those_of_the_models(compared, base_
     ids = torch.tensor([tokenizer.encode("\n\n" + shown["prompt"])])
     wanted = model(ids)[0, -1].softmax(-1).tolist()
     for label, row in zip(shown["tokens"], shown["probabilities"]):
-        place = [tokenizer.label(id) for id in range(tokenizer.vocab_size)].index(label)
+        place = [token_label(tokenizer, id) for id in range(tokenizer.vocab_size)].index(label)
         assert row[0] == pytest.approx(wanted[place], abs=1e-6)
 
 
@@ -246,6 +255,13 @@ def test_a_run_that_trained_on_anothers_validation_text_is_marked(verse_file, tm
     assert seen[0] == 0 and seen[1] >= 0.5  # the cut falls inside a line
     assert "†" in number(row["values"][1], "bits/byte") and "†" not in number(row["values"][0], "bits/byte")
     assert len(seen_note(result)) == 1
+
+
+def test_a_run_is_shown_verse_only_where_the_lines_fit_into_half_a_context(verse_file, tmp_path):
+    for context, rows in ((400, 1), (64, 0)):
+        fields = {"model": {"context": context}, "train": {"steps": 1, "batch_size": 1}}
+        run = enter(train_run(tmp_path / str(context), verse_file, **fields), "verse", SMOKE)
+        assert len(scoreboard.prompted_rows([run, run], Sampling(), SMOKE)) == rows
 
 
 def test_facts_are_asked_only_where_a_run_learned_the_stories(compared):

@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "tinylm"
 # Lowest first; within a folder, files in the order in which they may import each other. L6 closes the list.
 LAYERS = """
 config runs
-text.bpe text.tokenizers text.bpe_training text.show text.batches
+text.bpe text.tokenizers text.bpe_training text.show text.batches text.token_files
 text.corpora.chance text.corpora.documents text.corpora.world text.corpora.facts text.corpora.plots
 text.corpora.story_checks text.corpora.stories text.corpora.handbook text.corpora.domain text.corpora.noise
 text.corpora.fetch text.corpora.build
@@ -19,7 +19,7 @@ generation
 evaluation.statistics evaluation.likelihood evaluation.surprisal evaluation.ngram evaluation.pronunciation
 evaluation.meter evaluation.meter_report evaluation.novelty evaluation.knowledge
 training.optim training.checkpoint training.trainer training.start
-datasheet figures page scoreboard comparison_page comparison
+datasheet figures page contest scoreboard comparison_page comparison
 assistant.retrieval assistant.tools assistant.runtime
 lessons
 report playground bench doctor

@@ -27,6 +27,7 @@ from tinylm.evaluation.statistics import interval
 from tinylm.evaluation.surprisal import document_bits, opening
 from tinylm.runs import Run, open_run, read_json, write_json
 from tinylm.scoreboard import as_json, scans
+from tinylm.text.show import token_label
 
 KIND = "tinylm comparison"
 SHOWN = 2  # samples of each prompt in the side by side
@@ -190,7 +191,7 @@ def next_tokens(contestants: Sequence[Contestant], prompt: str) -> dict[str, Any
         ids = (opening(tokenizer, c.document_token) + tokenizer.encode(prompt))[-model.config.context :]
         logits = model(torch.tensor([ids], device=model.tokens.weight.device))[0, -1]  # (V,)
         chances = logits.float().softmax(-1).tolist()
-        tables.append({tokenizer.label(id): chance for id, chance in enumerate(chances)})
+        tables.append({token_label(tokenizer, id): chance for id, chance in enumerate(chances)})
     each = max(3, TOP // len(tables))
     top = {label for table in tables for label in sorted(table, key=table.__getitem__, reverse=True)[:each]}
     tokens = sorted(top, key=lambda label: -max(table.get(label, 0.0) for table in tables))

@@ -14,7 +14,7 @@ from tinylm.config import Sampling
 from tinylm.generation import Request, generate
 from tinylm.model.compute import choose_device
 from tinylm.runs import Run
-from tinylm.text.corpora.build import DOCUMENT
+from tinylm.text.tokenizers import DOCUMENT
 from tinylm.training.checkpoint import Loaded, load_model
 from tinylm.training.start import token_file
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from tinylm.text.batches import IGNORE, Batches, Corpus, cuts, read_ids, validation_windows, write_ids
+from tinylm.text.batches import IGNORE, Batches, Corpus, cuts, validation_windows
+from tinylm.text.token_files import read_ids, write_ids
 from tinylm.text.tokenizers import DOCUMENT, CharTokenizer
 
 IDS = np.arange(1003, dtype=np.uint16)

@@ -10,7 +10,6 @@ from tinylm.runs import open_run
 from tinylm.training.checkpoint import load_model, read_tensors
 from tinylm.training.start import resume_run
 
-
 LEARNING = {"steps": 20, "evaluate_every": 10}
 
 

@@ -21,7 +21,7 @@ from tinylm.evaluation.likelihood import batch_nats
 from tinylm.model.compute import Compute
 from tinylm.model.gpt import GPT
 from tinylm.text.batches import Batch
-from tinylm.text.tokenizers import Tokenizer
+from tinylm.text.tokenizers import DOCUMENT, Tokenizer
 
 BATCH = 8192  # tokens in one forward pass: enough to keep the processor busy, small enough for its caches
 
@@ -73,7 +73,7 @@ def sequence_nats(model: GPT, sequences: Sequence[Sequence[int]]) -> list[np.nda
 
 def opening(tokenizer: Tokenizer, document_token: bool) -> list[int]:
     """The ids that stand before a document: its token, or a blank line where a run has none."""
-    return [tokenizer.special_id("<|document|>")] if document_token else tokenizer.encode("\n\n")
+    return [tokenizer.special_id(DOCUMENT)] if document_token else tokenizer.encode("\n\n")
 
 
 def document_bits(

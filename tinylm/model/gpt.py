@@ -229,7 +229,7 @@ class Size(NamedTuple):
 
     total: int
     embedding: int  # the token table, and the head where it is a matrix of its own
-    matrices: int  # all other matrices: what every token is multiplied by
+    matrices: int  # those of the blocks: what every token is multiplied by
 
 
 def size_of(config: ModelConfig) -> Size:

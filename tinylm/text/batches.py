@@ -7,10 +7,8 @@ documents begin, so that what a sentence refers to is in sight; a window runs on
 beginnings are seen again in windows of their own.
 """
 
-import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -117,20 +115,3 @@ def validation_windows(
     order = np.argsort(lengths, kind="stable")
     for group in np.split(order, range(rows, len(order), rows)):
         yield cut_batch(ids, mask, starts[group], lengths[group])
-
-
-def write_ids(path: Path, chunks: Iterable[np.ndarray]) -> Path:
-    """Write ids (tokens,) chunk by chunk to `path` with the type as its suffix (train.uint16); returns that path."""
-    chunks = iter(chunks)
-    first = next(chunks, np.empty(0, dtype=np.uint16))
-    path = path.with_suffix(f".{first.dtype.name}")
-    with path.open("wb") as file:
-        for chunk in itertools.chain([first], chunks):
-            file.write(chunk.astype(chunk.dtype.newbyteorder("<")).tobytes())
-    return path
-
-
-def read_ids(path: Path) -> np.ndarray:
-    """The ids of a file as a read-only memory map (tokens,): only the pages that a batch touches are read."""
-    kind = np.dtype(path.suffix[1:]).newbyteorder("<")
-    return np.memmap(path, dtype=kind, mode="r") if path.stat().st_size else np.empty(0, dtype=kind)

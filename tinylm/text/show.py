@@ -1,4 +1,4 @@
-"""Watch a tokenizer at work: how a text becomes tokens, step by step, as lines to print.
+"""Tokens for the eye: labels for charts, and a tokenizer at work on a text, step by step, as lines to print.
 
 The slow path, written for reading; its ids are those of the tokenizers themselves, which is tested.
 """
@@ -8,7 +8,35 @@ from itertools import pairwise
 
 from tinylm.text.bpe import Pair, split_words
 from tinylm.text.bpe_training import merge_pair
-from tinylm.text.tokenizers import BpeTokenizer, CharTokenizer, Tokenizer, check_unicode, label_bytes
+from tinylm.text.tokenizers import BpeTokenizer, CharTokenizer, Tokenizer, check_unicode
+
+SIGNS = {" ": "␣", "\n": "⏎", "\t": "⇥", "\r": "␍"}  # white space made visible in labels
+
+
+def label_bytes(piece: bytes) -> str:
+    """Bytes as they can be printed: a sign for white space, a number for controls and for bytes of no character.
+
+    >>> label_bytes(b" the"), label_bytes(b"\\n"), label_bytes(b" \\xe2")
+    ('␣the', '⏎', '␣<0xE2>')
+    """
+
+    def sign(character: str) -> str:
+        code = ord(character)
+        if 0xDC80 <= code <= 0xDCFF:  # how surrogateescape hands over a byte of no character
+            return f"<0x{code - 0xDC00:02X}>"
+        return SIGNS.get(character) or (character if character.isprintable() else f"<U+{code:04X}>")
+
+    return "".join(map(sign, piece.decode("utf-8", "surrogateescape")))
+
+
+def token_label(tokenizer: Tokenizer, id: int) -> str:
+    """One token as it can be printed: "␣the", "⏎", "<0xE2>", the name of a special token.
+
+    A byte of a character tokenizer is always a number: byte 0x41 is not the character A.
+    """
+    if isinstance(tokenizer, CharTokenizer) and 0 <= (byte := int(id) - len(tokenizer.characters)) < 256:
+        return f"<0x{byte:02X}>"
+    return label_bytes(tokenizer.token_bytes(id)) or tokenizer.specials[id - tokenizer.vocab_size]  # from the end
 
 
 def merge_steps(ids: Sequence[int], ranks: Mapping[Pair, int]) -> Iterator[tuple[int, list[int]]]:
@@ -37,7 +65,7 @@ def show_character(tokenizer: CharTokenizer, character: str) -> str:
     >>> show_character(CharTokenizer("ab"), "b"), show_character(CharTokenizer("ab"), "é")
     ('b → b (id 1)', 'é → <0xC3> (id 197) <0xA9> (id 171), not in the vocabulary')
     """
-    tokens = " ".join(f"{tokenizer.label(id)} (id {id})" for id in tokenizer.encode(character))
+    tokens = " ".join(f"{token_label(tokenizer, id)} (id {id})" for id in tokenizer.encode(character))
     known = "" if character in tokenizer.characters else ", not in the vocabulary"
     return f"{label_bytes(character.encode('utf-8'))} → {tokens}{known}"
 
@@ -51,8 +79,8 @@ def show_word(tokenizer: BpeTokenizer, word: str) -> list[str]:
       merge 1, th + e → id 257: the
     """
     spelt = word.encode("utf-8")
-    lines = [f"word {label_bytes(spelt)}: {' '.join(map(tokenizer.label, spelt))}"]
+    lines = [f"word {label_bytes(spelt)}: {' '.join(token_label(tokenizer, id) for id in spelt)}"]
     for rank, ids in merge_steps(spelt, {pair: rank for rank, pair in enumerate(tokenizer.merges)}):
-        joined = " + ".join(map(tokenizer.label, tokenizer.merges[rank]))
-        lines.append(f"  merge {rank}, {joined} → id {256 + rank}: {' '.join(map(tokenizer.label, ids))}")
+        joined = " + ".join(token_label(tokenizer, id) for id in tokenizer.merges[rank])
+        lines.append(f"  merge {rank}, {joined} → id {256 + rank}: {' '.join(token_label(tokenizer, id) for id in ids)}")
     return lines

@@ -1,7 +1,7 @@
 """Text to token ids and back: one token per character, or byte-pair encoding. Both write any text without loss.
 
-A tokenizer is a list of byte strings, one per id, with the special tokens last. Decoding, bytes per token and labels
-follow from that list; the two classes below differ in how they encode.
+A tokenizer is a list of byte strings, one per id, with the special tokens last. Decoding and bytes per
+token follow from that list; the two classes below differ in how they encode.
 
 Trade-offs: characters need no training and are easy to watch, but make long sequences; BPE makes them 2 to 4 times
 shorter and spends parameters on a larger table. A character not seen in training is written as bytes (byte fallback:
@@ -11,7 +11,6 @@ a text are ordinary characters unless the caller allows them.
 """
 
 import codecs
-import difflib
 import hashlib
 import json
 import re
@@ -24,11 +23,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinylm.config import closest
 from tinylm.text.bpe import BYTES, Pair, WordEncoder, spell_tokens, split_words, stretches
 
 DOCUMENT = "<|document|>"  # the special token that documents begin with, where a recipe asks for one
 FORMAT, VERSION = "tinylm-tokenizer", 1
-SIGNS = {" ": "␣", "\n": "⏎", "\t": "⇥", "\r": "␍"}  # white space made visible in labels
 
 
 def check_unicode(text: str) -> str:
@@ -39,22 +38,6 @@ def check_unicode(text: str) -> str:
         where = f"character {error.start} of the text is a lone surrogate (U+{ord(text[error.start]):04X})"
         raise ValueError(f"{where}, not valid Unicode; read the file as UTF-8 with errors='replace'") from None
     return text
-
-
-def label_bytes(piece: bytes) -> str:
-    """Bytes as they can be printed: a sign for white space, a number for controls and for bytes of no character.
-
-    >>> label_bytes(b" the"), label_bytes(b"\\n"), label_bytes(b" \\xe2")
-    ('␣the', '⏎', '␣<0xE2>')
-    """
-
-    def sign(character: str) -> str:
-        code = ord(character)
-        if 0xDC80 <= code <= 0xDCFF:  # how surrogateescape hands over a byte of no character
-            return f"<0x{code - 0xDC00:02X}>"
-        return SIGNS.get(character) or (character if character.isprintable() else f"<U+{code:04X}>")
-
-    return "".join(map(sign, piece.decode("utf-8", "surrogateescape")))
 
 
 class Tokenizer(ABC):
@@ -116,17 +99,12 @@ class Tokenizer(ABC):
         """(vocab_size,) bytes of each id; summed over a text's ids they give its length, for bits per byte."""
         return np.array([len(piece) for piece in self._pieces], dtype=np.int64)
 
-    def label(self, id: int) -> str:
-        """One token as it can be printed: "␣the", "⏎", "<0xE2>", the name of a special token."""
-        return label_bytes(self.token_bytes(id)) or self.specials[id - self.vocab_size]  # counted from the end
-
     def special_id(self, name: str) -> int:
         """The id of a special token; ValueError with the closest name where there is none."""
         if name in self.specials:
             return self.vocab_size - len(self.specials) + self.specials.index(name)
-        close = difflib.get_close_matches(name, self.specials, n=1)
-        hint = f"; perhaps you meant {close[0]!r}" if close else ""
-        raise ValueError(f"{name!r} is no special token; this tokenizer has {list(self.specials) or 'none'}{hint}")
+        known = ", ".join(self.specials) or "none"
+        raise ValueError(f"{name!r} is no special token{closest(name, list(self.specials))}; there are: {known}")
 
     def to_dict(self) -> dict[str, Any]:
         """The tokenizer as JSON values; `tokenizer_from_dict` takes it back."""
@@ -179,18 +157,13 @@ class CharTokenizer(Tokenizer):
             ids[ids < 0] = len(self.characters) + np.frombuffer(spelt, dtype=np.uint8).astype(int)
         return ids.astype(self._dtype)
 
-    def label(self, id: int) -> str:
-        """As for every tokenizer, but bytes always as numbers: byte 0x41 is not the character A."""
-        byte = int(id) - len(self.characters)
-        return f"<0x{byte:02X}>" if 0 <= byte < 256 else super().label(id)
-
 
 class BpeTokenizer(Tokenizer):
     """Byte-pair encoding: ids 0 to 255 are the bytes, then one id per merge, then the specials (see `bpe`).
 
     >>> tokenizer = BpeTokenizer([(98, 121), (104, 101), (32, 116)])  # by, he, " t"
-    >>> [tokenizer.label(id) for id in tokenizer.encode("by the tea")]
-    ['by', '␣t', 'he', '␣t', 'e', 'a']
+    >>> [tokenizer.token_bytes(id) for id in tokenizer.encode("by the tea")]
+    [b'by', b' t', b'he', b' t', b'e', b'a']
     """
 
     def __init__(self, merges: Sequence[Pair], specials: Sequence[str] = ()) -> None:

@@ -20,8 +20,9 @@ from tinylm.evaluation.likelihood import measure
 from tinylm.model.gpt import GPT, size_of
 from tinylm.model.lora import attach_lora
 from tinylm.runs import Run, open_run
-from tinylm.text.batches import Corpus, read_ids, write_ids
+from tinylm.text.batches import Corpus
 from tinylm.text.corpora.build import build_corpus, has_documents
+from tinylm.text.token_files import read_ids, write_ids
 from tinylm.text.tokenizers import DOCUMENT, load_tokenizer
 from tinylm.training.checkpoint import load_model, parent_of
 from tinylm.training.optim import Optimizers

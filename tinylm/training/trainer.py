@@ -175,14 +175,10 @@ class Trainer:
         for prompt in wanted.prompts if begin else filter(None, wanted.prompts):
             request = Request(prompt, wanted.tokens, wanted.sampling, seed=self.recipe.train.seed, begin=begin)
             text = generate(self.model, self.corpus.tokenizer, request)[0].text
-            append_line(
-                self.folder / "samples.jsonl",
-                {"step": self.step, "prompt": prompt, "seed": request.seed, "text": text},
-            )
+            record = {"step": self.step, "prompt": prompt, "seed": request.seed, "text": text}
+            append_line(self.folder / "samples.jsonl", record)
             texts.append(prompt + text)
         return tuple(texts)
-
-    # -- what is kept ------------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
         """Before the first step: compile if asked to, judge and save the starting point."""

@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from tinylm.config import CorpusConfig, Recipe, closest, shipped
-from tinylm.text.batches import Corpus, read_ids, write_ids
+from tinylm.text.batches import Corpus
 from tinylm.text.bpe_training import train_bpe_tokenizer
 from tinylm.text.corpora import domain, handbook, stories
 from tinylm.text.corpora.documents import Skipped, iter_documents, iter_text, read_documents
 from tinylm.text.corpora.fetch import CORPORA, data_folder
+from tinylm.text.token_files import read_ids, write_ids
 from tinylm.text.tokenizers import DOCUMENT, CharTokenizer, Tokenizer
 
 SHIPPED = ("stories", "verse", "handbook", "domain")
