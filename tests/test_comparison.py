@@ -258,9 +258,10 @@ def test_a_run_that_trained_on_anothers_validation_text_is_marked(verse_file, tm
 
 
 def test_a_run_is_shown_verse_only_where_the_lines_fit_into_half_a_context(verse_file, tmp_path):
-    for context, rows in ((400, 1), (64, 0)):
+    for context, rows in ((320, 1), (64, 0)):
         fields = {"model": {"context": context}, "train": {"steps": 1, "batch_size": 1}}
-        run = enter(train_run(tmp_path / str(context), verse_file, **fields), "verse", SMOKE)
+        corpus = {"text": str(verse_file), "valid_share": 0.3}
+        run = enter(train_run(tmp_path / str(context), verse_file, corpus=corpus, **fields), "verse", SMOKE)
         assert len(scoreboard.prompted_rows([run, run], Sampling(), SMOKE)) == rows
 
 

@@ -9,6 +9,7 @@ the grid of settings in `comparison` shows the others. Copies are looked for in 
 of the run it started from.
 """
 
+import itertools
 import random
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
@@ -220,7 +221,8 @@ def prompted_rows(contestants: Sequence[Contestant], sampling: Sampling, effort:
 
     None where that text has no lines, and where a prompt would fill half of a context.
     """
-    shown = [line.strip() for line in contestants[-1].valid[0].splitlines() if line.strip()][:PROMPT_LINES]
+    lines = (line.strip() for text in contestants[-1].valid for line in text.splitlines())
+    shown = list(itertools.islice(filter(None, lines), PROMPT_LINES))
     prompt = "\n".join(shown) + "\n"
     room = min(c.loaded.model.config.context // 2 - len(c.loaded.tokenizer.encode(prompt)) for c in contestants)
     if len(shown) < PROMPT_LINES or room < 0 or max(map(len, shown)) > 100:

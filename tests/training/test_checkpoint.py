@@ -58,7 +58,7 @@ def test_a_lora_run_moves_together_with_its_parent(lora_run, tmp_path):
 def test_a_missing_or_changed_parent_is_one_line(lora_run, text_file):
     base = lora_run.folder.parent / "base"
     shutil.move(base, base.with_name("gone"))
-    with pytest.raises(ValueError, match="parent .* is missing"):
+    with pytest.raises(ValueError, match=r"parent .* is missing"):
         load_model(lora_run)
     train_run(base, text_file, train={"seed": 2})
     with pytest.raises(ValueError, match="has changed since the adapter was trained"):

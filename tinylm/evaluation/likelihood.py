@@ -58,7 +58,8 @@ def measure(
 ) -> Likelihood:
     """Score every token of `ids` (tokens,) after the first exactly once, in windows of the model's context.
 
-    Windows begin where documents do, where the tokenizer has a token for that. Deterministic, and leaves the model in the mode (train or eval) in which it was. ValueError below two tokens.
+    Windows begin where documents do, where the tokenizer has a token for that. Deterministic, and leaves the model in
+    the mode (train or eval) in which it was. ValueError below two tokens.
     """
     if len(ids) < 2:
         raise ValueError(f"{len(ids)} tokens are too few to score: the first has nothing before it")

@@ -88,7 +88,8 @@ class Batches:
 
     def __getitem__(self, k: int) -> Batch:
         starts = [self.start(k * self.batch_size + row) for row in range(self.batch_size)]
-        return cut_batch(self.corpus.train, self.corpus.train_mask, np.array(starts), np.full(len(starts), self.context))
+        lengths = np.full(len(starts), self.context)
+        return cut_batch(self.corpus.train, self.corpus.train_mask, np.array(starts), lengths)
 
     def start(self, window: int) -> int:
         """Where window number `window` of the endless stream begins in the ids."""

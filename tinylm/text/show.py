@@ -82,5 +82,6 @@ def show_word(tokenizer: BpeTokenizer, word: str) -> list[str]:
     lines = [f"word {label_bytes(spelt)}: {' '.join(token_label(tokenizer, id) for id in spelt)}"]
     for rank, ids in merge_steps(spelt, {pair: rank for rank, pair in enumerate(tokenizer.merges)}):
         joined = " + ".join(token_label(tokenizer, id) for id in tokenizer.merges[rank])
-        lines.append(f"  merge {rank}, {joined} → id {256 + rank}: {' '.join(token_label(tokenizer, id) for id in ids)}")
+        spelling = " ".join(token_label(tokenizer, id) for id in ids)
+        lines.append(f"  merge {rank}, {joined} → id {256 + rank}: {spelling}")
     return lines
