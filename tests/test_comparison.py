@@ -13,7 +13,7 @@ from tinylm import scoreboard
 from tinylm.comparison import compare_runs, judge, write
 from tinylm.comparison_page import number, seen_note
 from tinylm.config import Sampling
-from tinylm.contest import SMOKE, Sample, Start, enter, whole_lines
+from tinylm.contest import SMOKE, Sample, enter, whole_lines
 from tinylm.evaluation.likelihood import measure
 from tinylm.evaluation.statistics import Interval
 from tinylm.evaluation.surprisal import continuation_nats, document_bits, token_nats
@@ -203,7 +203,7 @@ def test_a_run_that_was_only_judged_at_its_start_is_compared(tmp_path, base_run,
 
 
 def sample(*lines: str) -> Sample:
-    return Sample(Start("", True), 0, "\n".join(lines), lines, 1.0)
+    return Sample("", 0, "\n".join(lines), lines, 1.0)
 
 
 def test_only_lines_that_the_model_began_and_ended_count():

@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 from tinylm import figures, scoreboard
 from tinylm.comparison_page import NAMES, html, pictures, samples_markdown, terminal
 from tinylm.config import Sampling
-from tinylm.contest import Contestant, Effort, Sample, Start, enter, labels_of, sample_run, starts_of, whole_lines
+from tinylm.contest import Contestant, Effort, Sample, enter, labels_of, prompts_of, sample_run, whole_lines
 from tinylm.evaluation import meter
 from tinylm.evaluation.statistics import interval
 from tinylm.evaluation.surprisal import document_bits, opening
@@ -92,8 +92,8 @@ def judge(runs: Sequence[Run], effort: Effort) -> dict[str, Any]:
             return value
 
         entered = [done(enter(run, label, effort), "loading") for run, label in zip(runs, labels)]
-        starts, sampling = starts_of(entered), entered[-1].loaded.recipe.sample.sampling
-        samples = [done(sample_run(c, starts, sampling, effort, effort.samples), "sampling") for c in entered]
+        prompts, sampling = prompts_of(entered), entered[-1].loaded.recipe.sample.sampling
+        samples = [done(sample_run(c, prompts, sampling, effort, effort.samples), "sampling") for c in entered]
         rows = done(scoreboard.likelihood_rows(entered, effort), "likelihood")
         rows += done(scoreboard.verse_rows(entered, samples), "metre")
         rows += done(scoreboard.prompted_rows(entered, sampling, effort), "prompting")
@@ -110,7 +110,7 @@ def judge(runs: Sequence[Run], effort: Effort) -> dict[str, Any]:
             "side_by_side": side_by_side(samples),
             "next_tokens": [next_tokens(entered, prompt) for prompt in telling_prompts(entered)],
             "same_text": same_text(entered),
-            "settings": [done(settings_grid(entered[-1], starts[-1:], effort), "settings")],
+            "settings": [done(settings_grid(entered[-1], prompts[-1:], effort), "settings")],
         }
 
 
@@ -156,13 +156,13 @@ def metre_records(runs: Sequence[Run], labels: Sequence[str]) -> list[dict[str, 
 
 
 def side_by_side(samples: Sequence[list[Sample]]) -> list[dict[str, Any]]:
-    """The first samples of every start, with the scansion of every whole line."""
+    """The first samples of every prompt, with the scansion of every whole line."""
     blocks = []
     for rows in zip(*samples):
-        start, seed = rows[0].start, rows[0].seed
+        prompt, seed = rows[0].prompt, rows[0].seed
         if seed < SHOWN:
-            texts = [{"text": start.prompt + s.text, "scanned": [scanned(line) for line in s.lines]} for s in rows]
-            blocks.append({"prompt": start.prompt, "seed": seed, "texts": texts})
+            texts = [{"text": prompt + s.text, "scanned": [scanned(line) for line in s.lines]} for s in rows]
+            blocks.append({"prompt": prompt, "seed": seed, "texts": texts})
     return blocks
 
 
@@ -227,14 +227,14 @@ def passage(text: str, whole: bool) -> str:
     return words if short != rest and blank else short
 
 
-def settings_grid(contestant: Contestant, starts: Sequence[Start], effort: Effort) -> dict[str, Any]:
+def settings_grid(contestant: Contestant, prompts: Sequence[str], effort: Effort) -> dict[str, Any]:
     """Lines that scan and lines that differ, at every temperature and top-p."""
     cells = []
     for temperature in TEMPERATURES:
         row = []
         for top_p in TOP_P:
             sampling = Sampling(temperature=temperature, top_p=top_p)
-            samples = sample_run(contestant, starts, sampling, effort, effort.grid_samples)
+            samples = sample_run(contestant, prompts, sampling, effort, effort.grid_samples)
             counts, fresh = scoreboard.flagged(samples, scans), scoreboard.first_times(samples).sum(0)
             row.append({
                 "accepted": as_json(scoreboard.share(counts), int(counts[:, 1].sum())),

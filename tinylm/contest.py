@@ -1,6 +1,6 @@
 """Who is compared, and what each of them wrote: runs opened with their texts, and samples drawn on equal terms.
 
-All runs continue the same starts with the same seeds, at one sampling setting that is never chosen by a score; every
+All runs continue the same prompts with the same seeds, at one sampling setting that is never chosen by a score; every
 line that comes out counts, but for the fragments at either end of a sample. The texts are read back from the token
 files in the run folders, so nothing else is needed.
 """
@@ -64,19 +64,10 @@ class Contestant:
 
 
 @dataclass(frozen=True)
-class Start:
-    """What every run is asked to continue."""
-
-    prompt: str
-    document: bool
-    """Whether the document token stands before it."""
-
-
-@dataclass(frozen=True)
 class Sample:
     """One continuation, and its whole lines."""
 
-    start: Start
+    prompt: str
     seed: int
     text: str
     lines: tuple[str, ...]
@@ -112,32 +103,33 @@ def read_documents(run: Run, loaded: Loaded, side: str, tokens: int | None = Non
 # -- samples ----------------------------------------------------------------------------------------------------------
 
 
-def starts_of(contestants: Sequence[Contestant]) -> list[Start]:
-    """The prompts of the last run, and an empty document where every run knows how to begin one."""
-    prompts = dict.fromkeys(prompt for prompt in contestants[-1].loaded.recipe.sample.prompts if prompt)
-    documents = all(c.document_token for c in contestants)
-    starts = [Start(prompt, documents) for prompt in prompts] + [Start("", True)] * documents
-    return starts or [Start("The", False)]
+def prompts_of(contestants: Sequence[Contestant]) -> list[str]:
+    """The prompts of the last run, and an empty one where every run has a token that begins a document."""
+    prompts = [*dict.fromkeys(filter(None, contestants[-1].loaded.recipe.sample.prompts))]
+    return prompts + [""] * all(c.document_token for c in contestants) or ["The"]
 
 
 def sample_run(
-    contestant: Contestant, starts: Sequence[Start], sampling: Sampling, effort: Effort, count: int
+    contestant: Contestant, prompts: Sequence[str], sampling: Sampling, effort: Effort, count: int
 ) -> list[Sample]:
-    """`count` continuations in all, equally many of each start; sample k of a start has seed k for every run."""
-    each = max(1, count // len(starts))
+    """`count` continuations in all, equally many of each prompt; sample k of a prompt has seed k for every run.
+
+    Each run begins as its training documents do: with its document token, where it has one.
+    """
+    each = max(1, count // len(prompts))
+    begin = DOCUMENT if contestant.document_token else None
     tokenizer = contestant.loaded.tokenizer
     per_token = np.mean(tokenizer.bytes_per_token()[np.asarray(token_file(contestant.run, "valid")[:10_000])])
     tokens = max(4, round(effort.sample_bytes / max(float(per_token), 0.5)))
     samples = []
-    for start in starts:
+    for prompt in prompts:
         for first in range(0, each, effort.batch):
-            begin = DOCUMENT if start.document else None
-            request = Request(start.prompt, tokens, sampling, first, min(effort.batch, each - first), begin=begin)
+            request = Request(prompt, tokens, sampling, first, min(effort.batch, each - first), begin=begin)
             rows = generate(contestant.loaded.model, tokenizer, request)
             seconds = max(row.seconds for row in rows) / len(rows)
             for row in rows:
-                lines = whole_lines(row.text, start.prompt, ended=row.finish_reason == "document")
-                samples.append(Sample(start, row.seed, row.text, lines, seconds))
+                lines = whole_lines(row.text, prompt, ended=row.finish_reason == "document")
+                samples.append(Sample(prompt, row.seed, row.text, lines, seconds))
     return samples
 
 

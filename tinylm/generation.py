@@ -103,16 +103,13 @@ class Continuation:
         self.text, self.held = self.text + text[: len(text) - hold], text[len(text) - hold :]
 
 
-PLAIN = Sampling()
-
-
 @dataclass(frozen=True)
 class Request:
     """What to generate: `count` continuations of one prompt, of at most `tokens` tokens each."""
 
     prompt: str
     tokens: int = 120
-    sampling: Sampling = PLAIN
+    sampling: Sampling = field(default=Sampling())  # noqa: RUF009 (frozen)
     seed: int = 0
     count: int = 1
     stop: tuple[str, ...] = ()

@@ -1,6 +1,6 @@
 """The numbers of a comparison: what several runs are worth on the same texts, prompts, seeds and questions.
 
-All bits per byte are measured on the same bytes, all lines come from the same starts and seeds (see `contest`). A
+All bits per byte are measured on the same bytes, all lines come from the same prompts and seeds (see `contest`). A
 difference to the first run is resampled over what both have in common (samples, pieces of text, questions), and one
 whose interval holds 0 is called "no measurable difference".
 
@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tinylm.config import Sampling
-from tinylm.contest import Contestant, Effort, Sample, Start, sample_run
+from tinylm.contest import Contestant, Effort, Sample, sample_run
 from tinylm.evaluation import meter
 from tinylm.evaluation.knowledge import Question, probe
 from tinylm.evaluation.novelty import cut_like, novelty
@@ -227,8 +227,7 @@ def prompted_rows(contestants: Sequence[Contestant], sampling: Sampling, effort:
     room = min(c.loaded.model.config.context // 2 - len(c.loaded.tokenizer.encode(prompt)) for c in contestants)
     if len(shown) < PROMPT_LINES or room < 0 or max(map(len, shown)) > 100:
         return []
-    start = Start(prompt, all(c.document_token for c in contestants))
-    samples = [sample_run(c, [start], sampling, effort, min(effort.batch, effort.samples)) for c in contestants]
+    samples = [sample_run(c, [prompt], sampling, effort, min(effort.batch, effort.samples)) for c in contestants]
     meaning = f"Accepted lines after {PROMPT_LINES} lines of {contestants[-1].label}'s validation text as the prompt."
     return [share_row("Lines that scan, prompted with verse", meaning, [flagged(s, scans) for s in samples])]
 

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from tinylm.model.compute import Compute
 from tinylm.model.gpt import GPT
-from tinylm.text.batches import IGNORE, Batch, validation_windows
-from tinylm.text.tokenizers import DOCUMENT, Tokenizer
+from tinylm.text.batches import IGNORE, Batch, begin_of, validation_windows
+from tinylm.text.tokenizers import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,11 @@ def measure(
     if len(ids) < 2:
         raise ValueError(f"{len(ids)} tokens are too few to score: the first has nothing before it")
     context, bytes_per_token = model.config.context, tokenizer.bytes_per_token()
-    begin = tokenizer.special_id(DOCUMENT) if DOCUMENT in tokenizer.specials else None
     nats, tokens, size = 0.0, 0, 0
     was_training = model.training
     model.eval()
     # About 8,192 tokens at a time: large enough to keep the processor busy, small enough for its caches.
-    for batch in validation_windows(ids, begin, context, rows=max(1, 8192 // context), mask=mask):
+    for batch in validation_windows(ids, begin_of(tokenizer), context, rows=max(1, 8192 // context), mask=mask):
         lengths = np.where(batch.targets == IGNORE, 0, bytes_per_token[batch.targets])  # (B, T) bytes
         counted = torch.from_numpy(lengths > 0)
         nats += batch_nats(model, batch, compute).cpu()[counted].double().sum().item()

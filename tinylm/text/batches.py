@@ -29,11 +29,6 @@ class Corpus:
     train_mask: np.ndarray | None = None  # (tokens,) 1 where a token's prediction is trained on; None: everywhere
     valid_mask: np.ndarray | None = None
 
-    @property
-    def begin(self) -> int | None:
-        """The id that documents begin with; None where the tokenizer has none and the text is undivided."""
-        return self.tokenizer.special_id(DOCUMENT) if DOCUMENT in self.tokenizer.specials else None
-
 
 @dataclass(frozen=True)
 class Batch:
@@ -41,6 +36,11 @@ class Batch:
 
     inputs: np.ndarray
     targets: np.ndarray
+
+
+def begin_of(tokenizer: Tokenizer) -> int | None:
+    """The id that documents begin with; None where the tokenizer has none, so that text is undivided."""
+    return tokenizer.special_id(DOCUMENT) if DOCUMENT in tokenizer.specials else None
 
 
 def cut_batch(ids: np.ndarray, mask: np.ndarray | None, starts: np.ndarray, lengths: np.ndarray) -> Batch:
@@ -79,11 +79,12 @@ class Batches:
             )
         self.corpus, self.context, self.batch_size, self.seed = corpus, context, batch_size, seed
         self.tokens = context * batch_size  # in one batch
-        if corpus.begin is None:  # one window fewer than fit, so that any phase of the grid leaves room
+        if (begin := begin_of(corpus.tokenizer)) is None:
+            # One window fewer than fit, so that any phase of the grid leaves room.
             self.starts = np.arange(max(1, last // context)) * context
             self.phases = last - int(self.starts[-1]) + 1
         else:
-            self.starts, self.phases = np.minimum(cuts(corpus.train, corpus.begin, context), last), 1
+            self.starts, self.phases = np.minimum(cuts(corpus.train, begin, context), last), 1
         self.epoch, self.order = -1, self.starts
 
     def __getitem__(self, k: int) -> Batch:
