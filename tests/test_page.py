@@ -97,6 +97,10 @@ def test_pictures_take_their_colours_from_the_page():
         assert page.document("t", "l", []).count(f"--{name}:") == 2, name  # once for light, once for dark
 
 
+def test_control_characters_become_signs_that_can_be_seen():
+    assert page.paragraph("a\x00\x1b[31m\tb\n") == "<p>a␀␛[31m\tb\n</p>"
+
+
 def test_a_line_carries_its_verdict_as_a_sign_and_not_only_as_a_colour():
     markup = page.lines([("Good line", "x/", "", True), ("Bad line", "/x", "why", False)])
     assert "✓" in markup and "✗" in markup and "why" in markup

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from tinylm import figures
 from tinylm.figures import percent
-from tinylm.page import Html, bullets, cards, document, folded, heading, join, lines, paragraph, picture, table
+from tinylm.page import Html, bullets, cards, document, folded, heading, join, lines, paragraph, picture, table, visible
 
 SHOWN_LINES = 12  # of one sample in the terminal
 WIDTH = 110  # characters of the terminal
@@ -89,7 +89,8 @@ def findings(result: dict[str, Any]) -> list[str]:
     for row in result["scoreboard"]:
         if row["name"] in HEADLINES or row["unit"] == "bits/byte":
             first, *others = (f"{n} {number(v, row['unit'])}" for n, v in zip(names, row["values"]))
-            told = [f"{text}: {judged(gap, row['unit'])}" for text, gap in zip(others, row["differences"][1:])]
+            gaps = row["differences"][1:]
+            told = [f"{text}: {judged(gap, row['unit'])}" if gap else text for text, gap in zip(others, gaps)]
             sentences.append(f"{row['name']}: {first}; {'; '.join(told)}.")
     return sentences
 
@@ -114,7 +115,7 @@ def terminal(result: dict[str, Any]) -> str:
 
 
 def side_by_side_text(block: dict[str, Any], names: Sequence[str]) -> str:
-    """One start, all runs in columns (below each other where more than three); + marks a line that scans."""
+    """One prompt, all runs in columns (below each other where more than three); + marks a line that scans."""
     width = (WIDTH - 3 * (len(names) - 1)) // len(names) if len(names) <= 3 else WIDTH
     columns = [[name, "-" * len(name), *marked(text, width)] for name, text in zip(names, block["texts"])]
     prompt = repr(block["prompt"]) if block["prompt"] else "the beginning of a document"
@@ -147,7 +148,7 @@ def samples_markdown(result: dict[str, Any]) -> str:
             parts.append(f"### {name}\n\n{fenced(text['text'])}")
             if scanned:
                 parts.append("Scansion of the whole lines:\n\n" + fenced("\n".join(scanned)))
-    return "\n\n".join(parts) + "\n"
+    return visible("\n\n".join(parts)) + "\n"
 
 
 def fenced(text: str) -> str:
@@ -189,7 +190,7 @@ def html(result: dict[str, Any], drawn: Sequence[Picture]) -> Html:
 
 
 def samples_part(result: dict[str, Any]) -> list[Html]:
-    """The first sample of every start in boxes beside each other; the others folded away."""
+    """The first sample of every prompt in boxes beside each other; the others folded away."""
     first: list[Html] = []
     more: list[Html] = []
     for block in result["side_by_side"]:

@@ -109,7 +109,7 @@ class Request:
 
     prompt: str
     tokens: int = 120
-    sampling: Sampling = field(default=Sampling())  # noqa: RUF009 (frozen)
+    sampling: Sampling = field(default=Sampling())
     seed: int = 0
     count: int = 1
     stop: tuple[str, ...] = ()

@@ -14,7 +14,7 @@ reader's light or dark setting, stays sharp at every size and prints in black on
 import io
 import re
 from collections.abc import Iterable, Sequence
-from html import escape
+from html import escape as escape_markup
 from typing import NewType
 
 import matplotlib
@@ -61,6 +61,20 @@ details { margin: .4rem 0 } summary { cursor: pointer; color: var(--muted) }
   figure, .line, tr { break-inside: avoid } h2, .finding { break-after: avoid }
   svg { min-width: 0; max-width: 13cm } .scroll { overflow: visible } }
 """
+
+
+def visible(text: str) -> str:
+    """The text with a sign in the place of each control character but tab and line break: models may produce any.
+
+    >>> visible("a" + chr(7))
+    'a␇'
+    """
+    return "".join(chr(0x2400 + ord(c)) if ord(c) < 32 and c not in "\n\t" else c for c in text)
+
+
+def escape(text: str) -> str:
+    """Text as markup that shows exactly it."""
+    return escape_markup(visible(text))
 
 
 def document(title: str, lead: str, parts: Iterable[Html]) -> Html:
