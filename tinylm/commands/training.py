@@ -44,7 +44,8 @@ def demo(out: Path = Path("runs/demo"), scale: Literal["smoke", "full"] = "full"
         fields = smoke if scale == "smoke" else {}
         chosen = load_recipe(recipe, fields if name == "base" else {**fields, "start_from": str(out / "base")})
         say(f"\n{name}: {chosen.purpose}")
-        follow(start_run(chosen, out / name, replace=True))
+        if not follow(start_run(chosen, out / name, replace=True)):
+            return
     effort = QUICK if scale == "smoke" else Effort()
     print(clean(compare_runs([out / "base", out / "verse"], out / "compare", replace=True, effort=effort)))
     say(f"{(time.perf_counter() - start) / 60:.1f} minutes. The page: {(out / 'compare' / 'index.html').resolve()}")
@@ -94,8 +95,8 @@ def resume(run: Positional[Path]) -> None:
     follow(trainer)
 
 
-def follow(trainer: "Trainer") -> None:
-    """Announce a run, train it under a progress bar, and say how it ended and what to do next."""
+def follow(trainer: "Trainer") -> bool:
+    """Announce a run, train it under a progress bar, and say how it ended and what to do next; whether it is done."""
     from tqdm.auto import tqdm
 
     from tinylm.training.start import estimate
@@ -128,6 +129,7 @@ def follow(trainer: "Trainer") -> None:
         found = f"best step {best['step']}: {best['nats_per_token']:.4f} nats/token"
         say(f"done in {trainer.seconds / 60:.1f} minutes; {found}")
         say(f'try: tinylm sample {trainer.folder} --prompt "{(trainer.recipe.sample.prompts or ("",))[0]}"')
+    return trainer.step == train.steps
 
 
 @contextmanager
