@@ -65,7 +65,7 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1)
 
 
-def attend_in_blocks(q: Tensor, k: Tensor, v: Tensor, rows: int = 128) -> Tensor:
+def attend_in_blocks(q: Tensor, k: Tensor, v: Tensor, dropout: float = 0.0, rows: int = 128) -> Tensor:
     """Causal attention by plain matrix products, `rows` queries at a time, each against the keys it may see.
 
     q (B, H, T, D), k and v (B, K, T, D) -> (B, H, T, D), all of one type. For training on a CPU in bf16, where the
@@ -80,7 +80,7 @@ def attend_in_blocks(q: Tensor, k: Tensor, v: Tensor, rows: int = 128) -> Tensor
         end = min(start + rows, length)
         later = torch.full((end - start, end), float("-inf"), dtype=q.dtype, device=q.device).triu(start + 1)
         scores = torch.baddbmm(later, q[:, start:end], k[:, :end].transpose(1, 2), alpha=size**-0.5)  # (B H, rows, end)
-        blocks.append(scores.softmax(-1) @ v[:, :end])
+        blocks.append(F.dropout(scores.softmax(-1), dropout) @ v[:, :end])
     return torch.cat(blocks, dim=1).view(batch, heads, length, size)
 
 
@@ -111,8 +111,8 @@ class Attention(nn.Module):
             k, v = cache.extend(self.layer, k, v)
         q, k = q.to(v.dtype), k.to(v.dtype)
         dropout = self.dropout if self.training else 0.0
-        if x.device.type == "cpu" and torch.is_grad_enabled() and not past and not dropout:
-            mixed = attend_in_blocks(q, k, v)
+        if x.device.type == "cpu" and torch.is_grad_enabled() and not past:
+            mixed = attend_in_blocks(q, k, v, dropout)
         else:
             # One new position may look at everything; several new ones behind a past need the shifted triangle.
             mask = None
