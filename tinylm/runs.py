@@ -94,7 +94,7 @@ def open_run(folder: str | Path) -> Run:
 
 
 def save_files(folder: Path, files: dict[str, bytes], manifest: dict[str, Any]) -> dict[str, Any]:
-    """Write `files` (name -> content) and the manifest as one step that a crash cannot tear; returns the manifest.
+    """Write `files` (name -> content, moved in that order) and the manifest so that a crash tears nothing; returns it.
 
     `manifest["files"]` keeps the entries of files written earlier; the logs are listed at their present length.
     """

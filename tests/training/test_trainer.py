@@ -1,6 +1,7 @@
 import json
 import math
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import torch
 from tests.conftest import tiny_recipe, train_run
 from tinylm.evaluation.likelihood import measure
 from tinylm.model.compute import choose_compute
-from tinylm.runs import open_run
+from tinylm.runs import file_entry, open_run, write_json
 from tinylm.text.batches import IGNORE, Batch
 from tinylm.training.checkpoint import load_model, read_tensors
 from tinylm.training.start import estimate, resume_run, start_run, token_file
@@ -218,3 +219,29 @@ def test_a_document_token_is_dropped_with_a_notice_where_it_would_never_be_seen(
         assert "document_token is off" in trainer.notices[0]
         assert {len(record.samples) for record in trainer.run()} == {0, 1}  # the empty prompt is left out
         assert not open_run(tmp_path / name).recipe.corpus.document_token
+
+
+def test_a_crash_between_the_weights_and_the_state_is_made_good_by_the_resume(tmp_path, text_file):
+    train_run(tmp_path / "whole", text_file)
+    train_run(tmp_path / "torn", text_file, train={"stop_after": 5})
+    torn = tmp_path / "torn"
+    # As if the save at step 6 had moved the new best weights, and the machine had died before the state moved.
+    manifest = json.loads((torn / "manifest.json").read_text(encoding="utf-8"))
+    shutil.copy(tmp_path / "whole/model/model.safetensors", torn / "model/model.safetensors")
+    manifest["pending"] = {"model/model.safetensors": file_entry(torn / "model/model.safetensors")}
+    write_json(torn / "manifest.json", manifest)
+    for _ in resume_run(torn).run():
+        pass
+    assert contents(tmp_path / "whole") == contents(torn)
+
+
+def test_a_save_moves_the_state_last(tmp_path, text_file, monkeypatch):
+    trainer = start_run(tiny_recipe(text_file), tmp_path / "run")
+    moved = []
+    real = Path.replace
+    monkeypatch.setattr(Path, "replace", lambda self, target: (moved.append(Path(target).name), real(self, target))[1])
+    for _ in trainer.run():
+        pass
+    saves = "".join(f"{name}/" for name in moved).split("manifest.json/")
+    assert any("model.safetensors" in save for save in saves)
+    assert all(save.rstrip("/").endswith("state.safetensors") for save in saves if "model.safetensors" in save)

@@ -203,9 +203,11 @@ class Trainer:
             "step": self.step, "seconds": self.seconds, "first_loss": self.first_loss, "rising": self.rising,
             "best": self.best, "logs": logs,
         }
-        files = {**(files or {}), STATE: state_file(self.model, self.optimizers.state(), progress)}
+        files = dict(files or {})
         if improved:
             files[weights_file(self.recipe)] = to_safetensors(trained(self.model))
+        # The state moves last: a crash before that leaves an older state, from which these same weights come again.
+        files[STATE] = state_file(self.model, self.optimizers.state(), progress)
         self.manifest = save_files(self.folder, files, {**self.describe(), "files": self.manifest["files"]})
 
     def describe(self) -> dict[str, Any]:
