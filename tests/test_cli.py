@@ -171,5 +171,7 @@ def test_a_fine_tune_keeps_its_parents_shape_and_tokenizer(tmp_path, text_file, 
     assert run.model_config == base_run.model_config
     assert run.manifest["parent"]["fingerprint"] == base_run.fingerprint
     assert all("base_bits_per_byte" in record for record in run.records("valid"))
+    again = train_run(tmp_path / "again", text_file, start_from=str(base_run.folder / "model"))
+    assert again.manifest["parent"] == {**run.manifest["parent"], "path": str(base_run.folder)}
     with pytest.raises(ValueError, match=r"model.width = 32, but .* has 16"):
         train_run(tmp_path / "other", text_file, start_from=str(base_run.folder), model={"width": 32})

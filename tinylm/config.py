@@ -175,7 +175,7 @@ class Recipe(Section):
     purpose: str = ""
     """One line that says what the run is for."""
     start_from: str | None = None
-    """A run to fine-tune: its weights, tokenizer and model shape are taken over. None: start from random weights."""
+    """A run (or its model/ folder) to fine-tune: weights, tokenizer and shape are taken over. None: random weights."""
     corpus: CorpusConfig = CorpusConfig()
     """The text."""
     tokenizer: TokenizerConfig = TokenizerConfig()

@@ -49,7 +49,7 @@ def start_run(recipe: Recipe, folder: Path, replace: bool = False) -> Trainer:
     anything a person can mend (text, parent, folder); the folder is then taken away again.
     """
     keep_freed_memory()
-    parent = open_run(recipe.start_from) if recipe.start_from else None
+    parent = open_parent(Path(recipe.start_from)) if recipe.start_from else None
     settled = with_usable_marks(recipe, parent)
     create_folder(folder, replace)
     try:
@@ -63,6 +63,12 @@ def start_run(recipe: Recipe, folder: Path, replace: bool = False) -> Trainer:
         remove_folder(folder)
         folder.rmdir()
         raise
+
+
+def open_parent(place: Path) -> Run:
+    """The run to start from: its folder, or the model/ folder inside it."""
+    inside = place.name == "model" and (place.parent / "manifest.json").is_file()
+    return open_run(place.parent if inside else place)
 
 
 def keep_freed_memory() -> None:
