@@ -44,7 +44,7 @@ def demo(out: Path = Path("runs/demo"), scale: Literal["smoke", "full"] = "full"
         fields = smoke if scale == "smoke" else {}
         chosen = load_recipe(recipe, fields if name == "base" else {**fields, "start_from": str(out / "base")})
         say(f"\n{name}: {chosen.purpose}")
-        if not follow(start_run(chosen, out / name, replace=True)):
+        if not follow(start_run(chosen, out / name, overwrite=True)):
             return
     effort = QUICK if scale == "smoke" else Effort()
     print(clean(compare_runs([out / "base", out / "verse"], out / "compare", replace=True, effort=effort)))

@@ -28,6 +28,7 @@ class Corpus:
     base_valid: np.ndarray | None = None  # validation ids of the run that fine-tuning starts from
     train_mask: np.ndarray | None = None  # (tokens,) 1 where a token's prediction is trained on; None: everywhere
     valid_mask: np.ndarray | None = None
+    skipped: tuple[str, ...] = ()  # documents that could not be read, with the reason
 
 
 @dataclass(frozen=True)

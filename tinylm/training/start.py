@@ -10,7 +10,7 @@ import math
 import os
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -42,7 +42,7 @@ class Estimate:
     peak_bytes: int
 
 
-def start_run(recipe: Recipe, folder: Path, replace: bool = False) -> Trainer:
+def start_run(recipe: Recipe, folder: Path, overwrite: bool = False) -> Trainer:
     """Make the run folder, its token files and its model, from random weights or from `recipe.start_from`.
 
     `train.max_minutes` is turned into a number of steps here, once, and the schedule with it. Raises ValueError for
@@ -51,9 +51,11 @@ def start_run(recipe: Recipe, folder: Path, replace: bool = False) -> Trainer:
     keep_freed_memory()
     parent = open_parent(Path(recipe.start_from)) if recipe.start_from else None
     settled = with_usable_marks(recipe, parent)
-    create_folder(folder, replace)
+    create_folder(folder, overwrite)
     try:
         trainer = fine_tuning(settled, folder, parent) if parent else pretraining(settled, folder)
+        for left_out in trainer.corpus.skipped:
+            trainer.notices.append(f"left out: {left_out}")
         if settled != recipe:
             trainer.notices.append("document_token is off: the text, or the base run's tokenizer, knows no documents")
         if recipe.train.max_minutes is not None:
@@ -129,7 +131,7 @@ def fine_tuning(recipe: Recipe, folder: Path, parent: Run) -> Trainer:
     model = with_dropout(model, recipe.model.dropout)
     corpus = build_corpus(recipe, folder / "data", tokenizer)
     base = write_ids(folder / "data" / "base_valid", [token_file(parent, "valid")])
-    corpus = Corpus(tokenizer, corpus.train, corpus.valid, corpus.sha256, read_ids(base))
+    corpus = replace(corpus, base_valid=read_ids(base))
     if recipe.lora is not None:
         attach_lora(model, recipe.lora, torch.Generator().manual_seed(recipe.train.seed))
     return Trainer(recipe, corpus, model, folder, parent_record(folder, parent))

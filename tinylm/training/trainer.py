@@ -188,8 +188,7 @@ class Trainer:
         lasting = self.recipe.model_copy(
             update={"model": self.model.config, "train": self.recipe.train.model_copy(update={"stop_after": None})}
         )
-        data = sorted((self.folder / "data").glob("*"))
-        self.manifest = {"files": {f"data/{path.name}": file_entry(path) for path in data}}
+        self.manifest = {"files": {f"data/{p.name}": file_entry(p) for p in sorted((self.folder / "data").glob("*"))}}
         self.validate()
         self.save(improved=True, files=model_files(lasting, self.model.config, self.corpus.tokenizer))
 

@@ -51,6 +51,16 @@ def test_a_folder_is_split_by_its_files(tmp_path):
     assert (len(train), len(valid)) == (9, 1)
 
 
+def test_the_longer_side_of_few_documents_is_for_training_and_what_was_skipped_is_told(tmp_path):
+    for seed in range(6):
+        (tmp_path / "long.txt").write_text("a long document " * 90, encoding="utf-8")
+        (tmp_path / "short.txt").write_text("ab", encoding="utf-8")
+        (tmp_path / "bad.txt").write_bytes(b"\xff\xfe\xff")
+        assert [len(side[0]) for side in sides(text=str(tmp_path), seed=seed)] == [1440, 2]
+    corpus = build_corpus(tiny_recipe(tmp_path), tmp_path)
+    assert len(corpus.skipped) == 1 and "bad.txt (not UTF-8 text" in corpus.skipped[0]
+
+
 def test_the_tokenizer_learns_from_the_training_side_alone(tmp_path):
     (tmp_path / "a.txt").write_text("ab" * 450 + "xy" * 50, encoding="utf-8")
     recipe = tiny_recipe(tmp_path / "a.txt")

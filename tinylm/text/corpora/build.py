@@ -100,17 +100,22 @@ def has_documents(config: CorpusConfig) -> bool:
 
 
 def split_documents(texts: Texts, config: CorpusConfig, separator: str, skipped: list[Skipped] | None = None) -> Split:
-    """Put the `valid_share` of the documents whose hashes come first aside; at least one on either side."""
-    hashes = sorted({document_hash(text, config.seed) for text in texts()})
+    """Put the `valid_share` of the documents whose hashes come first aside; at least one on either side.
+
+    Where few documents of very different lengths would leave the longer side for validation, the sides are exchanged.
+    """
+    lengths = {document_hash(text, config.seed): len(text) for text in texts()}
+    hashes = sorted(lengths)
     if len(hashes) < 2:
         raise ValueError(
             f"{config.text}: {len(hashes)} document, too few to keep one aside; leave corpus.separator out to cut the "
             "text in two instead"
         )
-    last = hashes[max(1, round(len(hashes) * config.valid_share)) - 1]
+    first = set(hashes[: max(1, round(len(hashes) * config.valid_share))])
+    exchanged = sum(lengths[key] for key in first) > sum(lengths.values()) / 2
 
     def side(valid: bool) -> Texts:
-        return lambda: (text for text in texts() if (document_hash(text, config.seed) <= last) == valid)
+        return lambda: (text for text in texts() if (document_hash(text, config.seed) in first) == (valid ^ exchanged))
 
     return Split(side(False), side(True), True, separator, skipped or [])
 
@@ -187,7 +192,8 @@ def build_corpus(recipe: Recipe, folder: Path, tokenizer: Tokenizer | None = Non
     }
     if len(ids["valid"]) < 2:
         raise ValueError(f"{recipe.corpus.text}: {len(ids['valid'])} tokens of validation text, at least 2 are needed")
-    return Corpus(tokenizer, ids["train"], ids["valid"], text_hash(split))
+    skipped = tuple(f"{document.source} ({document.reason})" for document in split.skipped)
+    return Corpus(tokenizer, ids["train"], ids["valid"], text_hash(split), skipped=skipped)
 
 
 def text_hash(split: Split) -> str:
