@@ -4,7 +4,7 @@ import torch
 from tests.model.test_gpt import build, some_ids
 from tinylm.config import TrainConfig
 from tinylm.model.gpt import matrices
-from tinylm.training.optim import Optimizers, learning_rate_share
+from tinylm.training.optim import Muon, Optimizers, learning_rate_share
 
 
 def shares(**fields) -> list[float]:
@@ -90,3 +90,19 @@ def test_gradients_are_cleared_after_the_step():
     model, optimizers = with_gradients()
     learn(model, optimizers, 0)
     assert all(weight.grad is None for weight in model.parameters())
+
+
+def test_batched_muon_takes_the_same_steps_as_torchs():
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(8, 8), (24, 8), (8, 24), (8, 8), (24, 8)]
+    ours = [torch.nn.Parameter(torch.randn(shape, generator=generator)) for shape in shapes]
+    theirs = [torch.nn.Parameter(weight.detach().clone()) for weight in ours]
+    pair = Muon(ours, lr=0.02, weight_decay=0.1), torch.optim.Muon(theirs, lr=0.02, weight_decay=0.1)
+    for _ in range(3):
+        for weight, twin in zip(ours, theirs):
+            weight.grad = torch.randn(weight.shape, generator=generator)
+            twin.grad = weight.grad.clone()
+        for optimizer in pair:
+            optimizer.step()
+    for weight, twin in zip(ours, theirs):
+        torch.testing.assert_close(weight, twin, atol=2e-3, rtol=0)  # bf16 sums in another order

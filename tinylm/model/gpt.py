@@ -53,16 +53,18 @@ def make_norm(config: ModelConfig, size: int) -> nn.Module:
 
 
 def rope_tables(config: ModelConfig) -> tuple[Tensor, Tensor]:
-    """Cosines and sines (T, D/2) by which position t turns the pair (i, i + D/2) of a query or key (Su et al. 2021)."""
+    """Cosines and sines (T, D) by which position t turns the pair (i, i + D/2) of a query or key (Su et al. 2021)."""
     wavelengths = config.rope_theta ** (torch.arange(0, config.head_dim, 2).float() / config.head_dim)  # (D/2,)
     angles = torch.arange(config.context).float()[:, None] / wavelengths  # (T, D/2)
-    return angles.cos(), angles.sin()
+    return angles.cos().repeat(1, 2), torch.cat((-angles.sin(), angles.sin()), dim=1)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate the pairs (i, i + D/2) of x (B, H, T, D): the rotate-half layout that Llama's checkpoints use."""
-    a, b = x.chunk(2, dim=-1)  # (B, H, T, D/2) each
-    return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1)
+    """Rotate the pairs (i, i + D/2) of x (B, T, H, D) by tables (T, 1, D): (a, b) -> (a cos - b sin, b cos + a sin).
+
+    The rotate-half layout that Llama's checkpoints use; the first half of `sin` holds the minus sign.
+    """
+    return x * cos + x.roll(x.shape[-1] // 2, dims=-1) * sin
 
 
 def attend_in_blocks(q: Tensor, k: Tensor, v: Tensor, dropout: float = 0.0, rows: int = 128) -> Tensor:
@@ -98,18 +100,18 @@ class Attention(nn.Module):
         self.k_norm = make_norm(config, config.head_dim) if config.qk_norm else nn.Identity()
 
     def forward(self, x: Tensor, rotation: tuple[Tensor, Tensor] | None, cache: Cache | None) -> Tensor:
-        """x (B, T, W) -> (B, T, W); `rotation` holds cosines and sines (T, D/2) of these positions."""
+        """x (B, T, W) -> (B, T, W); `rotation` holds cosines and sines (T, 1, D) of these positions."""
         batch, length, _ = x.shape
-        q = self.q_norm(self.q(x).view(batch, length, self.heads, -1)).transpose(1, 2)  # (B, H, T, D)
-        k = self.k_norm(self.k(x).view(batch, length, self.kv_heads, -1)).transpose(1, 2)  # (B, K, T, D)
-        v = self.v(x).view(batch, length, self.kv_heads, -1).transpose(1, 2)  # (B, K, T, D)
+        q = self.q_norm(self.q(x).view(batch, length, self.heads, -1))  # (B, T, H, D)
+        k = self.k_norm(self.k(x).view(batch, length, self.kv_heads, -1))  # (B, T, K, D)
+        v = self.v(x).view(batch, length, self.kv_heads, -1)  # (B, T, K, D)
         if rotation is not None:
             q, k = rotate(q, *rotation), rotate(k, *rotation)
+        q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)  # (B, H or K, T, D)
         past = 0
         if cache is not None:
             past = cache.length
             k, v = cache.extend(self.layer, k, v)
-        q, k = q.to(v.dtype), k.to(v.dtype)
         dropout = self.dropout if self.training else 0.0
         if x.device.type == "cpu" and torch.is_grad_enabled() and not past:
             mixed = attend_in_blocks(q, k, v, dropout)
@@ -165,7 +167,7 @@ class Block(nn.Module):
 class GPT(nn.Module):
     """Token ids in, a score for every possible next token out."""
 
-    cos: Tensor  # (T, D/2) each, where positions are told by rotation
+    cos: Tensor  # (T, D) each, where positions are told by rotation
     sin: Tensor
 
     def __init__(self, config: ModelConfig) -> None:
@@ -194,11 +196,13 @@ class GPT(nn.Module):
         if end > self.config.context:
             raise ValueError(f"{end} positions are more than the context of {self.config.context}")
         x = self.tokens(ids)  # (B, T, W)
+        if torch.is_autocast_enabled(x.device.type):  # what flows between the products has their type too
+            x = x.to(torch.get_autocast_dtype(x.device.type))
         rotation = None
         if self.config.position == "learned":
-            x = x + self.positions.weight[start:end]
+            x = x + self.positions.weight[start:end].to(x.dtype)
         else:
-            rotation = (self.cos[start:end], self.sin[start:end])
+            rotation = (self.cos[start:end, None].to(x.dtype), self.sin[start:end, None].to(x.dtype))
         x = self.dropout(x)
         for block in self.blocks:
             x = block(x, rotation, cache)

@@ -36,6 +36,58 @@ def learning_rate_share(step: int, config: TrainConfig) -> float:
     return config.final + (1 - config.final) * min(1.0, left)
 
 
+class Muon(torch.optim.Optimizer):
+    """Muon (Jordan 2024) as `torch.optim.Muon` computes it, with all matrices of one shape in one batched product.
+
+    The same numbers in less than half the time: small matrices one by one leave a processor idle between them.
+    """
+
+    def __init__(self, weights: list[nn.Parameter], lr: float, weight_decay: float, momentum: float = 0.95) -> None:
+        super().__init__(weights, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self) -> None:  # type: ignore[override]
+        """One update of every weight that has a gradient."""
+        for group in self.param_groups:
+            shapes: dict[torch.Size, list[Tensor]] = {}
+            for weight in group["params"]:
+                if weight.grad is not None:
+                    shapes.setdefault(weight.shape, []).append(weight)
+            for weights in shapes.values():
+                self.update(weights, group["lr"], group["weight_decay"], group["momentum"])
+
+    def update(self, weights: list[Tensor], lr: float, weight_decay: float, momentum: float) -> None:
+        """Move weights of one shape (rows, columns) against their smoothed gradients, made orthogonal."""
+        gradients = torch.stack([weight.grad for weight in weights])  # (N, rows, columns)
+        for weight in weights:
+            if not self.state[weight]:
+                self.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
+        averages = [self.state[weight]["momentum_buffer"] for weight in weights]
+        torch._foreach_lerp_(averages, gradients.unbind(), 1 - momentum)
+        ahead = gradients.lerp_(torch.stack(averages), momentum)  # Nesterov: where the average is heading
+        rows, columns = weights[0].shape
+        scale = max(1.0, rows / columns) ** 0.5  # so that a tall matrix changes its outputs as much as a square one
+        torch._foreach_mul_(weights, 1 - lr * weight_decay)
+        torch._foreach_add_(weights, orthogonal(ahead).unbind(), alpha=-lr * scale)
+
+
+def orthogonal(matrices: Tensor, steps: int = 5) -> Tensor:
+    """About U V^T for each U S V^T of `matrices` (N, rows, columns): singular values between 0.7 and 1.2, in bf16.
+
+    Newton-Schulz: an odd polynomial of the matrix moves every singular value towards 1 and needs only products. The
+    coefficients are Jordan's, chosen for speed rather than for an exact limit.
+    """
+    a, b, c = 3.4445, -4.7750, 2.0315
+    x = matrices.bfloat16()
+    tall = x.shape[1] > x.shape[2]
+    x = x.mT if tall else x  # the products below are as large as the shorter side
+    x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
+    for _ in range(steps):
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return (x.mT if tall else x).float()
+
+
 class Optimizers:
     """One or two torch optimisers that move a model's trainable weights together; their state is keyed by name."""
 
@@ -56,7 +108,7 @@ class Optimizers:
         self.parts: list[tuple[torch.optim.Optimizer, float]] = [(adamw, config.learning_rate)]
         if hidden:
             ordered = [weight for weight in self.names if weight in hidden]
-            muon = torch.optim.Muon(ordered, lr=config.muon_learning_rate, weight_decay=config.weight_decay)
+            muon = Muon(ordered, config.muon_learning_rate, config.weight_decay)
             self.parts.append((muon, config.muon_learning_rate))
 
     def step(self, number: int) -> float:

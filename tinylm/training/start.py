@@ -6,6 +6,7 @@
 
 import copy
 import ctypes
+import gc
 import math
 import os
 import sys
@@ -76,8 +77,10 @@ def open_parent(place: Path) -> Run:
 def keep_freed_memory() -> None:
     """Ask glibc to keep freed memory for the next tensor instead of handing it back and asking again at every step.
 
-    Training on a Linux CPU gets 10 to 20 % faster; results do not change. Elsewhere nothing happens.
+    Training on a Linux CPU gets 10 to 20 % faster; results do not change. Elsewhere only Python's garbage collector is
+    spared work: what was made before training is no garbage, and looking through it took up to a tenth of each step.
     """
+    gc.freeze()
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(-3, 32 << 20)  # M_MMAP_THRESHOLD: the largest it takes; blocks below come from the heap
         libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD: never shrink the heap

@@ -181,9 +181,7 @@ class Trainer:
         return tuple(texts)
 
     def begin(self) -> None:
-        """Before the first step: compile if asked to, judge and save the starting point."""
-        if self.recipe.train.compile:
-            self.compile()
+        """Before the first step: judge and save the starting point."""
         # An interruption is no part of the recipe: a resume goes on to the end.
         lasting = self.recipe.model_copy(
             update={"model": self.model.config, "train": self.recipe.train.model_copy(update={"stop_after": None})}
@@ -238,15 +236,6 @@ class Trainer:
             if (self.folder / name).exists():
                 with (self.folder / name).open("r+b") as file:
                     file.truncate(progress["logs"].get(name, 0))
-
-    def compile(self) -> None:
-        """Use torch.compile where it works here; says in one line where it does not, and goes on without."""
-        try:
-            compiled = torch.compile(self.model)
-            compiled(torch.zeros(1, self.model.config.context, dtype=torch.long, device=self.compute.device))
-            self.forward = compiled
-        except Exception as error:  # whatever the compiler's tool chain may raise: training does not depend on it
-            self.notices.append(f"torch.compile does not work here ({type(error).__name__}): training without it")
 
 
 @contextmanager
