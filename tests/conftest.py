@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from tinylm.config import Recipe, parse_recipe
+from tinylm.config import Recipe
+from tinylm.recipes import parse_recipe
 from tinylm.runs import Run, open_run
 from tinylm.training.start import start_run
 

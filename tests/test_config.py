@@ -1,6 +1,7 @@
 import pytest
 
-from tinylm.config import ModelConfig, Recipe, load_recipe, parse_recipe, put, shipped
+from tinylm.config import ModelConfig, Recipe, shipped
+from tinylm.recipes import load_recipe, parse_recipe, put
 
 
 def mistakes(tree) -> list[str]:

@@ -4,8 +4,10 @@ import pytest
 import torch
 
 from tests.model.test_gpt import FAMILIES, build
-from tinylm.config import Sampling
+from tinylm.config import LoraConfig, Sampling
 from tinylm.generation import Continuation, Request, continue_text, draw, generate, narrow, penalise, stream
+from tinylm.model.decoder import Decoder
+from tinylm.model.lora import attach_lora
 from tinylm.text.tokenizers import BpeTokenizer, CharTokenizer
 
 LOGITS = torch.log(torch.tensor([[0.5, 0.25, 0.15, 0.1]]))
@@ -32,7 +34,7 @@ def test_temperature_zero_is_greedy_and_temperature_rescales():
 
 
 def test_a_penalty_makes_seen_tokens_less_likely_whatever_the_sign():
-    out = penalise(torch.tensor([[2.0, -2.0, 1.0]]), torch.tensor([[True, True, False]]), 2.0)
+    out = penalise(torch.tensor([[2.0, -2.0, 1.0]]), torch.tensor([[0, 1, 1]]), 2.0)
     assert out.tolist() == [[1.0, -4.0, 1.0]]
 
 
@@ -74,6 +76,40 @@ def test_cached_generation_equals_uncached_also_past_the_context(family):
 def test_a_prompt_longer_than_the_context_is_read_from_its_last_half():
     model, prompt = build(), list(range(40))
     assert greedy(model, prompt, 5) == uncached(model, prompt[-12:], 5)
+
+
+def test_a_model_with_adapters_generates_with_them():
+    model = build()
+    attach_lora(model, LoraConfig(rank=4), torch.Generator().manual_seed(0))
+    plain = greedy(model, [3, 1, 4], 30)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if name.endswith(".b"):
+                weight.fill_(0.05)
+    assert greedy(model, [3, 1, 4], 30) == uncached(model, [3, 1, 4], 30) != plain
+
+
+def test_on_a_cpu_the_decoder_reads_every_token_behind_the_prompt(monkeypatch):
+    calls, call = [], Decoder.__call__
+    monkeypatch.setattr(Decoder, "__call__", lambda self, ids: calls.append(len(ids)) or call(self, ids))
+    greedy(build(), [3, 1, 4], 10)
+    assert calls == [1] * 9
+
+
+def test_the_callers_number_of_threads_is_his_again_after_every_token():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        for _ in itertools.islice(stream(build(), [1], Sampling(), [torch.Generator()]), 3):
+            assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_penalty_above_one_keeps_greedy_generation_from_repeating_itself():
+    tokens = stream(build(), [3, 1], Sampling(temperature=0, repetition_penalty=1e9), [torch.Generator()])
+    drawn = [int(token) for token in itertools.islice(tokens, 20)]
+    assert len({3, 1, *drawn}) == 22
 
 
 def words_model():

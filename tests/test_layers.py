@@ -9,12 +9,12 @@ PACKAGE = Path(__file__).resolve().parent.parent / "tinylm"
 
 # Lowest first; within a folder, files in the order in which they may import each other. L6 closes the list.
 LAYERS = """
-config runs
+config recipes runs
 text.bpe text.tokenizers text.bpe_training text.show text.batches text.token_files
 text.corpora.chance text.corpora.documents text.corpora.world text.corpora.facts text.corpora.plots
 text.corpora.story_checks text.corpora.stories text.corpora.handbook text.corpora.domain text.corpora.noise
 text.corpora.fetch text.corpora.build
-model.compute model.gpt model.lora model.huggingface
+model.compute model.gpt model.lora model.decoder model.huggingface
 generation
 evaluation.statistics evaluation.likelihood evaluation.surprisal evaluation.ngram evaluation.pronunciation
 evaluation.meter evaluation.meter_report evaluation.novelty evaluation.knowledge

@@ -1,17 +1,15 @@
 """Recipes: everything a run depends on, written down before it starts.
 
-A recipe is a TOML file, read into the frozen classes below. A field's default stands in the field and its explanation
-in the docstring under it; `tinylm train --help` and the README tables are derived from both. Unknown or wrong fields
-are all reported at once. This file imports no torch, so that every command can answer `--help` at once.
+A recipe is a TOML file (read by recipes.py), checked against the frozen classes below. A field's default stands in the
+field and its explanation in the docstring under it; `tinylm train --help` and the README tables are derived from both.
+This file imports no torch, so that every command can answer `--help` at once.
 """
 
 import difflib
-import re
-import tomllib
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 ROOT = Path(__file__).resolve().parent
 
@@ -80,6 +78,8 @@ class ModelConfig(Section):
     """Normalise queries and keys per head before the rotation, as in Qwen3."""
     tied: bool = True
     """One matrix for reading tokens in and predicting them."""
+    embedding_scale: float = Field(1.0, gt=0)
+    """Factor on the token embeddings; sqrt(width), as in Vaswani et al. 2017, lets them count beside the blocks."""
     dropout: float = Field(0.0, ge=0, lt=1)
     """Share of activations set to zero while training."""
 
@@ -204,77 +204,3 @@ def closest(word: str, allowed: list[str]) -> str:
     """` (did you mean "x"?)`, or nothing where no name is near; appended to messages about unknown names."""
     match = difflib.get_close_matches(word, allowed, n=1, cutoff=0.5)
     return f' (did you mean "{match[0]}"?)' if match else ""
-
-
-def recipe_path(name: str) -> Path:
-    """The recipe file called `name`: a path, or the name of a shipped recipe with or without `.toml`.
-
-    Raises ValueError naming the closest shipped recipe where there is no such file.
-    """
-    own, ours = Path(name), shipped("configs") / f"{Path(name).name.removesuffix('.toml')}.toml"
-    for path in (own, ours):
-        if path.is_file():
-            return path
-    names = sorted(path.stem for path in shipped("configs").glob("*.toml"))
-    raise ValueError(f"no recipe {name}{closest(own.stem, names)}; shipped: {', '.join(names)}")
-
-
-def load_recipe(name: str, overrides: dict[str, str] | None = None) -> Recipe:
-    """Read a recipe and apply `overrides` such as `{"train.steps": "300"}`; ValueError lists every mistake in it."""
-    path = recipe_path(name)
-    try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"{path}: not a TOML file: {error}") from None
-    tree.setdefault("name", path.stem)
-    for key, value in (overrides or {}).items():
-        put(tree, key.split("."), value)
-    return parse_recipe(tree, where=str(path))
-
-
-def put(tree: dict[str, Any], keys: list[str], value: str) -> None:
-    """Set `tree[a][b] = value` for keys [a, b]. `none` unsets an optional field; `[...]` is read as a TOML list.
-
-    >>> tree = {"train": {"steps": 9}}
-    >>> put(tree, ["train", "steps"], "5"); put(tree, ["lora", "rank"], "4"); tree
-    {'train': {'steps': '5'}, 'lora': {'rank': '4'}}
-    """
-    *path, last = keys
-    for key in path:
-        if not isinstance(tree.get(key), dict):
-            tree[key] = {}
-        tree = tree[key]
-    tree[last] = None if value == "none" else tomllib.loads(f"x = {value}")["x"] if value.startswith("[") else value
-
-
-def parse_recipe(tree: dict[str, Any], where: str) -> Recipe:
-    """Validate a nested dictionary; ValueError has one line per mistake, with what is allowed and the closest match."""
-    try:
-        return Recipe.model_validate(tree)
-    except ValidationError as error:
-        # A default that follows from a wrong field is no mistake of its own.
-        lines = [describe(dict(e)) for e in error.errors() if e["type"] != "default_factory_not_called"]
-        raise ValueError(f"{where}: " + "\n".join(lines)) from None
-
-
-def describe(mistake: dict[str, Any]) -> str:
-    """One pydantic error as `field: what is wrong, what is allowed, closest match`."""
-    path = [str(part) for part in mistake["loc"]]
-    label = ".".join(path) or "recipe"
-    if mistake["type"] == "extra_forbidden":
-        names = list(section_at(path[:-1]).model_fields)
-        return f"{label}: no such field{closest(path[-1], names)}; allowed: {', '.join(names)}"
-    if mistake["type"] == "literal_error":
-        words = re.findall(r"'([^']*)'", mistake["ctx"]["expected"])
-        return f"{label}: {mistake['msg']}, not {mistake['input']!r}{closest(str(mistake['input']), words)}"
-    got = "" if isinstance(mistake["input"], dict) else f", not {mistake['input']!r}"
-    return f"{label}: {mistake['msg'].removeprefix('Value error, ')}{got}"
-
-
-def section_at(path: list[str]) -> type[Section]:
-    """The class of the section that `path` leads to, looking through `| None`."""
-    kind: Any = Recipe
-    for part in path:
-        kind = kind.model_fields[part].annotation
-        kind = next((arm for arm in get_args(kind) if arm is not type(None)), kind)
-    return kind

@@ -1,9 +1,9 @@
 """Sampling: the model's distribution, narrowed as asked, then one token drawn from it, again and again.
 
-The prompt is read once and its cache copied for all samples. Each sample has its own generator, seeded with
-`seed + row`, so sample 3 of 8 is the same text when drawn alone. Past the context: when the cache is full, the last
-half of the context is read anew and generation goes on from there; the model then sees between half a context and a
-whole one, at a cost of one extra pass every context / 2 tokens.
+Each sample has its own generator, seeded with `seed + row`, so sample 3 of 8 is the same text when drawn alone. On a
+CPU, `Decoder` takes over behind the prompt. Past the context: when the cache is full, the last half of the context is
+read anew and generation goes on from there; the model then sees between half a context and a whole one, at a cost of
+one extra pass every context / 2 tokens.
 """
 
 import time
@@ -14,7 +14,9 @@ import torch
 from torch import Tensor
 
 from tinylm.config import Sampling
+from tinylm.model.decoder import Decoder
 from tinylm.model.gpt import GPT, Cache
+from tinylm.model.lora import LoraLinear
 from tinylm.text.tokenizers import StreamDecoder, Tokenizer
 
 
@@ -41,9 +43,10 @@ def narrow(logits: Tensor, sampling: Sampling) -> Tensor:
     return logits
 
 
-def penalise(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
-    """Make tokens that were `seen` (B, V) bool less likely: positive logits / penalty, negative ones * penalty."""
-    return torch.where(seen, torch.where(logits > 0, logits / penalty, logits * penalty), logits)
+def penalise(logits: Tensor, ids: Tensor, penalty: float) -> Tensor:
+    """Make the tokens in `ids` (B, any) less likely: positive logits / penalty, negative ones * penalty."""
+    seen = logits.gather(1, ids)
+    return logits.scatter(1, ids, torch.where(seen > 0, seen / penalty, seen * penalty))
 
 
 def draw(logits: Tensor, generators: list[torch.Generator]) -> Tensor:
@@ -61,22 +64,29 @@ def stream(model: GPT, prompt: list[int], sampling: Sampling, generators: list[t
     if not prompt:
         raise ValueError("the prompt is empty: give at least one character, or a recipe with document_token = true")
     model.eval()
-    weight = model.tokens.weight
-    rows, context = len(generators), model.config.context
-    ids = torch.tensor(prompt, device=weight.device).repeat(rows, 1)  # (B, all tokens so far)
-    seen = torch.zeros(rows, model.config.vocab_size, dtype=torch.bool, device=weight.device).scatter_(1, ids, True)
-    cache, fresh = None, ids
+    weight, context = model.tokens.weight, model.config.context
+    ids = torch.tensor(prompt, device=weight.device).repeat(len(generators), 1)  # (B, all tokens so far)
+    cache = Cache(model.config, len(generators), weight.dtype, weight.device)
+    plain = not any(isinstance(part, LoraLinear) for part in model.modules())
+    decoder = Decoder(model, cache) if plain and weight.device.type == "cpu" else None
     while True:
-        if cache is None or cache.length + fresh.shape[1] > context:
-            fresh = ids if ids.shape[1] <= context else ids[:, -max(1, context // 2) :]
-            cache = Cache(model.config, rows, weight.dtype, weight.device)
-        logits = model(fresh, cache)[:, -1]  # (B, V)
+        if cache.length in (0, context):
+            cache.length = 0
+            logits = model(ids if ids.shape[1] <= context else ids[:, -max(1, context // 2) :], cache)[:, -1]  # (B, V)
+        elif decoder:
+            logits = torch.from_numpy(decoder(ids[:, -1].numpy()))
+        else:
+            logits = model(ids[:, -1:], cache)[:, -1]
         if sampling.repetition_penalty > 1:
-            logits = penalise(logits, seen, sampling.repetition_penalty)
-        fresh = draw(narrow(logits, sampling), generators)[:, None]  # (B, 1)
-        ids = torch.cat((ids, fresh), dim=1)
-        seen.scatter_(1, fresh, True)
-        yield fresh[:, 0]
+            logits = penalise(logits, ids, sampling.repetition_penalty)
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1 if decoder else threads)  # else torch's and NumPy's idle threads fight: 8 rows take 6 x
+        try:
+            fresh = draw(narrow(logits, sampling), generators)
+        finally:
+            torch.set_num_threads(threads)
+        ids = torch.cat((ids, fresh[:, None]), dim=1)
+        yield fresh
 
 
 @dataclass

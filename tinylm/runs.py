@@ -20,7 +20,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tinylm.config import ModelConfig, Recipe, parse_recipe
+from pydantic import ValidationError
+
+from tinylm.config import ModelConfig, Recipe
 
 FORMAT = 1
 LOGS = ("metrics.jsonl", "samples.jsonl", "timings.jsonl")
@@ -42,7 +44,11 @@ class Run:
 
     @cached_property
     def recipe(self) -> Recipe:
-        return parse_recipe(read_json(self.folder / "recipe.json"), where=str(self.folder / "recipe.json"))
+        try:
+            return Recipe.model_validate(read_json(self.folder / "recipe.json"))
+        except ValidationError as error:
+            where = ".".join(map(str, error.errors()[0]["loc"]))
+            raise ValueError(f"{self.folder / 'recipe.json'}: {where}: {error.errors()[0]['msg']}") from None
 
     @cached_property
     def model_config(self) -> ModelConfig:

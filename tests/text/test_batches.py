@@ -54,14 +54,28 @@ def test_short_texts_are_used_to_their_ends(length):
     assert max(seen) == length - 1 and min(seen) == 1
 
 
-def test_marked_documents_are_read_from_their_beginnings():
-    ids = documents(5, 30, 12, 20, 40)
+def test_marked_documents_are_read_whole_and_once_an_epoch():
+    ids = documents(5, 30, 3, 4, 6, 20)
     stream = batches(ids, batch_size=1, tokenizer=MARKED)
-    epoch = {int(stream.start(k)) for k in range(len(stream.starts))}
-    assert set(np.flatnonzero(ids == BEGIN)) <= epoch
-    covered = {t for start in epoch for t in range(start + 1, start + 9)}
-    assert covered == set(range(1, len(ids)))
-    assert all(0 <= start <= len(ids) - 9 for start in epoch)
+    windows = [stream[k] for k in range(len(stream.starts))]
+    targets = [int(t) for batch in windows for t in batch.targets.flatten() if t != IGNORE]
+    assert sorted(targets) == sorted(ids[1:].tolist())
+    begun = {tuple(batch.inputs[0][batch.targets[0] != IGNORE]) for batch in windows}
+    assert tuple(ids[:5]) in begun  # a document by itself: the next one does not fit into its window
+    assert tuple(ids[35:42]) in begun and tuple(ids[42:48]) in begun  # two short ones in a row, then one more
+
+
+def test_windows_of_like_length_share_a_batch():
+    stream = batches(documents(*(3 + n % 40 for n in range(400))), context=64, tokenizer=MARKED)
+    epoch = [stream[k] for k in range(len(stream.starts) // 4)]
+    padding = sum(int((batch.targets == IGNORE).sum()) for batch in epoch) / sum(b.inputs.size for b in epoch)
+    assert padding < 0.05
+    widths = [batch.inputs.shape[1] for batch in epoch]
+    assert widths != sorted(widths)
+
+
+def test_fewer_windows_than_a_batch_has_rows_make_a_smaller_batch():
+    assert batches(np.arange(28), batch_size=32)[3].inputs.shape == (2, 8)
 
 
 def test_a_text_shorter_than_the_context_is_refused_with_both_numbers():

@@ -52,14 +52,11 @@ def test_words_never_cross_from_one_document_to_the_next() -> None:
 
 
 @given(repetitive, repetitive)
-def test_the_heap_encoder_does_the_steps_of_the_slow_one(corpus: str, text: str) -> None:
-    merges = bpe_training.train_bpe(corpus, 40)
-    ranks = {pair: rank for rank, pair in enumerate(merges)}
-    slow = []
-    for word in bpe.split_words(text):
-        steps = [list(word.encode()), *(ids for _rank, ids in merge_steps(word.encode(), ranks))]
-        slow += steps[-1]
-    assert encode(text, merges) == slow
+def test_both_encoders_do_the_steps_of_the_slow_one(corpus: str, text: str) -> None:
+    encoder = bpe.WordEncoder(bpe_training.train_bpe(corpus, 40), "I")
+    for word in map(str.encode, bpe.split_words(text)):
+        steps = [list(word), *(ids for _rank, ids in merge_steps(word, encoder.ranks))]
+        assert encoder.merge(word) == encoder.merge_long(word) == steps[-1]
 
 
 @given(any_text)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from tyro.conf import Positional, UseAppendAction, arg
 
 from tinylm.commands.shared import clean, say
-from tinylm.config import load_recipe
+from tinylm.recipes import load_recipe
 
 if TYPE_CHECKING:
     from tinylm.training.trainer import Trainer

@@ -195,7 +195,7 @@ class GPT(nn.Module):
         end = start + ids.shape[1]
         if end > self.config.context:
             raise ValueError(f"{end} positions are more than the context of {self.config.context}")
-        x = self.tokens(ids)  # (B, T, W)
+        x = self.tokens(ids) * self.config.embedding_scale  # (B, T, W)
         if torch.is_autocast_enabled(x.device.type):  # what flows between the products has their type too
             x = x.to(torch.get_autocast_dtype(x.device.type))
         rotation = None

@@ -2,9 +2,9 @@
 
 Batch number k is a pure function of the seed and k, so a run's place in the data is one number and a resume needs
 nothing else. Undivided text is cut into a grid of windows with a new random phase each epoch: every token is seen once
-per epoch (up to the edges), and never cut at the same places twice. Text in marked documents is read from where
-documents begin, so that what a sentence refers to is in sight; a window runs on into the documents behind it, and their
-beginnings are seen again in windows of their own.
+per epoch (up to the edges), and never cut at the same places twice. Text in marked documents is read in whole ones, so
+that what a sentence refers to is in sight: a window holds one document, or several short ones in a row, and windows of
+like length share a batch, so that little of it is padding.
 """
 
 from collections.abc import Iterator
@@ -68,6 +68,21 @@ def cuts(ids: np.ndarray, begin: int | None, context: int) -> np.ndarray:
     return np.repeat(firsts, counts) + context * within
 
 
+def join(lengths: np.ndarray, context: int) -> np.ndarray:
+    """Which pieces of `lengths` begin a window, if each window takes the next pieces for as long as they fit.
+
+    >>> join(np.array([2, 2, 3, 1, 5]), context=5)
+    array([0, 2, 4])
+    """
+    firsts, filled = [], context
+    for piece, length in enumerate(lengths.tolist()):
+        if filled + length > context:
+            firsts.append(piece)
+            filled = 0
+        filled += length
+    return np.array(firsts)
+
+
 class Batches:
     """The stream of training batches. `batches[k]` is batch k, for any k, in any order."""
 
@@ -78,28 +93,34 @@ class Batches:
                 f"the training text has {len(corpus.train)} tokens, fewer than one context of {context} and the token "
                 "after it: use more text or a smaller model.context"
             )
-        self.corpus, self.context, self.batch_size, self.seed = corpus, context, batch_size, seed
-        self.tokens = context * batch_size  # in one batch
+        self.corpus, self.batch_size, self.seed = corpus, batch_size, seed
         if (begin := begin_of(corpus.tokenizer)) is None:
             # One window fewer than fit, so that any phase of the grid leaves room.
             self.starts = np.arange(max(1, last // context)) * context
-            self.phases = last - int(self.starts[-1]) + 1
+            self.lengths, self.phases = np.full(len(self.starts), context), last - int(self.starts[-1]) + 1
         else:
-            self.starts, self.phases = np.minimum(cuts(corpus.train, begin, context), last), 1
-        self.epoch, self.order = -1, self.starts
+            pieces = cuts(corpus.train, begin, context)
+            self.starts = pieces[join(np.diff(pieces, append=len(corpus.train) - 1), context)]
+            self.lengths, self.phases = np.diff(self.starts, append=len(corpus.train) - 1), 1
+        self.tokens = round(self.lengths.mean() * min(batch_size, len(self.starts)))  # in a batch, on average
+        self.epoch, self.phase, self.order = -1, 0, self.starts[None]
 
     def __getitem__(self, k: int) -> Batch:
-        starts = [self.start(k * self.batch_size + row) for row in range(self.batch_size)]
-        lengths = np.full(len(starts), self.context)
-        return cut_batch(self.corpus.train, self.corpus.train_mask, np.array(starts), lengths)
-
-    def start(self, window: int) -> int:
-        """Where window number `window` of the endless stream begins in the ids."""
-        epoch, place = divmod(window, len(self.starts))
+        epoch, place = divmod(k, max(1, len(self.starts) // self.batch_size))
         if epoch != self.epoch:
-            random = np.random.default_rng((self.seed, epoch))
-            self.epoch, self.order = epoch, random.permutation(self.starts) + random.integers(self.phases)
-        return int(self.order[place])
+            self.shuffle(epoch)
+        rows = self.order[place]
+        return cut_batch(self.corpus.train, self.corpus.train_mask, self.starts[rows] + self.phase, self.lengths[rows])
+
+    def shuffle(self, epoch: int) -> None:
+        """Put an epoch's windows in random order (batches, rows); the few that fill no batch are left out this time."""
+        random = np.random.default_rng((self.seed, epoch))
+        count, size = max(1, len(self.starts) // self.batch_size), min(self.batch_size, len(self.starts))
+        order = random.permutation(len(self.starts))[: count * size]
+        # Like lengths are brought together among 32 batches at a time; then the batches are shuffled.
+        order = order[np.lexsort((self.lengths[order], np.arange(count * size) // (32 * size)))]
+        self.epoch, self.order = epoch, random.permutation(order.reshape(count, size))
+        self.phase = int(random.integers(self.phases))
 
 
 def validation_windows(

@@ -45,7 +45,7 @@ class Record:
     loss: float  # nats per target, before this step's update
     learning_rate: float  # AdamW's
     grad_norm: float  # before clipping
-    tokens: int  # seen so far
+    tokens: int  # seen so far, the little padding of batches included
     seconds: float  # of work so far, earlier parts of a resumed run included
     valid: dict[str, Any] | None = None
     samples: tuple[str, ...] = ()
@@ -69,7 +69,7 @@ class Trainer:
         self.notices: list[str] = []  # what a person should know before the start
         self.stopping = False
         # What a resume restores, beside weights and optimiser:
-        self.step, self.seconds, self.first_loss, self.rising = 0, 0.0, math.nan, 0
+        self.step, self.tokens, self.seconds, self.first_loss, self.rising = 0, 0, 0.0, math.nan, 0
         self.best: dict[str, Any] = {"step": 0, "nats_per_token": math.inf}
 
     def run(self) -> Iterator[Record]:
@@ -89,15 +89,15 @@ class Trainer:
             self.check(loss, norm)
             rate = self.optimizers.step(self.step)
             self.step += 1
-            tokens = self.step * batch.inputs.size
-            facts = {"loss": loss, "learning_rate": rate, "grad_norm": norm, "tokens": tokens}
+            self.tokens += batch.inputs.size
+            facts = {"loss": loss, "learning_rate": rate, "grad_norm": norm, "tokens": self.tokens}
             append_line(self.folder / "metrics.jsonl", {"kind": "train", "step": self.step, **facts})
             valid = self.validate() if self.due(train.evaluate_every) else None
             samples = self.sample() if self.due(self.recipe.sample.every) else ()
             self.seconds += time.perf_counter() - mark
             if valid or self.step == last or self.stopping:
                 self.save(improved=valid is not None and self.best["step"] == self.step)
-            yield Record(self.step, loss, rate, norm, tokens, self.seconds, valid, samples, self.notice(valid))
+            yield Record(self.step, loss, rate, norm, self.tokens, self.seconds, valid, samples, self.notice(valid))
             mark = time.perf_counter()
         if self.stopping:  # asked for while the caller held the last record
             self.save(improved=False)
@@ -192,13 +192,13 @@ class Trainer:
 
     def save(self, improved: bool, files: dict[str, bytes] | None = None) -> None:
         """Write state/, model/ where these weights are the best so far, and last the manifest."""
-        speed = self.step * self.recipe.train.batch_size * self.model.config.context / max(self.seconds, 1e-9)
-        timing = {"step": self.step, "seconds": round(self.seconds, 3), "tokens_per_second": round(speed, 1)}
+        speed = round(self.tokens / max(self.seconds, 1e-9), 1)
+        timing = {"step": self.step, "seconds": round(self.seconds, 3), "tokens_per_second": speed}
         append_line(self.folder / "timings.jsonl", timing)
         logs = {name: (self.folder / name).stat().st_size for name in LOGS if (self.folder / name).exists()}
         progress = {
-            "step": self.step, "seconds": self.seconds, "first_loss": self.first_loss, "rising": self.rising,
-            "best": self.best, "logs": logs,
+            "step": self.step, "tokens": self.tokens, "seconds": self.seconds, "first_loss": self.first_loss,
+            "rising": self.rising, "best": self.best, "logs": logs,
         }
         files = dict(files or {})
         if improved:
@@ -210,12 +210,11 @@ class Trainer:
     def describe(self) -> dict[str, Any]:
         """The manifest's account of the run so far."""
         train, config = self.recipe.train, self.model.config
-        tokens = self.step * train.batch_size * config.context
         return {
             "format": FORMAT,
             "status": "finished" if self.step == train.steps else "stopped" if self.stopping else "running",
-            "step": self.step, "steps": train.steps, "best": self.best, "tokens": tokens,
-            "seconds": self.seconds, "flops": tokens * flops_per_token(config), "peak_memory_bytes": peak_memory(),
+            "step": self.step, "steps": train.steps, "best": self.best, "tokens": self.tokens,
+            "seconds": self.seconds, "flops": self.tokens * flops_per_token(config), "peak_memory_bytes": peak_memory(),
             "parameters": size_of(config).total, "seed": train.seed, "corpus_sha256": self.corpus.sha256,
             "parent": self.parent, "device": str(self.compute.device), "precision": str(self.compute.dtype)[6:],
             "threads": torch.get_num_threads(), "platform": platform.platform(),
@@ -230,8 +229,9 @@ class Trainer:
         weights, optimizer, progress = read_state(run)
         set_weights(self.model, weights, run.folder / STATE)
         self.optimizers.load_state(optimizer)
-        self.manifest, self.step, self.seconds = run.manifest, progress["step"], progress["seconds"]
-        self.first_loss, self.rising, self.best = progress["first_loss"], progress["rising"], progress["best"]
+        self.manifest = run.manifest
+        for name in ("step", "tokens", "seconds", "first_loss", "rising", "best"):
+            setattr(self, name, progress[name])
         for name in LOGS:
             if (self.folder / name).exists():
                 with (self.folder / name).open("r+b") as file:

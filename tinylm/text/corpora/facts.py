@@ -3,7 +3,8 @@
 Every fact is a triple such as (Mara, boat, Silver Wren). Each relation has several wordings that end in their
 answer. For each person, two of the wordings are held out: the stories never use them for that person (they do for
 others), and cut before the answer they are the cloze prompts. So a model meets a familiar kind of sentence which,
-for this person, stands nowhere in its training text: it must have stored the fact, not the string.
+for this person, stands nowhere in its training text: it must have stored the fact, not the string. A quiet sentence stands
+before each prompt, as facts stand inside stories: a name at the very start of a text is cut into other tokens.
 
 Trade-off: the wordings are plain declarative sentences of at most seven words or so; the same facts also surface
 inside the plots ("Mara rowed out in the Silver Wren"), where no cloze could be cut.
@@ -114,6 +115,8 @@ _ANSWER = {
     "food": "food", "habit": "habit", "relative": "kin",
 }
 
+_OPENING = "It was a quiet morning."
+
 RELATIONS: tuple[str, ...] = tuple(_WORDINGS)
 
 
@@ -159,9 +162,9 @@ def story_lines(person: Person, relation: str) -> tuple[str, ...]:
 
 
 def _prompts(person: Person, relation: str) -> tuple[str, ...]:
-    """The held-out wordings, cut before their answer."""
+    """The held-out wordings behind the opening, cut before their answer."""
     cut = (_WORDINGS[relation][index].split(" {answer}")[0] for index in _held_out(person, relation))
-    return tuple(wording.format_map(_fields(person)) for wording in cut)
+    return tuple(f"{_OPENING} {wording.format_map(_fields(person))}" for wording in cut)
 
 
 def _options(person: Person, relation: str, chance: Chance) -> tuple[str, str, str, str]:
@@ -182,8 +185,8 @@ def facts() -> tuple[Fact, ...]:
     """Every fact of the world, people in the order of the table: the same list on every call.
 
     >>> fact = facts()[2]
-    >>> fact.prompts, fact.answer
-    (("Mara's boat was called the", 'Mara fished from the'), 'Silver Wren')
+    >>> fact.prompts[1], fact.answer
+    ('It was a quiet morning. Mara fished from the', 'Silver Wren')
     """
     chance = Chance(seed=0)
     return tuple(
