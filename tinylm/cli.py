@@ -11,14 +11,17 @@ from collections.abc import Iterator
 import tyro
 from pydantic.fields import FieldInfo
 
+from tinylm.commands.bench import bench
+from tinylm.commands.exchange import export, import_
 from tinylm.commands.models import compare, evaluate, plot, sample
-from tinylm.commands.texts import bench, corpus, fetch, meter, tokenizer
+from tinylm.commands.texts import corpus, fetch, meter, tokenizer
 from tinylm.commands.training import demo, resume, train
 from tinylm.config import Recipe, Section
 
 app = tyro.extras.SubcommandApp()
-for command in (demo, train, resume, sample, evaluate, compare, plot, corpus, tokenizer, meter, fetch, bench):
+for command in (demo, train, resume, sample, evaluate, compare, plot, export, corpus, tokenizer, meter, fetch, bench):
     app.command(command)
+app.command(name="import")(import_)
 
 
 def recipe_fields(section: type[Section] = Recipe, prefix: str = "") -> Iterator[str]:

@@ -242,7 +242,9 @@ def novelty_rows(
     for contestant, own in zip(contestants, samples):
         texts = [s.text for s in own if s.text.strip()]
         groups = {"samples": texts, "held out": cut_like("\n\n".join(contestant.valid), texts)}
-        found = novelty(contestant.training[:searched], {n: g for n, g in groups.items() if any(t.strip() for t in g)})
+        groups = {name: group for name, group in groups.items() if any(text.strip() for text in group)}
+        # An imported run's training text is not here: nothing can be looked up in it.
+        found = novelty(contestant.training[:searched], groups) if contestant.training and groups else {}
         for name, into in (("samples", longest), ("held out", reference)):
             into.append(found[name].longest_mean if name in found else None)
 

@@ -74,12 +74,13 @@ def train(
         fields["train.max_minutes"] = str(max_minutes)
     chosen = load_recipe(recipe, fields)
 
-    from tinylm.training.start import start_run
+    from tinylm.training import processes
 
-    trainer = start_run(chosen, out or Path("runs") / chosen.name)
-    if chosen.purpose:
-        say(chosen.purpose)
-    follow(trainer)
+    with processes.joined() as team:
+        trainer = processes.start(team, chosen, out or Path("runs") / chosen.name)
+        if chosen.purpose:
+            say(chosen.purpose)
+        follow(trainer)
 
 
 def resume(run: Positional[Path]) -> None:
@@ -88,11 +89,12 @@ def resume(run: Positional[Path]) -> None:
     Args:
         run: A run folder.
     """
-    from tinylm.training.start import resume_run
+    from tinylm.training import processes
 
-    trainer = resume_run(run)
-    say(f"{run}: from step {trainer.step} of {trainer.recipe.train.steps}")
-    follow(trainer)
+    with processes.joined() as team:
+        trainer = processes.resume(team, run)
+        say(f"{run}: from step {trainer.step} of {trainer.recipe.train.steps}")
+        follow(trainer)
 
 
 def follow(trainer: "Trainer") -> bool:

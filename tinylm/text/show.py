@@ -36,7 +36,8 @@ def token_label(tokenizer: Tokenizer, id: int) -> str:
     """
     if isinstance(tokenizer, CharTokenizer) and 0 <= (byte := int(id) - len(tokenizer.characters)) < 256:
         return f"<0x{byte:02X}>"
-    return label_bytes(tokenizer.token_bytes(id)) or tokenizer.specials[id - tokenizer.vocab_size]  # from the end
+    names = (name for name, other in tokenizer.special_ids.items() if other == id)
+    return label_bytes(tokenizer.token_bytes(id)) or next(names, f"<{id}>")  # an id without a name: nothing uses it
 
 
 def merge_steps(ids: Sequence[int], ranks: Mapping[Pair, int]) -> Iterator[tuple[int, list[int]]]:
@@ -55,8 +56,9 @@ def show(tokenizer: Tokenizer, text: str) -> list[str]:
     """Lines for a learner: the pieces of a text and how they came about."""
     if isinstance(tokenizer, BpeTokenizer):
         return [line for word in split_words(check_unicode(text)) for line in show_word(tokenizer, word)]
-    assert isinstance(tokenizer, CharTokenizer)
-    return [show_character(tokenizer, character) for character in check_unicode(text)]
+    if isinstance(tokenizer, CharTokenizer):
+        return [show_character(tokenizer, character) for character in check_unicode(text)]
+    return [f"{token_label(tokenizer, id)} (id {id})" for id in tokenizer.encode(text)]
 
 
 def show_character(tokenizer: CharTokenizer, character: str) -> str:

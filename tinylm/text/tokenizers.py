@@ -47,6 +47,7 @@ class Tokenizer(ABC):
         if "" in specials or len(set(specials)) < len(specials):
             raise ValueError(f"special tokens need different names that are not empty, not {list(specials)}")
         self.specials = tuple(map(check_unicode, specials))
+        self.special_ids = {name: id for id, name in enumerate(self.specials, start=len(pieces))}
         self._pieces = [*pieces, *(b"" for _ in specials)]
         self._content = content
         self._dtype = np.dtype(np.uint16 if len(self._pieces) <= 2**16 else np.uint32)
@@ -102,7 +103,7 @@ class Tokenizer(ABC):
     def special_id(self, name: str) -> int:
         """The id of a special token; ValueError with the closest name where there is none."""
         if name in self.specials:
-            return self.vocab_size - len(self.specials) + self.specials.index(name)
+            return self.special_ids[name]
         known = ", ".join(self.specials) or "none"
         raise ValueError(f"{name!r} is no special token{closest(name, list(self.specials))}; there are: {known}")
 
@@ -180,6 +181,36 @@ class BpeTokenizer(Tokenizer):
         return np.frombuffer(packed, dtype=self._dtype)
 
 
+def open_library(library: str) -> Any:
+    """The `tokenizers.Tokenizer` in the content of a tokenizer.json; ValueError where that, or the package, fails."""
+    try:
+        import tokenizers
+
+        return tokenizers.Tokenizer.from_str(library)
+    except ImportError:
+        raise ValueError('it is run by the tokenizers package: pip install "tinylm[hf]"') from None
+    except Exception as error:  # the package raises nothing more precise
+        raise ValueError(f"the tokenizers package cannot read it: {error}") from None
+
+
+class LibraryTokenizer(Tokenizer):
+    """A tokenizer of another family, run by Hugging Face's `tokenizers`; made by `from_library` in tokenizer_json.py.
+
+    `library` is the content of its tokenizer.json, `pieces` the bytes of each id in hex, `special_ids` its own.
+    """
+
+    def __init__(self, library: str, pieces: Sequence[str], special_ids: dict[str, int]) -> None:
+        content = {"kind": "library", "library": library, "pieces": list(pieces), "special_ids": special_ids}
+        super().__init__([bytes.fromhex(piece) for piece in pieces], (), content)
+        self.library, self.specials, self.special_ids = library, tuple(special_ids), special_ids
+        self._encoder = open_library(library)
+        self._encoder.encode_special_tokens = True  # their names in a text are text, as in the classes above
+
+    def encode_array(self, text: str) -> NDArray[Any]:
+        """The ids of a text, (tokens,) uint16 or uint32, without those that the library would put around it."""
+        return np.array(self._encoder.encode(check_unicode(text), add_special_tokens=False).ids, dtype=self._dtype)
+
+
 class StreamDecoder:
     """Text from ids that arrive one by one; a character is held back until its last byte has come.
 
@@ -214,6 +245,8 @@ def tokenizer_from_dict(d: dict[str, Any]) -> Tokenizer:
     try:
         if d["kind"] == "char":
             tokenizer: Tokenizer = CharTokenizer(d["characters"], d["specials"])
+        elif d["kind"] == "library":
+            tokenizer = LibraryTokenizer(d["library"], d["pieces"], d["special_ids"])
         else:
             tokenizer = BpeTokenizer(d["merges"], d["specials"])
     except (KeyError, TypeError, AttributeError, ValueError) as error:  # missing, of the wrong type, impossible

@@ -134,4 +134,5 @@ class Optimizers:
             name, _, quantity = key.rpartition("/")
             weight = weights[name]
             # AdamW counts its steps in a tensor on the CPU unless it is fused; moments live beside their weight.
-            owner[weight].state[weight][quantity] = value.to(weight.device)
+            # A copy: what safetensors read stays mapped to its file, which Windows would then not let us replace.
+            owner[weight].state[weight][quantity] = value.to(weight.device, copy=True)

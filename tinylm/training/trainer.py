@@ -13,7 +13,7 @@ import math
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +52,18 @@ class Record:
     notice: str = ""  # what a person should know, such as validation turning upward
 
 
+@dataclass(frozen=True)
+class Alone:
+    """The processes that train one model together: only this one. Several: see processes.py."""
+
+    rank: int = 0
+    count: int = 1
+
+    def add_up(self, number: float, gradients: Sequence[Tensor] = ()) -> float:
+        """The sum of `number` over all processes; `gradients` become theirs, in place."""
+        return number
+
+
 class Trainer:
     """Trains `model` on `corpus` as `recipe` says, and keeps the run folder `folder` true at every save."""
 
@@ -63,6 +75,7 @@ class Trainer:
         self.compute = choose_compute(train.device, train.precision)
         self.model = model.to(self.compute.device)
         self.forward: Callable[[Tensor], Tensor] = self.model
+        self.team = Alone()
         self.batches = Batches(corpus, model.config.context, train.batch_size, train.seed)
         self.optimizers = Optimizers(self.model, train)
         self.manifest: dict[str, Any] = {}
@@ -82,7 +95,7 @@ class Trainer:
             self.begin()
         train = self.recipe.train
         last = min(train.steps, train.stop_after or train.steps)
-        while self.step < last and not self.stopping:
+        while self.step < last and not self.team.add_up(self.stopping):  # all processes leave at the same step
             batch = self.batches[self.step]
             loss = self.accumulate(batch)
             norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), train.clip).item()
@@ -91,20 +104,26 @@ class Trainer:
             self.step += 1
             self.tokens += batch.inputs.size
             facts = {"loss": loss, "learning_rate": rate, "grad_norm": norm, "tokens": self.tokens}
-            append_line(self.folder / "metrics.jsonl", {"kind": "train", "step": self.step, **facts})
+            self.log("metrics.jsonl", {"kind": "train", "step": self.step, **facts})
             valid = self.validate() if self.due(train.evaluate_every) else None
             samples = self.sample() if self.due(self.recipe.sample.every) else ()
             self.seconds += time.perf_counter() - mark
-            if valid or self.step == last or self.stopping:
+            if valid or self.step == last:
                 self.save(improved=valid is not None and self.best["step"] == self.step)
             yield Record(self.step, loss, rate, norm, self.tokens, self.seconds, valid, samples, self.notice(valid))
             mark = time.perf_counter()
-        if self.stopping:  # asked for while the caller held the last record
+        if self.step < last:
+            self.stopping = True
             self.save(improved=False)
 
     def stop(self) -> None:
         """Ask `run` to save and end after the step it is in: what Ctrl-C does."""
         self.stopping = True
+
+    def log(self, name: str, record: dict[str, Any]) -> None:
+        """Add a record to a log of the run folder; the first process writes for all."""
+        if self.team.rank == 0:
+            append_line(self.folder / name, record)
 
     def due(self, every: int) -> bool:
         return self.step % every == 0 or self.step == self.recipe.train.steps
@@ -114,17 +133,19 @@ class Trainer:
 
         Each part is divided by the target count of the whole batch: uneven masks weigh the same however it is cut.
         """
-        rows = self.recipe.train.micro_batch_size
+        rows, noise = self.recipe.train.micro_batch_size, (self.recipe.train.seed, self.step, self.team.rank)
         count = max(1, int((batch.targets != IGNORE).sum()))
+        mine = slice(self.team.rank, None, self.team.count)
+        batch = Batch(batch.inputs[mine], batch.targets[mine])
         total = 0.0
         self.model.train()
-        with dropout_noise(self.model.config.dropout, self.recipe.train.seed, self.step):
+        with dropout_noise(self.model.config.dropout, noise):
             for row in range(0, len(batch.inputs), rows):
                 part = Batch(batch.inputs[row : row + rows], batch.targets[row : row + rows])
                 loss = batch_nats(self.forward, part, self.compute).sum() / count
                 loss.backward()
                 total += loss.item()
-        return total
+        return self.team.add_up(total, [w.grad for w in self.model.parameters() if w.grad is not None])
 
     def check(self, loss: float, norm: float) -> None:
         """Stop before a bad update reaches the weights."""
@@ -151,7 +172,7 @@ class Trainer:
         if corpus.base_valid is not None:
             base = measure(self.model, corpus.base_valid, corpus.tokenizer, self.compute)
             record |= {"base_nats_per_token": base.nats_per_token, "base_bits_per_byte": base.bits_per_byte}
-        append_line(self.folder / "metrics.jsonl", {"kind": "valid", **record})
+        self.log("metrics.jsonl", {"kind": "valid", **record})
         if not math.isfinite(score.nats):
             raise ValueError(f"step {self.step}: the validation loss is not a finite number; lower the learning rates")
         self.rising = self.rising + 1 if score.nats_per_token > self.best["nats_per_token"] else 0
@@ -176,7 +197,7 @@ class Trainer:
             request = Request(prompt, wanted.tokens, wanted.sampling, seed=self.recipe.train.seed, begin=begin)
             text = generate(self.model, self.corpus.tokenizer, request)[0].text
             record = {"step": self.step, "prompt": prompt, "seed": request.seed, "text": text}
-            append_line(self.folder / "samples.jsonl", record)
+            self.log("samples.jsonl", record)
             texts.append(prompt + text)
         return tuple(texts)
 
@@ -192,6 +213,8 @@ class Trainer:
 
     def save(self, improved: bool, files: dict[str, bytes] | None = None) -> None:
         """Write state/, model/ where these weights are the best so far, and last the manifest."""
+        if self.team.rank > 0:
+            return
         speed = round(self.tokens / max(self.seconds, 1e-9), 1)
         timing = {"step": self.step, "seconds": round(self.seconds, 3), "tokens_per_second": speed}
         append_line(self.folder / "timings.jsonl", timing)
@@ -217,7 +240,7 @@ class Trainer:
             "seconds": self.seconds, "flops": self.tokens * flops_per_token(config), "peak_memory_bytes": peak_memory(),
             "parameters": size_of(config).total, "seed": train.seed, "corpus_sha256": self.corpus.sha256,
             "parent": self.parent, "device": str(self.compute.device), "precision": str(self.compute.dtype)[6:],
-            "threads": torch.get_num_threads(), "platform": platform.platform(),
+            "threads": torch.get_num_threads(), "processes": self.team.count, "platform": platform.platform(),
             "versions": {
                 "tinylm": tinylm.__version__, "python": platform.python_version(),
                 "torch": torch.__version__, "numpy": np.__version__,
@@ -239,13 +262,13 @@ class Trainer:
 
 
 @contextmanager
-def dropout_noise(dropout: float, seed: int, step: int) -> Iterator[None]:
-    """Inside, torch's own generator is that of (seed, step); afterwards it is as it was."""
+def dropout_noise(dropout: float, seed: tuple[int, int, int]) -> Iterator[None]:
+    """Inside, torch's own generator is that of `seed`: of a run, step and process; afterwards it is as it was."""
     if not dropout:
         yield
         return
     with torch.random.fork_rng():
-        torch.manual_seed(int(np.random.SeedSequence((seed, step)).generate_state(1)[0]))
+        torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
         yield
 
 
