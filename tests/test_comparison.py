@@ -22,7 +22,7 @@ from tinylm.model.compute import choose_compute
 from tinylm.runs import open_run
 from tinylm.text.show import token_label
 from tinylm.text.tokenizers import CharTokenizer
-from tinylm.training.checkpoint import load_model
+from tinylm.training.load import load_model
 
 PICTURES = ("scoreboard", "losses", "next-tokens", "same-text")
 

@@ -1,7 +1,7 @@
 import pytest
 
-from tinylm.config import ModelConfig, Recipe, shipped
-from tinylm.recipes import load_recipe, parse_recipe, put
+from tinylm.config import ModelConfig, Recipe
+from tinylm.recipes import load_recipe, parse_recipe, put, shipped
 
 
 def mistakes(tree) -> list[str]:

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tinylm.config import shipped
+from tinylm.recipes import shipped
 
 DATASHEET = (shipped("data") / "README.md").read_text(encoding="utf-8")
 PINNED = dict(reversed(row) for row in re.findall(r"^([0-9a-f]{64})  (\S+)$", DATASHEET, re.MULTILINE))

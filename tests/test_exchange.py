@@ -18,9 +18,10 @@ from tinylm.generation import Request, generate
 from tinylm.model.compute import choose_compute
 from tinylm.runs import open_run
 from tinylm.text.bpe_training import train_bpe_tokenizer
+from tinylm.text.tokenizer_files import load_tokenizer, tokenizer_from_dict
 from tinylm.text.tokenizer_json import from_library, to_library
-from tinylm.text.tokenizers import DOCUMENT, CharTokenizer, StreamDecoder, load_tokenizer, tokenizer_from_dict
-from tinylm.training.checkpoint import load_model
+from tinylm.text.tokenizers import DOCUMENT, CharTokenizer, StreamDecoder
+from tinylm.training.load import load_model
 from tinylm.training.start import start_run, token_file
 
 os.environ["HF_HUB_OFFLINE"] = "1"

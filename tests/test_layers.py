@@ -10,7 +10,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / "tinylm"
 # Lowest first; within a folder, files in the order in which they may import each other. L6 closes the list.
 LAYERS = """
 config recipes runs
-text.bpe text.tokenizers text.bpe_training text.show text.tokenizer_json text.batches text.token_files
+text.bpe text.tokenizers text.tokenizer_files text.bpe_training text.show text.tokenizer_json text.batches
+text.token_files
 text.corpora.chance text.corpora.documents text.corpora.world text.corpora.facts text.corpora.plots
 text.corpora.story_checks text.corpora.stories text.corpora.handbook text.corpora.domain text.corpora.noise
 text.corpora.fetch text.corpora.build
@@ -18,13 +19,17 @@ model.compute model.gpt model.lora model.decoder model.huggingface
 generation
 evaluation.statistics evaluation.likelihood evaluation.surprisal evaluation.ngram evaluation.pronunciation
 evaluation.meter evaluation.meter_report evaluation.novelty evaluation.knowledge
-training.optim training.checkpoint training.trainer training.start training.processes
+training.optim training.checkpoint training.load training.trainer training.start training.processes
 trackers exchange
 datasheet figures page contest scoreboard comparison_page comparison
-assistant.retrieval assistant.tools assistant.runtime
-lessons
-report playground bench doctor
-commands.shared commands.training commands.models commands.texts commands.exchange cli __main__
+assistant.conversation assistant.retrieval assistant.tools assistant.runtime assistant.practice assistant.dialogues
+assistant.exam assistant.training
+lessons.published lessons.law lessons.lab lessons.frame lessons.shared lessons.assistants lessons
+playground.metre playground.weights playground.export
+bench.measure bench.nanogpt bench.training bench.sampling bench.texts bench.gpu bench.rows
+report doctor
+commands.shared commands.training commands.models commands.texts commands.exchange commands.bench commands.lessons
+commands.assistant cli __main__
 """
 ORDER = LAYERS.split()
 READING = ("config", "runs", "training.trainer", "generation")

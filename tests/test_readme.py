@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from tinylm import cli
-from tinylm.config import shipped
-from tinylm.recipes import load_recipe
+from tinylm.recipes import load_recipe, shipped
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

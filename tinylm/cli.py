@@ -11,17 +11,22 @@ from collections.abc import Iterator
 import tyro
 from pydantic.fields import FieldInfo
 
+from tinylm.commands.assistant import chat
 from tinylm.commands.bench import bench
 from tinylm.commands.exchange import export, import_
+from tinylm.commands.lessons import cost, lesson
 from tinylm.commands.models import compare, evaluate, plot, sample
 from tinylm.commands.texts import corpus, fetch, meter, tokenizer
 from tinylm.commands.training import demo, resume, train
 from tinylm.config import Recipe, Section
 
 app = tyro.extras.SubcommandApp()
-for command in (demo, train, resume, sample, evaluate, compare, plot, export, corpus, tokenizer, meter, fetch, bench):
+for command in (demo, train, resume, sample, evaluate, compare, plot, lesson, chat, cost, corpus, tokenizer, meter):
     app.command(command)
+app.command(export)
 app.command(name="import")(import_)
+app.command(fetch)
+app.command(bench)
 
 
 def recipe_fields(section: type[Section] = Recipe, prefix: str = "") -> Iterator[str]:

@@ -6,12 +6,9 @@ This file imports no torch, so that every command can answer `--help` at once.
 """
 
 import difflib
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-
-ROOT = Path(__file__).resolve().parent
 
 
 class Section(BaseModel):
@@ -192,12 +189,6 @@ class Recipe(Section):
     def model_post_init(self, _context: Any) -> None:
         if self.lora is not None and self.start_from is None:
             raise ValueError("lora needs start_from: an adapter stands beside the weights of a trained run")
-
-
-def shipped(kind: Literal["data", "configs"]) -> Path:
-    """The folder of files that ship with TinyLM: inside an installed wheel, or at the top of a clone."""
-    inside = ROOT / "shipped" / kind
-    return inside if inside.is_dir() else ROOT.parent / kind
 
 
 def closest(word: str, allowed: list[str]) -> str:

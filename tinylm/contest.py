@@ -15,7 +15,7 @@ from tinylm.generation import Request, generate
 from tinylm.model.compute import choose_device
 from tinylm.runs import Run
 from tinylm.text.tokenizers import DOCUMENT
-from tinylm.training.checkpoint import Loaded, load_model
+from tinylm.training.load import Loaded, load_model
 from tinylm.training.start import token_file
 
 

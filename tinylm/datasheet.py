@@ -5,8 +5,8 @@ import re
 import time
 from itertools import pairwise
 
-from tinylm.config import shipped
 from tinylm.evaluation.meter import accepted_share, rhymes
+from tinylm.recipes import shipped
 from tinylm.text.corpora import handbook, stories
 from tinylm.text.corpora.build import verse_poems, whole
 

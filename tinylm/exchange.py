@@ -38,7 +38,8 @@ from tinylm.text.corpora.build import encode, split_corpus, text_hash, within
 from tinylm.text.token_files import write_ids
 from tinylm.text.tokenizer_json import first_id, from_library, to_library
 from tinylm.text.tokenizers import DOCUMENT, Tokenizer
-from tinylm.training.checkpoint import load_model, model_files, parent_of, read_tensors, weights_file
+from tinylm.training.checkpoint import model_files, read_tensors, weights_file
+from tinylm.training.load import load_model, parent_of
 from tinylm.training.start import create_folder, remove_folder, token_file
 
 JUDGED_BYTES = 20_000  # of the text that an import is judged on: seconds for a model of 100 million parameters

@@ -16,7 +16,6 @@ from torch import Tensor
 from tinylm.config import Sampling
 from tinylm.model.decoder import Decoder
 from tinylm.model.gpt import GPT, Cache
-from tinylm.model.lora import LoraLinear
 from tinylm.text.tokenizers import StreamDecoder, Tokenizer
 
 
@@ -67,7 +66,7 @@ def stream(model: GPT, prompt: list[int], sampling: Sampling, generators: list[t
     weight, context = model.tokens.weight, model.config.context
     ids = torch.tensor(prompt, device=weight.device).repeat(len(generators), 1)  # (B, all tokens so far)
     cache = Cache(model.config, len(generators), weight.dtype, weight.device)
-    plain = not any(isinstance(part, LoraLinear) for part in model.modules())
+    plain = not any(".frozen." in name for name, _ in model.named_parameters())  # adapters are not the decoder's
     decoder = Decoder(model, cache) if plain and weight.device.type == "cpu" else None
     while True:
         if cache.length in (0, context):

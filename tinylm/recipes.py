@@ -6,11 +6,19 @@ Unknown or wrong fields are all reported at once, each with what is allowed and 
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from pydantic import ValidationError
 
-from tinylm.config import Recipe, Section, closest, shipped
+from tinylm.config import Recipe, Section, closest
+
+ROOT = Path(__file__).resolve().parent
+
+
+def shipped(kind: Literal["data", "configs"]) -> Path:
+    """The folder of files that ship with TinyLM: inside an installed wheel, or at the top of a clone."""
+    inside = ROOT / "shipped" / kind
+    return inside if inside.is_dir() else ROOT.parent / kind
 
 
 def recipe_path(name: str) -> Path:

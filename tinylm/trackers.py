@@ -33,7 +33,7 @@ def open_tensorboard(folder: Path, step: int = 0) -> Writer:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise ValueError('--tensorboard needs a package: pip install "tinylm[tensorboard]"') from None
-    return SummaryWriter(str(folder), purge_step=step + 1)  # type: ignore[no-untyped-call]
+    return SummaryWriter(str(folder), purge_step=step + 1)
 
 
 def observed(records: Iterator[Record], writer: Writer) -> Iterator[Record]:

@@ -6,7 +6,7 @@ from tests.model.test_gpt import FAMILIES, build, some_ids
 from tinylm.model.decoder import Decoder
 from tinylm.model.gpt import Cache
 
-EVERYTHING = {"norm": "layernorm", "bias": True, "qk_norm": True, "kv_heads": 2, "tied": False}
+EVERYTHING = {"norm": "layernorm", "bias": True, "qk_norm": True, "kv_heads": 2, "tied": False, "embedding_scale": 5.0}
 
 
 @pytest.mark.parametrize("shape", [*FAMILIES.values(), EVERYTHING])

@@ -76,6 +76,15 @@ def test_an_exported_shape_computes_the_same_logits_in_transformers(name):
     assert distance(theirs_with(config, model)(ids()).logits, model(ids())) < 1e-5
 
 
+@pytest.mark.parametrize("tied", [True, False])
+@torch.no_grad()
+def test_scaled_embeddings_go_into_a_table_of_their_own(tied):
+    config = shape(mlp="swiglu", embedding_scale=32**0.5, tied=tied)
+    model = random_gpt(config)
+    assert to_hf_config(config)["tie_word_embeddings"] is False
+    assert distance(theirs_with(config, model)(ids()).logits, model(ids())) < 1e-5
+
+
 @pytest.mark.parametrize("name", SHAPES)
 @torch.no_grad()
 def test_a_random_transformers_model_computes_the_same_logits_here(name):

@@ -7,7 +7,8 @@ from safetensors.torch import save_file
 
 from tests.conftest import train_run
 from tinylm.runs import open_run
-from tinylm.training.checkpoint import load_model, read_tensors
+from tinylm.training.checkpoint import read_tensors
+from tinylm.training.load import load_model
 from tinylm.training.start import resume_run
 
 LEARNING = {"steps": 20, "evaluate_every": 10}

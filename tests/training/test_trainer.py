@@ -12,7 +12,8 @@ from tinylm.evaluation.likelihood import measure
 from tinylm.model.compute import choose_compute
 from tinylm.runs import file_entry, open_run, write_json
 from tinylm.text.batches import IGNORE, Batch
-from tinylm.training.checkpoint import load_model, read_tensors
+from tinylm.training.checkpoint import read_tensors
+from tinylm.training.load import load_model
 from tinylm.training.start import estimate, resume_run, start_run, token_file
 
 FILES = ("metrics.jsonl", "samples.jsonl", "model/model.safetensors", "state/state.safetensors")

@@ -21,10 +21,8 @@ def export(runs: Positional[tuple[Path, ...]], out: Path, to: Literal["hf", "htm
 
     opened = [open_run(run) for run in runs]
     if to == "html":
-        try:
-            from tinylm.playground.export import write_page
-        except ImportError:
-            raise ValueError("--to html is not part of this version; there is: --to hf") from None
+        from tinylm.playground.export import write_page
+
         write_page(opened, out)
     else:
         if len(opened) != 1:

@@ -45,7 +45,7 @@ def sample(
 
     from tinylm.generation import Request, continue_text
     from tinylm.runs import open_run
-    from tinylm.training.checkpoint import load_model
+    from tinylm.training.load import load_model
 
     model, tokenizer, recipe = load_model(open_run(run))
     begin = "<|document|>" if recipe.corpus.document_token else None
@@ -84,7 +84,7 @@ def evaluate(run: Positional[Path], text: Path, json: bool = False) -> None:
     from tinylm.model.compute import choose_compute
     from tinylm.runs import open_run
     from tinylm.text.corpora.documents import read_documents
-    from tinylm.training.checkpoint import load_model
+    from tinylm.training.load import load_model
 
     model, tokenizer, recipe = load_model(open_run(run))
     ids = tokenizer.encode_array("\n\n".join(read_documents(text).texts))

@@ -60,7 +60,8 @@ def tokenizer(
     from tinylm.text.bpe_training import train_bpe_tokenizer
     from tinylm.text.corpora.documents import iter_text
     from tinylm.text.show import show
-    from tinylm.text.tokenizers import CharTokenizer, load_tokenizer
+    from tinylm.text.tokenizer_files import load_tokenizer
+    from tinylm.text.tokenizers import CharTokenizer
 
     if action == "train":
         if not file.is_file():
@@ -124,24 +125,3 @@ def fetch(name: Positional[str], out: Path | None = None) -> None:
 
         path = download(name, out, show)
     print(path)
-
-
-def bench(row: Positional[Literal["meter"]], texts: Path, json: bool = False) -> None:
-    """Measure TinyLM against what is known of a set of texts.
-
-    Args:
-        row: What to measure. meter: the metre scorer on real verse and prose.
-        texts: Folder with sonnets-1-60.txt, paradise-lost-first-half.txt, hiawatha-first-half.txt and
-            shakespeare-prose-first-half.txt.
-        json: One JSON object.
-    """
-    from tinylm.evaluation.meter_report import meter_report
-
-    report = meter_report(texts)
-    if json:
-        print_json(report)
-    else:
-        for label, figure in report.items():
-            spread = f"({figure['low']:.3f} to {figure['high']:.3f})" if figure["low"] != figure["high"] else ""
-            verdict = "met" if figure["met"] else "MISSED"
-            print(f"{label:42} {figure['value']:10,.3f} {spread:20} bar {figure['bar']:8} {verdict}")

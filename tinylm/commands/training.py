@@ -56,6 +56,7 @@ def train(
     out: Path | None = None,
     start_from: str | None = None,
     max_minutes: float | None = None,
+    tensorboard: bool = False,
     set: Settings = (),
 ) -> None:
     """Train a model from a recipe: pretraining, or fine-tuning where the recipe starts from a run.
@@ -65,6 +66,7 @@ def train(
         out: The run folder to make. Default: runs/ and the recipe's name.
         start_from: A run to fine-tune.
         max_minutes: Fit the number of steps into this time.
+        tensorboard: Also write the records for TensorBoard, into the run folder.
         set: Any field of the recipe; --train.steps 300 says the same as --set train.steps=300.
     """
     fields = dict(part.split("=", 1) for part in set)
@@ -80,27 +82,29 @@ def train(
         trainer = processes.start(team, chosen, out or Path("runs") / chosen.name)
         if chosen.purpose:
             say(chosen.purpose)
-        follow(trainer)
+        follow(trainer, tensorboard)
 
 
-def resume(run: Positional[Path]) -> None:
+def resume(run: Positional[Path], tensorboard: bool = False) -> None:
     """Continue an interrupted run from its last save, to the same bits as if it had not been interrupted.
 
     Args:
         run: A run folder.
+        tensorboard: Also write the records for TensorBoard, into the run folder.
     """
     from tinylm.training import processes
 
     with processes.joined() as team:
         trainer = processes.resume(team, run)
         say(f"{run}: from step {trainer.step} of {trainer.recipe.train.steps}")
-        follow(trainer)
+        follow(trainer, tensorboard)
 
 
-def follow(trainer: "Trainer") -> bool:
+def follow(trainer: "Trainer", tensorboard: bool = False) -> bool:
     """Announce a run, train it under a progress bar, and say how it ended and what to do next; whether it is done."""
     from tqdm.auto import tqdm
 
+    from tinylm.trackers import observed, open_tensorboard
     from tinylm.training.start import estimate
 
     train, whole = trainer.recipe.train, estimate(trainer)
@@ -110,8 +114,11 @@ def follow(trainer: "Trainer") -> bool:
         f"{whole.parameters:,} parameters, {whole.tokens:,} tokens in {train.steps:,} steps, about {whole.minutes:.1f} "
         f"minutes and {whole.peak_bytes / 1e9:.1f} GB on {trainer.compute.device} in {str(trainer.compute.dtype)[6:]}"
     )
+    records = trainer.run()
+    if tensorboard and trainer.team.rank == 0:
+        records = observed(records, open_tensorboard(trainer.folder / "tensorboard", trainer.step))
     with stop_on_signal(trainer), tqdm(total=train.steps, initial=trainer.step, unit="step", mininterval=0.5) as bar:
-        for record in trainer.run():
+        for record in records:
             bar.update()
             speed = record.tokens / max(record.seconds, 1e-9)
             bar.set_postfix_str(f"loss {record.loss:.3f}, {speed:,.0f} tokens/s", refresh=False)

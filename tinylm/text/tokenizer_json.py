@@ -18,7 +18,8 @@ from typing import Any
 import regex
 
 from tinylm.text.bpe import WORD
-from tinylm.text.tokenizers import DOCUMENT, BpeTokenizer, CharTokenizer, LibraryTokenizer, Tokenizer, open_library
+from tinylm.text.tokenizer_files import LibraryTokenizer, open_library
+from tinylm.text.tokenizers import DOCUMENT, BpeTokenizer, CharTokenizer, Tokenizer
 
 
 def to_library(tokenizer: Tokenizer) -> dict[str, Any]:

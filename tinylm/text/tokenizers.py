@@ -113,11 +113,11 @@ class Tokenizer(ABC):
 
     def fingerprint(self) -> str:
         """SHA-256 in hex: equal for equal tokenizers, and the checksum of the file that `save` writes."""
-        return hashlib.sha256(_canonical(self.to_dict()).encode("utf-8")).hexdigest()
+        return hashlib.sha256(canonical(self.to_dict()).encode("utf-8")).hexdigest()
 
     def save(self, path: Path) -> None:
         """Write the tokenizer as JSON."""
-        path.write_text(_canonical(self.to_dict()), encoding="utf-8", newline="\n")
+        path.write_text(canonical(self.to_dict()), encoding="utf-8", newline="\n")
 
 
 class CharTokenizer(Tokenizer):
@@ -181,36 +181,6 @@ class BpeTokenizer(Tokenizer):
         return np.frombuffer(packed, dtype=self._dtype)
 
 
-def open_library(library: str) -> Any:
-    """The `tokenizers.Tokenizer` in the content of a tokenizer.json; ValueError where that, or the package, fails."""
-    try:
-        import tokenizers
-
-        return tokenizers.Tokenizer.from_str(library)
-    except ImportError:
-        raise ValueError('it is run by the tokenizers package: pip install "tinylm[hf]"') from None
-    except Exception as error:  # the package raises nothing more precise
-        raise ValueError(f"the tokenizers package cannot read it: {error}") from None
-
-
-class LibraryTokenizer(Tokenizer):
-    """A tokenizer of another family, run by Hugging Face's `tokenizers`; made by `from_library` in tokenizer_json.py.
-
-    `library` is the content of its tokenizer.json, `pieces` the bytes of each id in hex, `special_ids` its own.
-    """
-
-    def __init__(self, library: str, pieces: Sequence[str], special_ids: dict[str, int]) -> None:
-        content = {"kind": "library", "library": library, "pieces": list(pieces), "special_ids": special_ids}
-        super().__init__([bytes.fromhex(piece) for piece in pieces], (), content)
-        self.library, self.specials, self.special_ids = library, tuple(special_ids), special_ids
-        self._encoder = open_library(library)
-        self._encoder.encode_special_tokens = True  # their names in a text are text, as in the classes above
-
-    def encode_array(self, text: str) -> NDArray[Any]:
-        """The ids of a text, (tokens,) uint16 or uint32, without those that the library would put around it."""
-        return np.array(self._encoder.encode(check_unicode(text), add_special_tokens=False).ids, dtype=self._dtype)
-
-
 class StreamDecoder:
     """Text from ids that arrive one by one; a character is held back until its last byte has come.
 
@@ -232,33 +202,6 @@ class StreamDecoder:
         return self._decoder.decode(b"", final=True)
 
 
-def _canonical(d: dict[str, Any]) -> str:
+def canonical(d: dict[str, Any]) -> str:
+    """One text for equal JSON values."""
     return json.dumps(d, sort_keys=True, separators=(",", ":")) + "\n"
-
-
-def tokenizer_from_dict(d: dict[str, Any]) -> Tokenizer:
-    """The tokenizer that `to_dict` described; ValueError with one line for anything else, whatever it holds."""
-    if not isinstance(d, dict) or d.get("format") != FORMAT:
-        raise ValueError(f"this is no TinyLM tokenizer: its format is not {FORMAT!r}")
-    if isinstance(d.get("version"), int) and d["version"] > VERSION:
-        raise ValueError(f"tokenizer version {d['version']} is newer than {VERSION}: update TinyLM to read it")
-    try:
-        if d["kind"] == "char":
-            tokenizer: Tokenizer = CharTokenizer(d["characters"], d["specials"])
-        elif d["kind"] == "library":
-            tokenizer = LibraryTokenizer(d["library"], d["pieces"], d["special_ids"])
-        else:
-            tokenizer = BpeTokenizer(d["merges"], d["specials"])
-    except (KeyError, TypeError, AttributeError, ValueError) as error:  # missing, of the wrong type, impossible
-        raise ValueError(f"this tokenizer is damaged: {type(error).__name__}, {error}") from None
-    if _canonical(tokenizer.to_dict()) != _canonical(d):  # true for 1, an unknown kind, something extra
-        raise ValueError("this tokenizer is damaged: it holds values that no TinyLM tokenizer writes")
-    return tokenizer
-
-
-def load_tokenizer(path: Path) -> Tokenizer:
-    """Read a tokenizer that `save` wrote; ValueError names the file and what is wrong with it."""
-    try:
-        return tokenizer_from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, RecursionError) as error:  # ValueError includes bad JSON and bad UTF-8
-        raise ValueError(f"{path}: {error}") from None

@@ -42,7 +42,7 @@ class Muon(torch.optim.Optimizer):
     The same numbers in less than half the time: small matrices one by one leave a processor idle between them.
     """
 
-    def __init__(self, weights: list[nn.Parameter], lr: float, weight_decay: float, momentum: float = 0.95) -> None:
+    def __init__(self, weights: list[Tensor], lr: float, weight_decay: float, momentum: float = 0.95) -> None:
         super().__init__(weights, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
 
     @torch.no_grad()
@@ -58,15 +58,14 @@ class Muon(torch.optim.Optimizer):
 
     def update(self, weights: list[Tensor], lr: float, weight_decay: float, momentum: float) -> None:
         """Move weights of one shape (rows, columns) against their smoothed gradients, made orthogonal."""
-        gradients = torch.stack([weight.grad for weight in weights])  # (N, rows, columns)
+        gradients = torch.stack([weight.grad for weight in weights if weight.grad is not None])  # (N, rows, columns)
         for weight in weights:
             if not self.state[weight]:
                 self.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
         averages = [self.state[weight]["momentum_buffer"] for weight in weights]
         torch._foreach_lerp_(averages, gradients.unbind(), 1 - momentum)
         ahead = gradients.lerp_(torch.stack(averages), momentum)  # Nesterov: where the average is heading
-        rows, columns = weights[0].shape
-        scale = max(1.0, rows / columns) ** 0.5  # so that a tall matrix changes its outputs as much as a square one
+        scale = max(1.0, weights[0].shape[0] / weights[0].shape[1]) ** 0.5  # tall or square, outputs change as much
         torch._foreach_mul_(weights, 1 - lr * weight_decay)
         torch._foreach_add_(weights, orthogonal(ahead).unbind(), alpha=-lr * scale)
 

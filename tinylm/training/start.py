@@ -26,8 +26,9 @@ from tinylm.runs import Run, open_run
 from tinylm.text.batches import Corpus
 from tinylm.text.corpora.build import build_corpus, has_documents
 from tinylm.text.token_files import read_ids, write_ids
-from tinylm.text.tokenizers import DOCUMENT, load_tokenizer
-from tinylm.training.checkpoint import load_model, parent_of
+from tinylm.text.tokenizer_files import load_tokenizer
+from tinylm.text.tokenizers import DOCUMENT
+from tinylm.training.load import load_model, parent_of
 from tinylm.training.optim import Optimizers
 from tinylm.training.trainer import Trainer, peak_memory
 
@@ -165,6 +166,8 @@ def resume_run(folder: Path) -> Trainer:
     """
     keep_freed_memory()
     run = open_run(folder)
+    if run.manifest["status"] == "imported":
+        raise ValueError(f"{folder} was imported and has no steps to go on with: fine-tune it with --start-from")
     if run.manifest["step"] >= run.recipe.train.steps:
         raise ValueError(f"{folder} is finished: all {run.manifest['steps']} steps are done")
     tokenizer = load_tokenizer(run.path("model/tokenizer.json"))

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tinylm.config import shipped
+from tinylm.recipes import shipped
 from tinylm.text.corpora.handbook import handbook, questions
 from tinylm.text.corpora.world import PEOPLE
 

@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import pytest
 
-from tinylm.config import shipped
 from tinylm.evaluation.meter import accepted_share, rhymes
+from tinylm.recipes import shipped
 from tinylm.text.corpora import stories
 from tinylm.text.corpora.build import verse_poems
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tinylm.config import CorpusConfig, Recipe, closest, shipped
+from tinylm.config import CorpusConfig, Recipe, closest
+from tinylm.recipes import shipped
 from tinylm.text.batches import Corpus
 from tinylm.text.bpe_training import train_bpe_tokenizer
 from tinylm.text.corpora import domain, handbook, stories

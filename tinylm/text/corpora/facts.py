@@ -3,8 +3,8 @@
 Every fact is a triple such as (Mara, boat, Silver Wren). Each relation has several wordings that end in their
 answer. For each person, two of the wordings are held out: the stories never use them for that person (they do for
 others), and cut before the answer they are the cloze prompts. So a model meets a familiar kind of sentence which,
-for this person, stands nowhere in its training text: it must have stored the fact, not the string. A quiet sentence stands
-before each prompt, as facts stand inside stories: a name at the very start of a text is cut into other tokens.
+for this person, stands nowhere in its training text: it must have stored the fact, not the string. A quiet sentence
+stands before each prompt, as facts stand inside stories: a name at the start of a text is cut into other tokens.
 
 Trade-off: the wordings are plain declarative sentences of at most seven words or so; the same facts also surface
 inside the plots ("Mara rowed out in the Silver Wren"), where no cloze could be cut.

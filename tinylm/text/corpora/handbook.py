@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from tinylm.config import shipped
+from tinylm.recipes import shipped
 
 
 @dataclass(frozen=True)

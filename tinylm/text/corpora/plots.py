@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from tinylm.config import shipped
+from tinylm.recipes import shipped
 from tinylm.text.corpora import facts, world
 
 ANY = "-"

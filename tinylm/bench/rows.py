@@ -1,0 +1,136 @@
+"""`tinylm bench`: the rows, run one after the other, and their results as JSON and as a picture.
+
+Each row measures TinyLM beside its peers and yields readings: a ratio with its spread, and the bar it is held against.
+A row during which the machine was busy with something else is measured once more if there is time, and then marked.
+
+Tried and did not help
+----------------------
+| what | where | measured |
+|---|---|---|
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from tinylm.bench.gpu import gpu_loss, gpu_mfu
+from tinylm.bench.measure import Reading, Setup, Skip, Watch, shown
+from tinylm.bench.sampling import sampling
+from tinylm.bench.texts import bpe, meter
+from tinylm.bench.training import demo, memory, mfu, nanogpt_loss, optimiser, throughput
+from tinylm.config import closest
+from tinylm.figures import MUTED, PALETTE, canvas
+
+TIME_FOR_REPEATS = 15 * 60.0  # seconds; no row is begun anew where that would end later than this
+
+
+@dataclass(frozen=True)
+class Row:
+    """What `tinylm bench NAME` measures."""
+
+    measure: Callable[[Setup], Iterator[Reading]]
+    default: bool = True  # also without being named
+
+    @property
+    def help(self) -> str:
+        return (self.measure.__doc__ or "").splitlines()[0]
+
+
+ROWS = {
+    "bpe": Row(bpe),
+    "meter": Row(meter),
+    "optimiser": Row(optimiser),
+    "mfu": Row(mfu),
+    "sampling": Row(sampling),
+    "throughput": Row(throughput),
+    "nanogpt-loss": Row(nanogpt_loss),
+    "gpu-loss": Row(gpu_loss),
+    "gpu-mfu": Row(gpu_mfu),
+    "memory": Row(memory, default=False),
+    "demo": Row(demo, default=False),
+}
+
+
+def chosen(names: Iterable[str]) -> list[str]:
+    """The rows asked for, or the default ones; ValueError names an unknown one."""
+    names = list(names)
+    for name in names:
+        if name not in ROWS:
+            raise ValueError(f"no row {name}{closest(name, list(ROWS))}; there are: {', '.join(ROWS)}")
+    return names or [name for name, row in ROWS.items() if row.default]
+
+
+def run_rows(names: Iterable[str], setup: Setup) -> Iterator[Reading]:
+    """Yield the readings of each row, once they are final."""
+    began, watch = time.perf_counter(), Watch()
+    for name in names:
+        start, busy = time.perf_counter(), watch.busy()
+        readings = read_row(name, setup)
+        busy = watch.busy() or busy
+        took = time.perf_counter() - start
+        if busy and any(r.values for r in readings) and start + 2 * took - began < TIME_FOR_REPEATS:
+            busy = watch.busy()
+            readings = read_row(name, setup)
+            busy = watch.busy() or busy
+        for reading in readings:
+            yield replace(reading, busy=busy and bool(reading.values))
+
+
+def read_row(name: str, setup: Setup) -> list[Reading]:
+    """All readings of one row; where it cannot go on, the last one says why."""
+    readings = []
+    try:
+        for reading in ROWS[name].measure(setup):
+            readings.append(reading)
+    except Skip as reason:
+        readings.append(Reading(name, ROWS[name].help, "", detail=str(reason)))
+    return readings
+
+
+def headroom(record: dict[str, Any]) -> tuple[float, float, float]:
+    """Median, worst and best repeat as multiples of the bar; above 1 is better than the bar asks.
+
+    >>> headroom({"bar": "<= 5", "value": 4.0, "low": 2.5, "high": 10.0})
+    (1.25, 0.5, 2.0)
+    """
+    direction, bar = record["bar"].split()
+    value, low, high = (
+        record[name] / float(bar) if direction == ">=" else float(bar) / max(record[name], 1e-9)
+        for name in ("value", "low", "high")
+    )
+    return value, min(low, high), max(low, high)
+
+
+def picture(records: list[dict[str, Any]], machine: dict[str, Any]) -> Figure | None:
+    """One horizontal bar per reading that has a bar to reach, as multiples of it; None where there is none."""
+    drawn = [record for record in records if record["bar"] and record["value"] is not None]
+    if not drawn:
+        return None
+    met = sum(record["verdict"] in ("met", "beyond") for record in drawn)
+    title = f"{met} of {len(drawn)} bars met on {machine['processor']}, {machine['cores']} cores"
+    with canvas(title, (11.0, 1.6 + 0.46 * len(drawn))) as figure:
+        axes = figure.subplots()
+        for place, record in enumerate(reversed(drawn)):
+            value, worst, best = headroom(record)
+            colour = PALETTE[1] if record["verdict"] == "MISSED" else PALETTE[0]
+            # From the bar that was set: to the right as far as the median is better, to the left as it is worse.
+            axes.barh(place, value - 1, left=1, color=colour, height=0.62, hatch="//" if record["busy"] else None)
+            axes.plot([worst, best], [place, place], color="black", linewidth=1.6, marker="|", markersize=7)
+            direction, bar = record["bar"].split()
+            told = f"{shown(record['value'], record['unit'])} {record['unit']}".strip()
+            told += f"  (bar {direction} {shown(float(bar), record['unit'])})" + "  busy" * record["busy"]
+            axes.text(max(1, best) * 1.06, place, told, va="center", fontsize=10.5)
+        axes.axvline(1, color=MUTED, linewidth=2, linestyle="--")
+        ends = [end for record in drawn for end in headroom(record)]
+        low, high = max(0.1, min(0.5, *ends) * 0.9), min(30.0, max(ends))
+        axes.set(xscale="log", xlim=(low, high * 7))  # room for the labels
+        ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20) if low <= tick <= high]
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axes.minorticks_off()
+        axes.set_yticks(range(len(drawn)), [record["what"] for record in reversed(drawn)], fontsize=10.5)
+        axes.set_xlabel("times better than the bar asks; whiskers: worst and best repeat")
+        axes.grid(visible=False, axis="y")
+    return figure

@@ -1,0 +1,135 @@
+"""chat: a conversation with the assistant, in which every decision, call, result and source is shown."""
+
+import hashlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tinylm.commands.shared import clean, say
+from tinylm.runs import append_line
+
+if TYPE_CHECKING:
+    from tinylm.assistant.runtime import Assistant, Event
+    from tinylm.runs import Run
+
+LABELS = {"step": "  step     ", "call": "  call     ", "result": "  result   ", "passage": "  passage  ",
+          "source": "  from     ", "answer": ""}  # fmt: skip
+HELLO = """Ask about the documents, large sums, orders ("Where is order {order}?") or berths ("Book berth 9 on Monday.");
+an empty line or Ctrl-D ends the conversation."""
+
+
+def chat(
+    documents: Path | None = None,
+    run: Path | None = None,
+    session: Path | None = None,
+    base: Path = Path("runs/demo/base"),
+    out: Path = Path("runs/assistant"),
+) -> None:
+    """Talk to a small assistant that searches documents and calls tools, and watch what it does.
+
+    Args:
+        documents: Folder (or file) of your own text, Markdown, HTML and PDF documents. Default: the shipped handbook.
+        run: An assistant that was trained already. Default: the one in `out`, trained there on first use.
+        session: A file to append the conversation to, one JSON object a line.
+        base: The run that the assistant is fine-tuned from; trained first where there is none.
+        out: Where the assistant is kept.
+    """
+    from tinylm.assistant.retrieval import Index
+    from tinylm.assistant.runtime import Assistant
+    from tinylm.assistant.tools import Orders, Search, calculator, toolbox
+    from tinylm.runs import open_run
+    from tinylm.text.corpora.handbook import handbook
+    from tinylm.training.load import load_model
+
+    texts = handbook(1) if documents is None else read_folder(documents)
+    trained = open_run(run) if run else first_use(base, out)
+    model, tokenizer, _ = load_model(trained)
+    kept = Index(texts) if documents is None else Index.open(out / f"index-{name_of(documents)}.json", texts)
+    search, orders = Search(kept), Orders()
+    assistant = Assistant(model, tokenizer, toolbox(calculator(), search.tool(), *orders.tools()), search)
+    say(f"documents: {len(texts)}, passages: {len(kept.passages)}")
+    say(HELLO.format(order=orders.numbers()[0]))
+    converse(assistant, session)
+
+
+def read_folder(path: Path) -> dict[str, str]:
+    """The user's documents by name; says which ones could not be read."""
+    from tinylm.text.corpora.documents import read_documents
+
+    found = read_documents(path)
+    for left_out in found.skipped:
+        say(clean(f"left out: {left_out.source} ({left_out.reason})"))
+    return dict(zip(found.sources, found.texts))
+
+
+def name_of(documents: Path) -> str:
+    """A name for the index of a place, which lies beside the assistant and not among the user's documents."""
+    return hashlib.sha256(str(documents.resolve()).encode("utf-8")).hexdigest()[:12]
+
+
+def first_use(base: Path, out: Path) -> "Run":
+    """The assistant in `out`, trained before the first conversation: a few minutes, told and drawn as a bar."""
+    from tinylm.assistant.training import assistant_cases, assistant_recipe, dialogue_corpus, prepared
+    from tinylm.commands.training import follow
+    from tinylm.lessons.assistants import SIZES
+    from tinylm.lessons.lab import is_finished, trainer_in
+    from tinylm.recipes import load_recipe
+    from tinylm.runs import open_run
+    from tinylm.training.load import load_model
+
+    folder, size = out / "model-1", SIZES["full"]
+    if is_finished(folder):
+        return open_run(folder)
+    say("The assistant is trained on first use, and kept.")
+    if not is_finished(base):
+        say(f"First its base, into {base}.")
+        if not follow(trainer_in(base, load_recipe("demo-base"))):
+            sys.exit(130)
+    parent = prepared(open_run(base), out / "prepared")
+    dialogues = [case.dialogue for case in assistant_cases(1, size.dialogues)]
+    corpus = dialogue_corpus(load_model(parent).tokenizer, dialogues, "assistant dialogues, seed 1", size.valid)
+    recipe = assistant_recipe(parent.recipe, parent, 1, size.steps)
+    if not follow(trainer_in(folder, recipe, corpus)):
+        sys.exit(130)
+    return open_run(folder)
+
+
+def converse(assistant: "Assistant", session: Path | None) -> None:
+    """Read messages from standard input until an empty one; answer each on standard output."""
+    while message := ask_user():
+        parts = [("user", message), *joined(list(show(assistant.reply(message))))]
+        if session is None:
+            continue
+        for role, text in parts:
+            append_line(session, {"role": role, "text": text})
+
+
+def ask_user() -> str:
+    """The next message; "" at the end of the input."""
+    print("> ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip()
+
+
+def show(events: Iterator["Event"]) -> Iterator["Event"]:
+    """Print a reply as it comes, one line a part, and hand its events on."""
+    last = None
+    for event in events:
+        if event.kind != last:
+            print(("\n" if last else "") + LABELS[event.kind], end="")
+            last = event.kind
+        print(clean(event.text), end="", flush=True)
+        yield event
+    print()
+
+
+def joined(events: list["Event"]) -> Iterator[tuple[str, str]]:
+    """The parts of a reply, the pieces of each put together."""
+    last, text = "", ""
+    for event in events:
+        if event.kind != last and last:
+            yield last, text
+            text = ""
+        last, text = event.kind, text + event.text
+    if last:
+        yield last, text

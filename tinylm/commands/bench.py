@@ -1,0 +1,85 @@
+"""bench: TinyLM beside its peers, measured in one run on this machine."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tyro.conf import Positional
+
+from tinylm.commands.shared import clean, say
+
+if TYPE_CHECKING:
+    from tinylm.bench.measure import Reading
+
+
+def bench(
+    rows: Positional[tuple[str, ...]] = (),
+    nanogpt: Path | None = None,
+    llama2c: Path | None = None,
+    texts: Path | None = None,
+    json: Path = Path("runs/bench/results.json"),
+    list: bool = False,
+) -> None:
+    """Measure TinyLM against its peers: ratios with their spread, beside the bars they are held against.
+
+    Args:
+        rows: What to measure (--list tells what there is). Default: all but the longest.
+        nanogpt: A clone of github.com/karpathy/nanoGPT; it is copied, nothing is written into it.
+        llama2c: A clone of github.com/karpathy/llama2.c.
+        texts: Folder with tinyshakespeare.txt, and with the four texts that the row meter names.
+        json: Where the results go; bench.png is put beside them.
+        list: Only list the rows.
+    """
+    from tinylm.bench.measure import Setup, machine
+    from tinylm.bench.rows import ROWS, chosen, picture, run_rows
+    from tinylm.figures import save_figure
+    from tinylm.runs import write_json
+
+    if list:
+        for name, row in ROWS.items():
+            print(f"{name:14} {row.help}{'' if row.default else ' Only when named.'}")
+        return
+    names, facts = chosen(rows), machine()
+    print(machine_line(facts))
+    json.parent.mkdir(parents=True, exist_ok=True)
+    records: Any = []
+    with tempfile.TemporaryDirectory(prefix="tinylm-bench-", ignore_cleanup_errors=True) as scratch:
+        say(f"measuring {', '.join(names)}; leave the machine alone meanwhile")
+        for reading in run_rows(names, Setup(Path(scratch), nanogpt, llama2c, texts)):
+            print(clean(reading_line(reading)), flush=True)
+            records.append(reading.record())
+            write_json(json, {"machine": facts, "readings": records})  # after each: an interruption keeps the rest
+    if figure := picture(records, facts):
+        save_figure(figure, json.parent / "bench.png")
+        say(f"{json} and {json.parent / 'bench.png'}")
+
+
+def machine_line(facts: dict[str, Any]) -> str:
+    """The machine in one line."""
+    versions = ", ".join(f"{name} {version or 'absent'}" for name, version in facts["versions"].items())
+    load = "" if facts["load"] is None else f", load {facts['load']:.1f}"
+    gpu = f", {facts['gpu']}" if facts["gpu"] else ""
+    return (
+        f"{facts['processor']} ({' '.join(facts['features']) or 'no vector features told'}){gpu}, {facts['cores']} "
+        f"cores, {facts['threads']} torch threads{load}; Python {facts['python']}, {versions}"
+    )
+
+
+def reading_line(reading: Reading) -> str:
+    """A reading as two lines: what, how much, against which bar; below it the measurements themselves."""
+    from tinylm.bench.measure import shown
+
+    head = f"{reading.row:13} {reading.what:62}"
+    if not reading.values:
+        return f"{head} not measured: {reading.detail}"
+    value, low, high = (shown(v, reading.unit) for v in (reading.value, min(reading.values), max(reading.values)))
+    spread = f" ({low} to {high})" if len(reading.values) > 1 else ""
+    bar = ""
+    if reading.bar is not None:
+        beyond = f", beyond {reading.bar.beyond:g}" if reading.bar.beyond is not None else ""
+        bar = f"; bar {reading.bar.direction} {shown(reading.bar.value, reading.unit)}{beyond}: {reading.verdict}"
+    busy = " [machine busy]" if reading.busy else ""
+    detail = f"\n{'':13} {reading.detail}" if reading.detail else ""
+    return f"{head} {value} {reading.unit}".rstrip() + spread + bar + busy + detail
