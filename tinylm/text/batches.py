@@ -44,9 +44,10 @@ def begin_of(tokenizer: Tokenizer) -> int | None:
     return tokenizer.special_id(DOCUMENT) if DOCUMENT in tokenizer.specials else None
 
 
-def cut_batch(ids: np.ndarray, mask: np.ndarray | None, starts: np.ndarray, lengths: np.ndarray) -> Batch:
+def cut_batch(ids: np.ndarray, mask: np.ndarray | None, starts: np.ndarray, lengths: np.ndarray, context: int) -> Batch:
     """Windows of `lengths` tokens from each of `starts`, filled up on the right with targets to IGNORE."""
-    inputs = np.zeros((len(starts), lengths.max()), dtype=np.int64)
+    # Widths in steps of 32: torch prepares its products anew for each shape, and memory falls to pieces with many.
+    inputs = np.zeros((len(starts), min(context, -(-lengths.max() // 32) * 32)), dtype=np.int64)
     targets = np.full_like(inputs, IGNORE)
     for row, (start, length) in enumerate(zip(starts.tolist(), lengths.tolist())):
         inputs[row, :length] = ids[start : start + length]
@@ -93,7 +94,7 @@ class Batches:
                 f"the training text has {len(corpus.train)} tokens, fewer than one context of {context} and the token "
                 "after it: use more text or a smaller model.context"
             )
-        self.corpus, self.batch_size, self.seed = corpus, batch_size, seed
+        self.corpus, self.context, self.batch_size, self.seed = corpus, context, batch_size, seed
         if (begin := begin_of(corpus.tokenizer)) is None:
             # One window fewer than fit, so that any phase of the grid leaves room.
             self.starts = np.arange(max(1, last // context)) * context
@@ -110,7 +111,8 @@ class Batches:
         if epoch != self.epoch:
             self.shuffle(epoch)
         rows = self.order[place]
-        return cut_batch(self.corpus.train, self.corpus.train_mask, self.starts[rows] + self.phase, self.lengths[rows])
+        starts, lengths = self.starts[rows] + self.phase, self.lengths[rows]
+        return cut_batch(self.corpus.train, self.corpus.train_mask, starts, lengths, self.context)
 
     def shuffle(self, epoch: int) -> None:
         """Put an epoch's windows in random order (batches, rows); the few that fill no batch are left out this time."""
@@ -132,10 +134,10 @@ def validation_windows(
 
     >>> windows = validation_windows(np.array([9, 1, 2, 3, 9, 4]), begin=9, context=3, rows=2)
     >>> [batch.targets.tolist() for batch in windows]
-    [[[9], [4]], [[1, 2, 3]]]
+    [[[9, -100, -100], [4, -100, -100]], [[1, 2, 3]]]
     """
     starts = cuts(ids, begin, context)
     lengths = np.diff(starts, append=len(ids) - 1)
     order = np.argsort(lengths, kind="stable")
     for group in np.split(order, range(rows, len(order), rows)):
-        yield cut_batch(ids, mask, starts[group], lengths[group])
+        yield cut_batch(ids, mask, starts[group], lengths[group], context)

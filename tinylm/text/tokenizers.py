@@ -203,5 +203,4 @@ class StreamDecoder:
 
 
 def canonical(d: dict[str, Any]) -> str:
-    """One text for equal JSON values."""
     return json.dumps(d, sort_keys=True, separators=(",", ":")) + "\n"

@@ -48,13 +48,11 @@ class Muon(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self) -> None:  # type: ignore[override]
         """One update of every weight that has a gradient."""
-        for group in self.param_groups:
-            shapes: dict[torch.Size, list[Tensor]] = {}
-            for weight in group["params"]:
-                if weight.grad is not None:
-                    shapes.setdefault(weight.shape, []).append(weight)
-            for weights in shapes.values():
-                self.update(weights, group["lr"], group["weight_decay"], group["momentum"])
+        (group,) = self.param_groups
+        weights = [weight for weight in group["params"] if weight.grad is not None]
+        for shape in dict.fromkeys(weight.shape for weight in weights):
+            alike = [weight for weight in weights if weight.shape == shape]
+            self.update(alike, group["lr"], group["weight_decay"], group["momentum"])
 
     def update(self, weights: list[Tensor], lr: float, weight_decay: float, momentum: float) -> None:
         """Move weights of one shape (rows, columns) against their smoothed gradients, made orthogonal."""
