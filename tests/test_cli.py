@@ -38,7 +38,7 @@ def called(capsys, *words, code=0):
 
 @pytest.mark.parametrize("command", [
     [], ["demo"], ["train"], ["resume"], ["sample"], ["evaluate"], ["compare"], ["plot"], ["corpus"], ["tokenizer"],
-    ["meter"], ["fetch"], ["bench"],
+    ["meter"], ["fetch"], ["bench"], ["lesson"], ["chat"], ["cost"], ["export"], ["import"],
 ])
 def test_help_needs_no_torch(command):
     code = (

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 LABELS = {"step": "  step     ", "call": "  call     ", "result": "  result   ", "passage": "  passage  ",
           "source": "  from     ", "answer": ""}  # fmt: skip
-HELLO = """Ask about the documents, large sums, orders ("Where is order {order}?") or berths ("Book berth 9 on Monday.");
-an empty line or Ctrl-D ends the conversation."""
+HELLO = """Ask about the documents, large sums, orders ("Where is order {order}?") or berths ("Book berth 9
+on Monday."); an empty line or Ctrl-D ends the conversation."""
 
 
 def chat(
