@@ -1,0 +1,61 @@
+"""When abilities appear."""
+
+import pytest
+
+from tinylm.lessons import emergence
+from tinylm.lessons.emergence import ABILITIES, exchanged, finding, onset, spelling
+from tinylm.model.gpt import GPT
+from tinylm.runs import open_run
+from tinylm.training.load import load_model
+
+
+def looks(**ends):
+    """Abilities of two seeds at three points, all rising but those whose last value is given."""
+    last = {name: 1.0 for name in ABILITIES} | ends
+    return {
+        seed: {
+            tokens: {name: share * last[name] + 0.001 * seed for name in ABILITIES} | {"sample": "text"}
+            for tokens, share in ((0, 0.0), (1000, 0.2), (2000, 1.0))
+        }
+        for seed in (1, 2)
+    }
+
+
+def test_abilities_that_rise_are_located_and_one_that_does_not_is_named():
+    every = finding(looks())
+    assert every.verdict == "supported" and all(every.bars.values())
+    some = finding(looks(facts=0.0))
+    assert some.verdict == "no measurable difference"
+    assert not some.bars["the onset of facts is located"] and "not measurably risen: facts" in some.sentence
+
+
+def test_an_onset_lies_half_of_the_way_up_whatever_the_scale():
+    assert onset([0, 100, 200], [0.25, 0.25, 0.75]) == onset([0, 100, 200], [0, 0, 8]) == 150
+
+
+def test_spelling_counts_words_of_the_world_only():
+    assert spelling(["x Mara mended the net y"]) == 1.0
+    assert spelling(["x qlorp zzt the y"]) == pytest.approx(1 / 3)
+
+
+def test_two_words_change_places_and_none_is_lost():
+    sentence = "The old ferryman went down to the sea."
+    assert exchanged(sentence) != sentence
+    assert sorted(exchanged(sentence).split()) == sorted(sentence.split())
+
+
+def test_a_model_that_never_read_anything_copies_nothing(smoke_lesson, lessons_folder):
+    smoke_lesson("emergence")
+    base = next((lessons_folder / "emergence" / "runs").glob("*/manifest.json")).parent
+    loaded = load_model(open_run(base))
+    fresh = GPT(loaded.model.config)  # nothing is drawn: all that matters is that it never read anything
+    assert abs(emergence.copying(fresh, loaded.tokenizer)) < 0.3
+    assert 0 <= emergence.facts_known(fresh, loaded.tokenizer, 20) <= 0.6
+    assert 0 <= emergence.grammar(fresh, loaded.tokenizer, ["Mara went to the sea."] * 2) <= 1
+
+
+def test_the_smoke_lesson_looks_at_every_step_asked_for(smoke_lesson):
+    results = smoke_lesson("emergence")
+    assert len(results["details"]["tokens"]) == len(emergence.SIZES["smoke"].steps)
+    assert all(len(seeds) == len(results["seeds"]) for seeds in results["details"]["curves"].values())
+    assert results["details"]["samples"]

@@ -1,0 +1,71 @@
+"""What an assistant did with a message, and whether that was right.
+
+`ask` runs one message through the whole conversation: the model decides, the program searches, calls and inserts, the
+model answers. An answer is right when it says the same words in the same order as the right one, capital letters,
+full stop and blanks aside; "3.40" and "3.40 crowns" are two answers.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tinylm.assistant.dialogues import Decision
+from tinylm.assistant.runtime import Assistant, Kind
+from tinylm.assistant.tools import ERROR
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All that one message led to."""
+
+    message: str
+    decision: Decision | str  # the first thing the model did; for a call, the name that it wrote
+    answer: str
+    call: str = ""
+    result: str = ""  # of the last call, or the passage
+    source: str = ""
+    step: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """Whether a tool answered with an error."""
+        return self.result.startswith(ERROR)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def ask(assistant: Assistant, message: str) -> Outcome:
+    """Send one message and wait for the whole reply."""
+    texts: Mapping[Kind, list[str]] = defaultdict(list)
+    first: Kind | None = None
+    for event in assistant.reply(message):
+        first = first or event.kind
+        if event.kind in ("result", "passage"):  # of several results the last one counts
+            texts[event.kind].clear()
+        texts[event.kind].append(event.text)
+    said = {kind: "".join(pieces).strip() for kind, pieces in texts.items()}
+    call = said.get("call", "")
+    return Outcome(
+        message,
+        decision=(call.split() or ["nothing"])[0] if first == "call" else first or "nothing",
+        answer=said.get("answer", ""),
+        call=call,
+        result=said.get("passage") or said.get("result", ""),
+        source=said.get("source", ""),
+        step=said.get("step", ""),
+    )
+
+
+def same_answer(given: str, right: str) -> bool:
+    """Whether two answers say the same.
+
+    >>> same_answer("3.40 crowns.", "3.40  Crowns"), same_answer("3.40", "3.40 crowns")
+    (True, False)
+    """
+    return plain(given) == plain(right)
+
+
+def plain(answer: str) -> str:
+    return " ".join(answer.lower().split()).rstrip(".")

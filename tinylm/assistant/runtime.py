@@ -1,0 +1,178 @@
+"""The conversation: the model speaks token by token, and the program does what it asks for, if it may.
+
+    assistant = Assistant(model, tokenizer, toolbox(calculator(), search.tool(), *orders.tools()), search)
+    for event in assistant.reply("What is 34 times 12?"):
+        print(event.kind, event.text)
+
+Who may do what follows from where a token comes from, not from what it says:
+
+- Only a token that the model itself generates in its own turn opens a call. A user's message, a tool's result and a
+  passage are encoded as plain text: the name of a special token inside them is a row of ordinary characters.
+- Once a passage stands in a turn, the model can no longer open a call in that turn, and the passage is forgotten
+  at its end: nothing that a document says can make the assistant act.
+- A tool that writes is only proposed at first. It runs when the user's very next message says yes and the model
+  repeats the same call.
+
+Trade-offs: the second rule costs questions that need a passage and then a calculation. And a model of this size
+understands one question at a time: of what was said before, it sees only a proposal that waits for a yes or no.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+
+from tinylm.assistant.conversation import ASSISTANT, CALL, PASSAGE, RESULT, ROLES, STEP, USER, Part, encode_part
+from tinylm.assistant.tools import ERROR, Call, Search, Tool, parse_call, run_call
+from tinylm.model.gpt import GPT, Cache
+from tinylm.text.tokenizers import DOCUMENT, StreamDecoder, Tokenizer
+
+Kind = Literal["answer", "step", "call", "result", "passage", "source"]
+KINDS: dict[str, Kind] = {ASSISTANT: "answer", STEP: "step", CALL: "call"}
+ENDS = {ASSISTANT: USER, STEP: ASSISTANT, CALL: RESULT}  # the token by which the model ends each kind of part
+CONFIRM = "please confirm"  # the first result of a call that writes
+YES = frozenset(("yes", "yes please", "ok", "okay", "sure", "please do", "do it", "go ahead", "i confirm"))
+NO = frozenset(("no", "no thanks", "no thank you", "stop", "cancel", "better not", "please don't"))
+MOST_PARTS = 4  # steps and calls in one turn
+
+
+@dataclass(frozen=True)
+class Event:
+    """What happened: a piece of an answer, step or call, as it is written; or a whole result, passage or source."""
+
+    kind: Kind
+    text: str
+
+
+class Limits(NamedTuple):
+    """Most tokens of each thing, so that a turn always fits into the context."""
+
+    message: int  # the user's
+    part: int  # a call, a step or an answer of the model's
+    inserted: int  # a result or a passage
+
+    @classmethod
+    def within(cls, context: int) -> "Limits":
+        """Shares of a context.
+
+        >>> Limits.within(256)
+        Limits(message=48, part=51, inserted=102)
+        """
+        return cls(context * 3 // 16, context // 5, context * 2 // 5)
+
+
+class Assistant:
+    """One conversation of a model with a user, with tools and with documents."""
+
+    def __init__(
+        self, model: GPT, tokenizer: Tokenizer, tools: Mapping[str, Tool], search: Search | None = None
+    ) -> None:
+        if missing := [name for name in (DOCUMENT, *ROLES) if name not in tokenizer.specials]:
+            raise ValueError(f"this model was not trained as an assistant: its tokenizer lacks {', '.join(missing)}")
+        self.limits = Limits.within(model.config.context)
+        self.model, self.tokenizer, self.tools, self.search = model.eval(), tokenizer, dict(tools), search
+        self.proposed: Call | None = None  # a call that writes and waits for the user's yes
+        self.last: list[int] = []  # ids of the turn that proposed it
+
+    def reply(self, message: str) -> Iterator[Event]:
+        """Answer a message: yields what the model writes, piece by piece, and what the tools answer."""
+        answer = message.strip(" .!\n").lower()
+        if self.search is not None:
+            self.search.message = message
+        proposed, past = self.proposed, self.last if answer in YES | NO else []
+        self.proposed, self.last = None, []
+        turn = Turn(self, past, message, proposed if answer in YES else None)
+        yield from turn.run()
+        if turn.proposed:
+            self.proposed, self.last = turn.proposed, turn.ids[-self.model.config.context // 3 :]
+
+
+class Turn:
+    """One turn of the model, from the user's message to the token that hands the word back."""
+
+    def __init__(self, assistant: Assistant, past: list[int], message: str, confirmed: Call | None) -> None:
+        self.assistant, self.confirmed = assistant, confirmed
+        self.tokenizer = assistant.tokenizer
+        self.proposed: Call | None = None  # a call that writes, if this turn makes one
+        self.names = {self.tokenizer.special_id(name): name for name in self.tokenizer.specials}
+        model = assistant.model
+        self.cache = Cache(model.config, 1, model.tokens.weight.dtype, model.tokens.weight.device)
+        self.ids: list[int] = []  # of this turn
+        self.parts, self.read_passage = 0, False
+        self.feed([self.tokenizer.special_id(DOCUMENT), *past])
+        said = encode_part(Part(USER, message), self.tokenizer)[: assistant.limits.message]
+        self.insert([*said, self.tokenizer.special_id(ASSISTANT)])
+
+    @torch.no_grad()
+    def feed(self, ids: list[int]) -> None:
+        """Let the model read ids; `scores` (V,) are then those of the token after them."""
+        model = self.assistant.model
+        self.scores = model(torch.tensor([ids], device=model.tokens.weight.device), self.cache)[0, -1]
+
+    def insert(self, ids: list[int]) -> None:
+        """Put ids into the turn."""
+        self.feed(ids)
+        self.ids += ids
+
+    def run(self) -> Iterator[Event]:
+        """Generate the turn; every call is answered where it ends."""
+        role, text, decoder = ASSISTANT, "", StreamDecoder(self.tokenizer)
+        written = 0
+        while (token := self.choose(role, written)) is not None:
+            if (name := self.names.get(token)) == USER:
+                return
+            self.insert([token])
+            written += 1
+            if name is None:
+                piece = decoder.push(token)
+                text += piece
+                yield Event(KINDS[role], piece)
+                continue
+            if name == RESULT:
+                yield from self.answer_call(text + decoder.flush())
+                name = ASSISTANT
+            self.parts += name != ASSISTANT
+            role, text, decoder, written = name, "", StreamDecoder(self.tokenizer), 0
+
+    def choose(self, role: str, written: int) -> int | None:
+        """The likeliest token that may stand here, after `written` tokens of a part; None where the context is full.
+
+        Special tokens: the one that ends the part; and at its beginning a step or a call, until a passage was read.
+        """
+        room = self.assistant.model.config.context - self.cache.length
+        part = self.assistant.limits.part
+        if room == 0:
+            return None
+        if written >= part:
+            return self.tokenizer.special_id(ENDS[role])
+        allowed = {ENDS[role]} if written else set()
+        if role == ASSISTANT and not written and self.parts < MOST_PARTS and room > part + 8:
+            allowed |= {STEP} if self.read_passage else {STEP, CALL}
+        scores = self.scores
+        scores[[id for id, name in self.names.items() if name not in allowed]] = float("-inf")
+        return int(scores.argmax())
+
+    def answer_call(self, text: str) -> Iterator[Event]:
+        """Run a call that the model has finished, and insert what comes back, as text and nothing else."""
+        role, result = RESULT, ""
+        try:
+            call = parse_call(text, self.assistant.tools)
+            if call.tool.writes and call != self.confirmed:
+                self.proposed, result = call, CONFIRM
+            else:
+                self.confirmed = None  # a yes counts once
+                result = run_call(call)
+                if call.tool.documents and not result.startswith(ERROR):
+                    role, self.read_passage = PASSAGE, True
+        except ValueError as error:
+            result = f"{ERROR}{error}"
+        yield Event("passage" if role == PASSAGE else "result", result)
+        if role == PASSAGE and self.assistant.search is not None:
+            yield Event("source", self.assistant.search.found[0].passage.name)
+        inserted = encode_part(Part(role, result), self.tokenizer)
+        if role == RESULT:
+            inserted = inserted[1:]  # the model wrote <|result|> itself, to end the call
+        limits = self.assistant.limits
+        room = self.assistant.model.config.context - self.cache.length - limits.part * 3 // 2  # a quote and an answer
+        self.insert([*inserted[: max(0, min(limits.inserted, room))], self.tokenizer.special_id(ASSISTANT)])

@@ -1,0 +1,183 @@
+"""The winning combination: one small model that decides for itself whether to answer, work in steps, search or call.
+
+Messages of all kinds, mixed, a hundred a seed, none of them trained on: questions about held-out documents of the
+handbook, questions about documents that were taken out of the index (nobody can know the answer: "I don't know." is
+right), questions about something else altogether, sums large and small, orders, berths, small talk.
+
+    educated hire   fine-tuned from the shared base, which has read stories
+    stranger        the same dialogues, steps and tokens from random weights
+
+Counted are the first decision (what kind of part the model begins with, and which tool it names) and the final answer.
+
+Trade-off: after a search nothing can be called (see `runtime`), so no message here needs a passage and a sum.
+"""
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import Any
+
+from tinylm.assistant.dialogues import SORRY, Case, cases, looked_up, order
+from tinylm.assistant.exam import ask, same_answer
+from tinylm.assistant.practice import Reading
+from tinylm.assistant.tools import Orders
+from tinylm.assistant.training import assistant_recipe, handbook_practice, questions_held_out
+from tinylm.evaluation.statistics import interval, paired_difference
+from tinylm.lessons import assistants
+from tinylm.lessons.frame import Arm, Finding, Lesson, above, dots, together
+from tinylm.lessons.lab import Lab, Progress, Steps
+from tinylm.runs import Run
+from tinylm.text.corpora.chance import Chance
+from tinylm.text.corpora.handbook import handbook
+
+TEST_SEED = 20_000  # beyond all training seeds
+MIX = {  # how many of a hundred messages are of each kind
+    "known": 35, "unknown": 15, "foreign": 5, "calculator": 15, "order": 10, "book": 5, "step": 10, "talk": 5,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Message:
+    """A case, and the documents that can be searched when it is asked."""
+
+    kind: str
+    case: Case
+    without: str = ""  # a document that is not in the index
+
+
+Rows = list[dict[str, Any]]
+
+
+def run(lab: Lab) -> Generator[Progress, None, Finding]:
+    """The same messages for the educated hire and the stranger."""
+    rows: dict[str, list[Rows]] = {"educated hire": [], "stranger": []}
+    share = 1.0 if lab.scale == "full" else 0.03
+    for seed in lab.seeds:
+        hire = yield from assistants.assistant(lab, seed)
+        stranger = yield from from_scratch(lab, seed)
+        for place, (name, model) in enumerate({"educated hire": hire, "stranger": stranger}.items()):
+            yield Progress(f"asking, seed {seed}", place, 2)
+            function = partial(examine, model, seed, share)
+            rows[name].append(lab.measure(f"{name}, seed {seed}", [model.fingerprint, share, MIX], function))
+    return finding(rows)
+
+
+def from_scratch(lab: Lab, seed: int) -> Steps:
+    """The assistant's training from random weights, with the same tokenizer."""
+    parent = yield from assistants.start_of(lab, seed)
+    recipe = assistant_recipe(lab.base_recipe(seed), None, seed, assistants.SIZES[lab.scale].steps)
+    return (yield from lab.train(f"stranger, seed {seed}", recipe, assistants.corpus_of(lab, parent, seed)))
+
+
+# -- asking -----------------------------------------------------------------------------------------------------------
+
+
+def messages(seed: int, share: float, orders: Orders) -> list[Message]:
+    """The mix, at least one of each kind, with orders that are in the database."""
+    chance, practice = Chance(TEST_SEED + seed), handbook_practice(seed)
+    held, numbers = questions_held_out(seed), orders.numbers()
+    made: list[Message] = []
+    for kind, of_hundred in MIX.items():
+        count = max(1, round(share * of_hundred))
+        if kind in ("known", "unknown"):
+            first = 0 if kind == "known" else len(held) // 2
+            for question in held[first :: 2][:count]:
+                if kind == "known":
+                    case = looked_up(Reading(question.evidence, question.question, question.answer))
+                    made.append(Message(kind, case))
+                else:
+                    made.append(Message(kind, looked_up(Reading("", question.question)), question.document))
+        elif kind == "order":
+            places = [chance.pick(numbers) for _ in range(count)]
+            made += [Message(kind, order(chance, place, orders.look_up(place))) for place in places]
+        else:
+            drawn = cases(practice, TEST_SEED + seed, ((kind, 1.0),))
+            made += [Message(kind, case) for case in islice((c for c in drawn if not fails(c)), count)]
+    return made
+
+
+def fails(case: Case) -> bool:
+    """Whether a tool fails in this case, as it now and then does in training."""
+    return case.answer == SORRY
+
+
+def examine(run: Run, seed: int, share: float) -> Rows:
+    """Ask every message; a row each, with the decision and the answer and whether they are right."""
+    orders, documents = Orders(TEST_SEED + seed), handbook(1)
+    assistant = assistants.equipped(run, documents, orders)
+    assert assistant.search is not None
+    full, rows = assistant.search.index, []
+    for message in messages(seed, share, orders):
+        left = {name: text for name, text in documents.items() if name != message.without}
+        assistant.search.index = full.updated(left) if message.without else full
+        outcome = ask(assistant, message.case.message)
+        rows.append(
+            {
+                "kind": message.kind, **outcome.to_json(), "expected": message.case.answer,
+                "decision right": outcome.decision == message.case.decision,
+                "right": same_answer(outcome.answer, message.case.answer),
+            }
+        )  # fmt: skip
+    return rows
+
+
+# -- what came out ----------------------------------------------------------------------------------------------------
+
+
+def finding(rows: dict[str, list[Rows]]) -> Finding:
+    """The verdict: decisions and answers reach their bars, and the educated hire is better than the stranger."""
+
+    def flat(name: str, field: str, kinds: Sequence[str] = tuple(MIX)) -> tuple[list[bool], list[int]]:
+        pairs = [(bool(row[field]), seed) for seed, of in enumerate(rows[name]) for row in of if row["kind"] in kinds]
+        return [value for value, _ in pairs], [seed for _, seed in pairs]
+
+    def arm(label: str, name: str, field: str, kinds: Sequence[str] = tuple(MIX)) -> Arm:
+        values, groups = flat(name, field, kinds)
+        seeds = [[row[field] for row in of if row["kind"] in kinds] for of in rows[name]]
+        spread = interval([100.0 * value for value in values], groups=groups)
+        return Arm(label, "% of messages", [100 * sum(of) / len(of) for of in seeds], spread)
+
+    arms = [
+        arm("right decisions", "educated hire", "decision right"),
+        arm("right answers", "educated hire", "right"),
+        arm("unknown told as such", "educated hire", "right", ("unknown", "foreign")),
+        arm("stranger: right decisions", "stranger", "decision right"),
+        arm("stranger: right answers", "stranger", "right"),
+    ]
+    mean = {arm.name: arm.interval.mean for arm in arms}
+    (hire, groups), (stranger, _) = flat("educated hire", "right"), flat("stranger", "right")
+    decisions, seeds = flat("educated hire", "decision right")
+    verdict = together(
+        above(paired_difference(hire, stranger, groups=groups)), above(interval(decisions, groups=seeds), 0.5)
+    )
+    sentence = (
+        f"One small model decides rightly what to do with {mean['right decisions']:.0f} % of the mixed messages "
+        f"and answers {mean['right answers']:.0f} % rightly; of what it cannot know, it says so for "
+        f"{mean['unknown told as such']:.0f} %. The same training from random weights: "
+        f"{mean['stranger: right decisions']:.0f} % and {mean['stranger: right answers']:.0f} %."
+    )
+    bars = {
+        "right decisions >= 90 %": mean["right decisions"] >= 90,
+        "right answers >= 85 %": mean["right answers"] >= 85,
+        '"I don\'t know" >= 80 % of the unknown': mean["unknown told as such"] >= 80,
+    }
+    title = f"{mean['right decisions']:.0f} % right decisions, {mean['right answers']:.0f} % right answers"
+    by_kind = {kind: {field: share(flat("educated hire", field, [kind])[0]) for field in ("decision right", "right")}
+               for kind in MIX}  # fmt: skip
+    figures = {"assistant.png": dots(title, arms, "% of messages")}
+    return Finding(verdict, sentence, arms, figures, bars, {"by_kind": by_kind, "rows": rows})
+
+
+def share(values: Sequence[bool]) -> float:
+    return sum(values) / max(1, len(values))
+
+
+LESSON = Lesson(
+    name="assistant",
+    claim="A foundation model with retrieval and tools makes a capable assistant.",
+    question="Does one small model know when to answer, to work in steps, to search and to call, and is it then right?",
+    minutes=10.0,
+    base_minutes=18.0,
+    run=run,
+)

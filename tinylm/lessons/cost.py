@@ -1,0 +1,210 @@
+"""What training from scratch costs: a law of loss fitted here in minutes, and its arithmetic tried on published models.
+
+Six sizes of one shape are trained on the same stories, and the loss is noted along the way. Loss as a function of
+parameters N and tokens D is fitted with the five numbers of Hoffmann et al. 2022 (Chinchilla, section 3.3):
+
+    loss = E + A / N^alpha + B / D^beta          nats per token of unseen stories
+
+A seventh, larger size is held back: the law has to predict it. From the law follows how to spend a budget of
+C = 6 N D operations best: N grows with C^(beta / (alpha + beta)). The same C, over a datasheet's peak at one fixed
+utilisation, is then held against the GPU-hours that the makers of large models published (see `published`).
+
+Trade-offs: the learning rate stays constant after its warm-up, so that one run serves every D (a decaying one would
+need a run for each); the losses are a little higher than with a decay. All sizes share one learning rate. N counts the
+token table too, which is most of the smallest models. Over so small a range E is hardly known, and says so.
+"""
+
+import math
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from tinylm.evaluation.statistics import Interval, interval
+from tinylm.figures import MARKERS, MUTED, canvas, colour
+from tinylm.lessons.frame import Arm, Finding, Lesson, below, together
+from tinylm.lessons.lab import Lab, Progress
+from tinylm.lessons.law import Law, Point, fit
+from tinylm.lessons.published import GPUS, MODELS, UTILISATION, Published, bill
+from tinylm.model.gpt import size_of
+from tinylm.runs import Run
+from tinylm.text.batches import Corpus
+from tinylm.training.load import load_model
+from tinylm.training.start import token_file
+
+
+@dataclass(frozen=True)
+class Sizes:
+    shapes: tuple[tuple[int, int], ...]  # width, depth; the last one is held back from the fit
+    steps: int
+    evaluate_every: int
+
+
+SIZES = {
+    "smoke": Sizes(((8, 1), (16, 1), (24, 1), (32, 1)), steps=6, evaluate_every=2),
+    "full": Sizes(((16, 2), (24, 2), (32, 2), (48, 3), (64, 4), (96, 4), (128, 4)), steps=500, evaluate_every=50),
+}
+BEGIN = 0.2  # share of the steps before which no loss enters the fit: the learning rate has hardly warmed up
+YEAR = 365.25 * 24 * 3600  # seconds
+LARGEST = 0.03  # error of the prediction that still counts as a hit
+
+
+def run(lab: Lab) -> Generator[Progress, None, Finding]:
+    """Train every size with every seed; fit each seed by itself, so that the seeds show how sure the law is."""
+    sizes = SIZES[lab.scale]
+    corpus = corpus_of((yield from lab.base(1)))
+    points: dict[int, list[list[Point]]] = {}  # seed -> for each shape its losses along the way
+    for seed in lab.seeds:
+        points[seed] = []
+        for width, depth in sizes.shapes:
+            recipe = lab.base_recipe(seed, **fields(width, depth, sizes))
+            trained = yield from lab.train(f"width {width}, depth {depth}, seed {seed}", recipe, corpus)
+            points[seed].append(points_of(trained))
+    speed = trained.manifest["flops"] / trained.manifest["seconds"]
+    return finding(points, speed)
+
+
+# -- the data ---------------------------------------------------------------------------------------------------------
+
+
+def corpus_of(base: Run) -> Corpus:
+    """The stories as the shared base reads them."""
+    train, valid = (token_file(base, side) for side in ("train", "valid"))
+    return Corpus(load_model(base).tokenizer, train, valid, base.manifest["corpus_sha256"])
+
+
+def fields(width: int, depth: int, sizes: Sizes) -> dict[str, str]:
+    """The recipe of one size: constant learning rate, at half the base's peak; no samples along the way."""
+    values: dict[str, Any] = {
+        "model.width": width, "model.depth": depth, "model.heads": max(1, width // 32),
+        "model.mlp_width": 8 * round(width / 3), "train.steps": sizes.steps,
+        "train.evaluate_every": sizes.evaluate_every, "train.decay": 0.0, "train.learning_rate": 0.0015,
+        "train.muon_learning_rate": 0.01, "sample.prompts": [],
+    }
+    return {name: str(value) for name, value in values.items()}
+
+
+def points_of(trained: Run) -> list[Point]:
+    """The validation losses of a run, from the end of its warm-up on."""
+    size, train = size_of(trained.model_config), trained.recipe.train
+    tokens = train.batch_size * trained.model_config.context  # in a step
+    records = [r for r in trained.records("valid") if r["step"] >= max(1, BEGIN * train.steps)]
+    return [Point(size.matrices + size.embedding, r["step"] * tokens, r["nats_per_token"]) for r in records]
+
+
+# -- what follows -----------------------------------------------------------------------------------------------------
+
+
+def finding(points: dict[int, list[list[Point]]], speed: float) -> Finding:
+    """Whether the law predicts the size it never saw, and whether its arithmetic gives the published GPU-hours."""
+    laws = [fit([p for shape in shapes[:-1] for p in shape]) for shapes in points.values()]
+    ends = [shapes[-1][-1] for shapes in points.values()]  # the held-back size, at its last step
+    predicted = [law.loss(end.parameters, end.tokens) for law, end in zip(laws, ends)]
+    errors = [abs(p - end.loss) / end.loss for p, end in zip(predicted, ends)]
+    naive = [abs(shapes[-2][-1].loss - end.loss) / end.loss for shapes, end in zip(points.values(), ends)]
+    within = [model for model in MODELS if 0.5 <= model.ratio <= 2]
+    arms = [
+        Arm("alpha, of size", "exponent", [law.alpha for law in laws]),
+        Arm("beta, of tokens", "exponent", [law.beta for law in laws]),
+        Arm("exponent of the best size", "exponent", [law.share for law in laws]),
+        Arm("error on the larger size", "share", errors),
+        Arm("error of guessing no change", "share", naive),
+        Arm("our GPU-hours / published", "ratio", [math.exp(octaves().mean * math.log(2))], in_ratios(octaves())),
+    ]
+    verdict = together(below(arms[3].interval, LARGEST), below(magnitudes(), 1.0))
+    return Finding(
+        verdict, sentence(arms, within, speed), arms,
+        {"law.png": curves(points, laws, errors), "published.png": published(within)},
+        bars={f"error on the held-back size <= {LARGEST:.0%}": bool(np.mean(errors) <= LARGEST),
+              "at least 5 models within 2x of their published GPU-hours": len(within) >= 5},
+        details={"points": points, "laws": [law._asdict() for law in laws], "published": table(), "flops_per_s": speed},
+    )
+
+
+def octaves() -> Interval:
+    """log2 of our GPU-hours over the published ones: 0 is exact, 1 is twice too many."""
+    return interval([math.log2(model.ratio) for model in MODELS])
+
+
+def magnitudes() -> Interval:
+    return interval([abs(math.log2(model.ratio)) for model in MODELS])
+
+
+def in_ratios(found: Interval) -> Interval:
+    return Interval(*(2.0**value for value in (found.mean, found.low, found.high)))
+
+
+def table() -> list[dict[str, Any]]:
+    """The published models with our arithmetic beside them."""
+    rows = []
+    for model in MODELS:
+        ours = bill(model.parameters, model.tokens, GPUS[model.gpu])
+        rows.append({
+            "model": model.name, "parameters": model.parameters, "tokens": model.tokens, "gpu": GPUS[model.gpu].name,
+            "gpu_hours": model.gpu_hours, "ours": ours.gpu_hours, "ratio": model.ratio, "flops": ours.flops,
+            "dollars": ours.dollars, "kilowatt_hours": ours.kilowatt_hours, "source": model.source,
+        })
+    return rows
+
+
+def sentence(arms: Sequence[Arm], within: Sequence[Published], speed: float) -> str:
+    largest = max(MODELS, key=lambda model: model.parameters)
+    ours = bill(largest.parameters, largest.tokens, GPUS[largest.gpu])
+    missed = ", ".join(f"{m.name} ({m.ratio:.2f} of it)" for m in MODELS if m not in within) or "none"
+    return (
+        f"The law of the smaller sizes misses the larger one by {arms[3].interval.mean:.1%} (guessing no change: "
+        f"{arms[4].interval.mean:.1%}). Its arithmetic gives the published GPU-hours of {len(within)} of {len(MODELS)} "
+        f"models within 2x, at {UTILISATION:.0%} of the datasheet's peak; missed: {missed}. {largest.name} comes to "
+        f"{ours.gpu_hours / 1e6:.0f} million GPU-hours and ${ours.dollars / 1e6:.0f} million: on this machine, at "
+        f"{speed / 1e9:.0f} GFLOP/s, {ours.flops / speed / YEAR / 1e6:.2g} million years."
+    )
+
+
+def curves(points: dict[int, list[list[Point]]], laws: Sequence[Law], errors: Sequence[float]) -> Figure:
+    """Loss along the way for every size, with the law's lines; the held-back size is dashed."""
+    fitted = len(next(iter(points.values()))) - 1
+    title = f"A law fitted to {fitted} sizes misses a larger one by {np.mean(errors):.1%}"
+    with canvas(title, (8.0, 4.8)) as figure:
+        axes = figure.subplots()
+        shapes = list(zip(*points.values()))  # for each shape its points, seed by seed
+        for place, seeds in enumerate(shapes):
+            held_back, size = place == len(shapes) - 1, seeds[0][0].parameters
+            tokens = np.array([p.tokens for p in seeds[0]])
+            for own in seeds:
+                axes.plot(tokens / 1e3, [p.loss for p in own], MARKERS[place % len(MARKERS)], color=colour(place),
+                          alpha=0.5, markersize=5)
+            line = np.mean([[law.loss(size, t) for t in tokens] for law in laws], axis=0)
+            name = f"{size / 1e3:,.0f} k parameters" + (", predicted" if held_back else "")
+            axes.plot(tokens / 1e3, line, "--" if held_back else "-", color=colour(place), label=name)
+        axes.set(xlabel="thousand tokens seen", ylabel="nats per token, unseen stories", xscale="log", yscale="log")
+        figure.legend(frameon=False, loc="outside right center")
+    return figure
+
+
+def published(within: Sequence[Published]) -> Figure:
+    """Our GPU-hours over the published ones, model by model."""
+    title = f"{len(within)} of {len(MODELS)} models within twice or half their published GPU-hours, by 6 x N x D"
+    with canvas(title, (8.0, 1.8 + 0.36 * len(MODELS))) as figure:
+        axes = figure.subplots()
+        axes.axvspan(0.5, 2, color=MUTED, alpha=0.12, linewidth=0)
+        axes.axvline(1, color=MUTED, linewidth=1.2)
+        for row, model in enumerate(MODELS):
+            axes.plot([model.ratio], [row], "o" if model in within else "X", color=colour(0 if model in within else 1),
+                      markersize=9)
+        axes.set_yticks(range(len(MODELS)), [model.name for model in MODELS])
+        axes.set(xlabel="our GPU-hours / published GPU-hours", xscale="log", xlim=(0.2, 5))
+        axes.set_xticks([0.25, 0.5, 1, 2, 4], ["¼", "½", "1", "2", "4"])
+        axes.invert_yaxis()
+    return figure
+
+
+LESSON = Lesson(
+    name="cost",
+    claim="Training a foundation model from scratch takes immense resources.",
+    question="How does loss fall with size and text, and what does that make the published models cost?",
+    minutes=10,
+    base_minutes=3,
+    run=run,
+)

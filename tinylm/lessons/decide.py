@@ -1,0 +1,153 @@
+"""When to train, to fine-tune, to retrieve, to call a tool: a page of decisions, each resting on a number from here.
+
+Nothing is measured. The results of the other lessons are read, and every row of the page says what was found on this
+machine, with its interval. A row whose lesson was not run at full scale is not decided; it says what to run instead.
+At least one row must have its results, or there is nothing to decide on.
+
+Trade-off: the thresholds are those of the lessons' own verdicts. They say what a small model does here; whether a large
+one is worth its price elsewhere, only the same measurement there can say.
+"""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from tinylm.figures import canvas
+from tinylm.lessons.frame import Finding, Lesson, Verdict
+from tinylm.lessons.lab import Lab, Progress
+from tinylm.page import Html, bullets, document, heading, paragraph, table
+from tinylm.runs import read_json
+
+PAGE = "decision.html"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A need, the lesson that knows about it, and the advice for each of its verdicts."""
+
+    need: str
+    lesson: str
+    supported: str
+    not_supported: str
+
+
+ROWS = (
+    Row("Facts that change, or that the model never saw", "retrieval",
+        "Retrieve: search the documents and let the model read.", "Do not rely on retrieval yet: reading is too weak."),
+    Row("Numbers, records, actions", "tools",
+        "Call a tool: the program calculates, looks up and writes.", "Do not hand this to tools yet: calls go wrong."),
+    Row("All of it in one conversation", "assistant",
+        "Combine a pretrained base, retrieval and tools.", "Keep the parts separate: the model decides wrongly."),
+    Row("Another tone, style or format", "style",
+        "Fine-tune: behaviour changes, most facts stay.", "Do not fine-tune for style here: it changes too little."),
+    Row("Little or poor data for a fine-tune", "quality",
+        "Clean the data before anything else.", "Data quality made no difference here: look elsewhere first."),
+    Row("A new skill on a small budget", "foundation",
+        "Start from a pretrained base.", "Training from scratch costs no more here."),
+    Row("A base that keeps improving", "lock-in",
+        "Count the fine-tune as work to redo with each new base.", "A fine-tune need not be redone here."),
+    Row("A domain with its own vocabulary", "domain",
+        "Adapt or train on the domain: the general model pays for every word.", "Keep the general model."),
+    Row("A model of your own from nothing", "cost",
+        "Do not train from scratch at size: see the estimate.", "The estimate does not hold here: measure first."),
+)  # fmt: skip
+
+
+def run(lab: Lab) -> Generator[Progress, None, Finding]:
+    """Read what is there, decide row by row, write the page."""
+    found = {row.lesson: results_of(lab.out.parent / row.lesson, lab.scale) for row in ROWS}
+    if not any(found.values()):
+        raise ValueError(
+            f"no lesson was run at {lab.scale} scale in {lab.out.parent}, so there is nothing to decide on; begin "
+            "with: tinylm lesson retrieval"
+        )
+    yield Progress("reading results", sum(map(bool, found.values())), len(ROWS))
+    lab.out.mkdir(parents=True, exist_ok=True)
+    (lab.out / PAGE).write_text(page(found), encoding="utf-8", newline="\n")
+    return finding(found)
+
+
+def results_of(folder: Path, scale: str) -> dict[str, Any] | None:
+    """The results of a lesson at this scale; None where it was not run."""
+    path = folder / "results.json"
+    results = read_json(path) if path.is_file() else None
+    return results if results and results["scale"] == scale else None
+
+
+def decision(row: Row, results: dict[str, Any] | None) -> str:
+    """The advice that follows from a lesson's verdict; without results, a refusal that says what to run.
+
+    >>> decision(ROWS[0], None)
+    'Not decided. Run: tinylm lesson retrieval'
+    """
+    if results is None:
+        return f"Not decided. Run: tinylm lesson {row.lesson}"
+    verdict: Verdict = results["verdict"]
+    if verdict == "supported":
+        return row.supported
+    if verdict == "not supported":
+        return row.not_supported
+    return "Undecided: the lesson found no measurable difference."
+
+
+def page(found: dict[str, dict[str, Any] | None]) -> Html:
+    """The decision page: what to do about what, and the numbers that each line rests on."""
+    parts = [table(["need", "decision", "lesson"], [(r.need, decision(r, found[r.lesson]), r.lesson) for r in ROWS])]
+    for row in ROWS:
+        if (results := found[row.lesson]) is not None:
+            took = f"Took {results['minutes']:.1f} minutes, shared runs {results['base_minutes']:.1f}."
+            parts += [heading(f"{row.lesson}: {results['verdict']}"), paragraph(f"{results['sentence']} {took}")]
+            parts.append(bullets(f"{name}: {told(arm)}" for name, arm in results["arms"].items()))
+            expected = (f"expected: {bar}: {'met' if met else 'missed'}" for bar, met in results["bars"].items())
+            parts.append(bullets(expected))
+    return document("What to do about what", "Measured on this machine by the lessons in the last column.", parts)
+
+
+def told(arm: dict[str, Any]) -> str:
+    """An arm's mean and interval, such as "87.2 (84.1 to 90.0) % of questions"."""
+    ends = "" if arm["low"] is None or arm["high"] is None else f" ({arm['low']:.3g} to {arm['high']:.3g})"
+    return f"{arm['mean']:.3g}{ends} {arm['unit']}"
+
+
+def finding(found: dict[str, dict[str, Any] | None]) -> Finding:
+    """As much of a verdict as the rows allow: all decided and supported, some refuted, or not enough known."""
+    present = [results for results in found.values() if results is not None]
+    verdicts = [results["verdict"] for results in present]
+    complete = len(present) == len(ROWS)
+    verdict: Verdict = "no measurable difference"
+    if complete and set(verdicts) == {"supported"}:
+        verdict = "supported"
+    elif "not supported" in verdicts:
+        verdict = "not supported"
+    missing = [row.lesson for row in ROWS if found[row.lesson] is None]
+    sentence = f"{verdicts.count('supported')} of {len(ROWS)} pieces of advice were borne out on this machine"
+    sentence += f"; not decided, because they were not run: {', '.join(missing)}." if missing else "."
+    details = {"decisions": {row.need: decision(row, found[row.lesson]) for row in ROWS}, "page": PAGE}
+    return Finding(verdict, sentence, [], {"decide.png": overview(found)}, {}, details)
+
+
+def overview(found: dict[str, dict[str, Any] | None]) -> Figure:
+    """The decisions as a picture: one line a need."""
+    decided = [decision(row, found[row.lesson]) for row in ROWS]
+    made = sum(results is not None for results in found.values())
+    with canvas(f"{made} of {len(ROWS)} decisions made", (9.0, 4.2)) as figure:
+        axes = figure.subplots()
+        axes.axis("off")
+        for place, (row, words) in enumerate(zip(ROWS, decided)):
+            height = 1 - (place + 0.5) / len(ROWS)
+            axes.text(0.0, height, row.need, fontsize=9, fontweight="bold", transform=axes.transAxes)
+            axes.text(0.42, height, words, fontsize=9, transform=axes.transAxes)
+    return figure
+
+
+LESSON = Lesson(
+    name="decide",
+    claim="For most needs, start from a strong foundation model, add knowledge by retrieval and abilities by tools.",
+    question="When to train, to fine-tune, to retrieve, to call a tool, going by what was measured here?",
+    minutes=0.1,
+    base_minutes=0.0,
+    run=run,
+)

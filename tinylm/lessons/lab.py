@@ -1,0 +1,254 @@
+"""The lab: where a lesson trains and measures, each part once.
+
+    run = yield from lab.base(seed)                         the story model all lessons share, trained on first use
+    run = yield from lab.train(name, recipe, corpus)        a training run of the lesson's own
+    recipe = yield from lab.search(name, recipe, corpus)    the same recipe at learning rates that were tried out
+    value = lab.measure(name, settings, function)           any other number or JSON value that takes time
+
+What trains is a generator, as `Trainer.run` is: it yields progress, and returns its result through `yield from`.
+Everything is stored under a hash of all that decides it, so a lesson that was interrupted goes on where it was, and one
+whose settings changed measures anew.
+
+    runs/lessons/NAME/     results.json  *.png  runs/ (training runs)  units/ (measured values)
+    runs/lessons/base-*    the shared runs; a finished runs/demo/base of the same recipe is used instead
+
+Trade-off: a change in a lesson's code is not part of the hash: delete its folder after one.
+"""
+
+import hashlib
+import json
+import math
+import re
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from tinylm.config import Recipe
+from tinylm.model.gpt import GPT
+from tinylm.model.lora import attach_lora
+from tinylm.recipes import load_recipe
+from tinylm.runs import Run, open_run, read_json, write_json
+from tinylm.text.batches import Batches, Corpus
+from tinylm.text.token_files import read_ids, write_ids
+from tinylm.training import start
+from tinylm.training.checkpoint import read_state, set_weights
+from tinylm.training.load import load_model
+from tinylm.training.trainer import Trainer
+
+Scale = Literal["smoke", "full"]
+
+# Fields of the shared base for a try in seconds: it learns nothing.
+SMOKE = {
+    "corpus.size": "60000", "corpus.valid_share": "0.05", "tokenizer.vocab_size": "300", "model.context": "64",
+    "model.depth": "2", "model.width": "32", "model.mlp_width": "64", "train.steps": "6", "train.batch_size": "4",
+    "train.evaluate_every": "3", "sample.every": "6", "sample.tokens": "4",
+}
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far one part of a lesson is. The last one of a lesson carries its `results`."""
+
+    part: str
+    done: int
+    total: int
+    loss: float | None = None  # nats per target, while training
+    results: dict[str, Any] | None = None
+
+
+Steps = Generator[Progress, None, Any]
+
+
+@dataclass
+class Lab:
+    """Where a lesson works: its scale, its folder, and everything it has trained or measured already."""
+
+    scale: Scale
+    out: Path
+    seconds: float = 0.0  # of this lesson's own work, also where it was kept from an earlier try
+    base_seconds: float = 0.0
+    searches: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return (1, 2) if self.scale == "smoke" else (1, 2, 3)
+
+    def measure(self, name: str, settings: Any, function: Callable[[], Any]) -> Any:
+        """The JSON value of `function()`, computed once for these `settings` (JSON: all that it depends on).
+
+        For a model that was trained, `run.fingerprint` stands for everything that went into it.
+        """
+        path = self.out / "units" / f"{slug(name)}-{key_of(settings)}.json"
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            begun = time.perf_counter()
+            value = function()
+            write_json(path, {"name": name, "value": value, "seconds": time.perf_counter() - begun})
+        unit = read_json(path)
+        self.seconds += unit["seconds"]
+        return unit["value"]
+
+    def base_recipe(self, seed: int, **fields: str) -> Recipe:
+        """The demo's base recipe at this scale with this seed, and other fields: `**{"tokenizer.kind": "char"}`."""
+        smoke = SMOKE if self.scale == "smoke" else {}
+        return load_recipe("demo-base", {**smoke, **fields, "train.seed": str(seed)})
+
+    def base(self, seed: int) -> Steps:
+        """The finished shared run of the demo's base recipe with this seed, trained on first use by any lesson."""
+        recipe = self.base_recipe(seed)
+        demo = self.out.parent.parent / "demo" / "base"
+        folder = self.out.parent / f"base-seed-{seed}-{key_of(settings_of(recipe))}"
+        folder = demo if is_finished(demo) and settings_of(open_run(demo).recipe) == settings_of(recipe) else folder
+        run = yield from trained(recipe, folder, None, f"shared base, seed {seed}")
+        self.base_seconds += run.manifest["seconds"]
+        return run
+
+    def train(self, name: str, recipe: Recipe, corpus: Corpus | None = None) -> Steps:
+        """The finished run of a recipe; of its own text, or of a ready-made corpus, whose masks are kept to.
+
+        The run's name should say arm and seed. `recipe.start_from` makes it a fine-tune.
+        """
+        run = yield from trained(recipe, self.folder(name, recipe, corpus), corpus, name)
+        self.seconds += run.manifest["seconds"]
+        return run
+
+    def folder(self, name: str, recipe: Recipe, corpus: Corpus | None = None) -> Path:
+        """Where `train` keeps a run."""
+        settings = [settings_of(recipe), recipe.start_from and start.open_parent(Path(recipe.start_from)).fingerprint]
+        return self.out / "runs" / f"{slug(name)}-{key_of([*settings, corpus and digest(corpus)])}"
+
+    def search(
+        self, name: str, recipe: Recipe, corpus: Corpus | None = None, share: float = 0.25,
+        factors: Sequence[float] = (1 / 3, 1.0, 3.0),
+    ) -> Steps:
+        """The recipe at the learning rates (`factors` times its own) that validate best after `share` of its steps.
+
+        What is compared gets the same search. The runs of the search are not the runs that are judged.
+        """
+        losses = {}
+        for factor in factors:
+            short = at_rate(changed(recipe, steps=max(1, int(share * recipe.train.steps))), factor)
+            try:
+                run = yield from self.train(f"{name}, rates x {factor:.2g}", short, corpus)
+                losses[factor] = run.manifest["best"]["nats_per_token"]
+            except ValueError:
+                if factor == min(factors):  # the smallest rates fail: something else is wrong
+                    raise
+                losses[factor] = math.inf  # the loss ran away: this rate has lost
+        self.searches[name] = {f"{factor:.3g}": loss for factor, loss in losses.items() if math.isfinite(loss)}
+        return at_rate(recipe, min(losses, key=losses.__getitem__))
+
+
+# -- training runs ----------------------------------------------------------------------------------------------------
+
+
+def trained(recipe: Recipe, folder: Path, corpus: Corpus | None, part: str) -> Steps:
+    """Train the run in `folder` to its end, from where it stands; returns it."""
+    if not is_finished(folder):
+        yield from training(trainer_in(folder, recipe, corpus), part)
+    return open_run(folder)
+
+
+def training(trainer: Trainer, part: str) -> Iterator[Progress]:
+    """Progress step by step; closing the generator, as a `break` does, saves first."""
+    try:
+        for record in trainer.run():
+            yield Progress(part, record.step, trainer.recipe.train.steps, record.loss)
+    except GeneratorExit:  # always between two steps: what was learned since the last save can be kept
+        trainer.save(improved=False)
+        raise
+
+
+def trainer_in(folder: Path, recipe: Recipe, corpus: Corpus | None = None) -> Trainer:
+    """The trainer of a new run, or of one that was begun, at its last save; a finished one has no steps left."""
+    start.keep_freed_memory()
+    if not (folder / "manifest.json").is_file():
+        if folder.exists():  # its start was interrupted
+            start.remove_folder(folder)
+        return start_on(corpus, recipe, folder) if corpus else start.start_run(recipe, folder, overwrite=True)
+    run = open_run(folder)
+    if is_finished(folder):
+        train, valid = (start.token_file(run, side) for side in ("train", "valid"))
+        own = corpus or Corpus(load_model(run).tokenizer, train, valid, "")
+        trainer = Trainer(run.recipe, own, last_model(run), folder)
+        trainer.restore(run)
+        return trainer
+    trainer = start.resume_run(folder)
+    if corpus:  # the run folder knows the ids, not their masks
+        trainer.corpus = replace(corpus, base_valid=trainer.corpus.base_valid)
+        shape = (trainer.model.config.context, recipe.train.batch_size, recipe.train.seed)
+        trainer.batches = Batches(trainer.corpus, *shape)
+    return trainer
+
+
+def last_model(run: Run) -> GPT:
+    """The weights a run ended with; model/ has those that validated best. Not for adapters."""
+    model = GPT(run.model_config)
+    set_weights(model, read_state(run)[0], run.folder)
+    return model.eval()
+
+
+def start_on(corpus: Corpus, recipe: Recipe, folder: Path) -> Trainer:
+    """As `start_run`, on a corpus that is ready."""
+    start.create_folder(folder, replace=True)
+    for side in ("train", "valid"):
+        write_ids(folder / "data" / side, [getattr(corpus, side)])
+    if recipe.start_from is None:
+        model = GPT(recipe.model.model_copy(update={"vocab_size": corpus.tokenizer.vocab_size}))
+        model.initialise(torch.Generator().manual_seed(recipe.train.seed))
+        trainer = Trainer(recipe, corpus, model, folder)
+    else:
+        parent = start.open_parent(Path(recipe.start_from))
+        model = start.with_dropout(load_model(parent).model, recipe.model.dropout)
+        base = read_ids(write_ids(folder / "data" / "base_valid", [start.token_file(parent, "valid")]))
+        if recipe.lora is not None:
+            attach_lora(model, recipe.lora, torch.Generator().manual_seed(recipe.train.seed))
+        trainer = Trainer(recipe, replace(corpus, base_valid=base), model, folder, start.parent_record(folder, parent))
+    return trainer if recipe.train.max_minutes is None else start.fit_into(recipe.train.max_minutes, trainer)
+
+
+def is_finished(folder: Path) -> bool:
+    return (folder / "manifest.json").is_file() and open_run(folder).manifest["status"] == "finished"
+
+
+def changed(recipe: Recipe, **train: Any) -> Recipe:
+    """The recipe with other values in its [train] section."""
+    return recipe.model_copy(update={"train": recipe.train.model_copy(update=train)})
+
+
+def at_rate(recipe: Recipe, factor: float) -> Recipe:
+    rates = {name: factor * getattr(recipe.train, name) for name in ("learning_rate", "muon_learning_rate")}
+    return changed(recipe, **rates)
+
+
+# -- keys -------------------------------------------------------------------------------------------------------------
+
+
+def settings_of(recipe: Recipe) -> dict[str, Any]:
+    """What decides the outcome of a recipe; its names, its parent's place and the derived vocabulary do not."""
+    tree = recipe.model_dump(mode="json", exclude={"name", "purpose", "start_from"})
+    tree["model"]["vocab_size"] = 0
+    return tree
+
+
+def digest(corpus: Corpus) -> str:
+    """SHA-256 over the tokenizer, the ids and the masks."""
+    parts = [part for part in (corpus.train, corpus.valid, corpus.train_mask, corpus.valid_mask) if part is not None]
+    return hashlib.sha256(corpus.tokenizer.fingerprint().encode() + b"".join(p.tobytes() for p in parts)).hexdigest()
+
+
+def key_of(settings: Any) -> str:
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:10]
+
+
+def slug(name: str) -> str:
+    """A name as part of a file name.
+
+    >>> slug("worked steps, seed 2")
+    'worked-steps-seed-2'
+    """
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")

@@ -1,0 +1,196 @@
+"""A fine-tuned model is tied to the version it was made from: what it misses when the base moves on, and the price.
+
+    v1      the base that has read the town's register          child of v1    v1, taught verse
+    v2      v1, after it has read the second edition            child of v2    the same work done again on v2
+
+In the second edition everybody has moved house, bought another boat and changed their favourite food. All four are
+asked for the new answers. The child of v1 cannot know them: nothing that happens to its base reaches it.
+
+Costs are counted twice: what redoing the child took here, and by arithmetic what it takes for a model of 8 billion
+parameters. Then the premium of a host of one's own over paying per request, at prices that are arguments
+(`break_even`): put in your own.
+
+Trade-off: the children are adapters (LoRA), which forget least, so what the child of v1 lacks is owed to its version
+and not to forgetting.
+"""
+
+from collections.abc import Generator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from tinylm.config import Recipe
+from tinylm.evaluation.statistics import interval, paired_difference
+from tinylm.figures import canvas, colour, percent
+from tinylm.lessons.frame import Arm, Finding, Lesson, above, dots, together
+from tinylm.lessons.lab import Lab, Progress
+from tinylm.lessons.published import GPUS, bill
+from tinylm.lessons.shared import CHANGED, answers, continued, document_corpus, ends, exam, knowing, verse
+from tinylm.runs import Run
+from tinylm.training.load import load_model
+
+ARMS = ("v1", "child of v1", "v2", "child of v2")
+STEPS = {"smoke": 4, "full": 160}
+EVERY = {"smoke": 30, "full": 1}  # every so many of the questions is asked
+
+
+@dataclass(frozen=True)
+class Prices:
+    """What hosting and requests cost, in dollars; every figure is to be replaced by the reader's own."""
+
+    host_per_hour: float = GPUS["h100"].dollars_per_hour
+    """One rented H100, which carries a model of 8 billion parameters."""
+    host_tokens_per_second: float = 1000.0
+    """Tokens that the host writes, all its conversations together; a cautious round number, to be measured."""
+    million_tokens_in: float = 0.15
+    """A small model, paid per request: OpenAI's list price of GPT-4o mini in July 2024."""
+    million_tokens_out: float = 0.60
+    """From the same list."""
+    tokens_in: int = 1000
+    """Of one request: about 700 words of instructions and documents."""
+    tokens_out: int = 300
+    """Of its answer."""
+    tuning_tokens: float = 100e6
+    """That a fine-tune of a large model reads: about 25 million tokens of one's own, four times over."""
+    machine_per_hour: float = 0.0832
+    """Of a machine such as this one, for training: AWS, t3.large (2 virtual cores), on demand, us-east-1, 2024."""
+
+
+def run(lab: Lab) -> Generator[Progress, None, Finding]:
+    """Make both bases and both children of every seed, and ask all of them what the second edition says."""
+    poems, unseen = verse(lab)
+    right: dict[str, list[list[int]]] = {arm: [] for arm in ARMS}
+    redone = []
+    for seed in lab.seeds:
+        bases = {"v1": (yield from knowing(lab, seed))}
+        bases["v2"] = yield from knowing(lab, seed, edition=2, parent=bases["v1"])
+        runs: dict[str, Run] = {}
+        for name, base in bases.items():
+            corpus = document_corpus(load_model(base).tokenizer, poems, unseen)
+            child = yield from lab.train(f"child of {name}, seed {seed}", recipe_of(lab, base, seed), corpus)
+            runs |= {name: base, f"child of {name}": child}
+        questions = exam(2, CHANGED)[:: EVERY[lab.scale]]
+        for arm in ARMS:
+            asked = partial(answers, runs[arm], questions)
+            right[arm].append(lab.measure(f"{arm}, seed {seed}", runs[arm].fingerprint, asked))
+        redone.append(work_of(runs["child of v2"]))
+    return finding(right, redone, Prices())
+
+
+def recipe_of(lab: Lab, base: Run, seed: int) -> Recipe:
+    """How a child learns verse: adapters of rank 8, the same for both."""
+    fields = {"lora.rank": "8", "train.learning_rate": "0.004", "model.dropout": "0.1"}
+    return continued(lab, base, seed, STEPS[lab.scale], **fields)
+
+
+# -- costs ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one training run took."""
+
+    seconds: float
+    flops: float
+    tokens: int
+
+
+def work_of(run: Run) -> Work:
+    return Work(*(run.manifest[key] for key in ("seconds", "flops", "tokens")))
+
+
+def per_request(prices: Prices) -> float:
+    """Dollars for one request where requests are paid one by one.
+
+    >>> round(per_request(Prices(million_tokens_in=1, million_tokens_out=2, tokens_in=1000, tokens_out=500)), 6)
+    0.002
+    """
+    spent = prices.tokens_in * prices.million_tokens_in + prices.tokens_out * prices.million_tokens_out
+    return spent / 1e6
+
+
+def per_day(prices: Prices, requests: float) -> float:
+    """Dollars a day for hosts of one's own: as many as so many requests need, busy or idle, one at least."""
+    capacity = 86_400 * prices.host_tokens_per_second / prices.tokens_out  # requests a day that one host answers
+    return float(24 * prices.host_per_hour * max(1, np.ceil(requests / capacity)))
+
+
+def break_even(prices: Prices) -> float | None:
+    """Requests a day from which a host of one's own is cheaper; None where one host could not answer so many.
+
+
+    >>> break_even(Prices(host_per_hour=1, million_tokens_in=1, million_tokens_out=2, tokens_in=1000, tokens_out=500))
+    12000.0
+    """
+    requests = 24 * prices.host_per_hour / per_request(prices)
+    return requests if per_day(prices, requests) == per_day(prices, 1) else None
+
+
+# -- what follows -----------------------------------------------------------------------------------------------------
+
+
+def finding(right: dict[str, list[list[int]]], redone: Sequence[Work], prices: Prices) -> Finding:
+    """Whether the child of v1 lacks what v2 knows, and the redone child has it."""
+    groups = [seed for seed, own in enumerate(right["v1"]) for _ in own]
+    flat = {arm: np.concatenate(own) for arm, own in right.items()}
+    arms = [Arm(arm, "share", [float(np.mean(own)) for own in right[arm]], interval(flat[arm], groups=groups))
+            for arm in ARMS]
+    lacks = paired_difference(flat["v2"], flat["child of v1"], groups=groups)
+    regained = paired_difference(flat["child of v2"], flat["child of v1"], groups=groups)
+    shares = {arm.name: percent(arm.interval.mean) for arm in arms}
+    bills, even = bills_of(redone, prices), break_even(prices)
+    sentence = (
+        f"Of the new facts v2 knows {shares['v2']}, the child of v1 {shares['child of v1']} (v1: {shares['v1']}); "
+        f"redone on v2 it knows {shares['child of v2']}. That took {bills['minutes']:.1f} minutes and "
+        f"{bills['flops']:.1e} FLOPs here. A host of one's own pays "
+        + (f"from {even:,.0f} requests a day." if even else "at no number of requests, at these prices.")
+    )
+    title = f"The child of v1 knows {shares['child of v1']} of the new facts, its base's next version {shares['v2']}"
+    return Finding(
+        together(above(lacks), above(regained)), sentence, arms,
+        {"facts.png": dots(title, arms, "share of the new answers found (guessing: 0.25)"),
+         "hosting.png": hosting(prices)},
+        bars={"minutes, FLOPs and money of redoing it are told": all(value > 0 for value in bills.values())},
+        details={"lacks": ends(lacks), "regained": ends(regained),
+                 "redoing": bills, "prices": asdict(prices), "break_even_requests_per_day": even},
+    )
+
+
+def bills_of(redone: Sequence[Work], prices: Prices) -> dict[str, float]:
+    """What redoing the child took here, and by arithmetic what it takes with a model of 8 billion parameters."""
+    seconds, flops, tokens = (float(np.mean([getattr(work, key) for work in redone]))
+                              for key in ("seconds", "flops", "tokens"))
+    large = bill(8e9, prices.tuning_tokens, GPUS["h100"], prices.host_per_hour)
+    return {
+        "minutes": seconds / 60, "flops": flops, "tokens": tokens, "dollars": seconds / 3600 * prices.machine_per_hour,
+        "8B: flops": large.flops, "8B: GPU-hours": large.gpu_hours, "8B: dollars": large.dollars,
+    }
+
+
+def hosting(prices: Prices) -> Figure:
+    """Dollars a day against requests a day, for both ways of paying."""
+    even = break_even(prices)
+    requests = np.geomspace(100, 3e6, 400)
+    title = (f"An own host at ${prices.host_per_hour:g} an hour is cheaper from {even:,.0f} requests a day" if even else
+             f"At ${prices.host_per_hour:g} an hour an own host is never cheaper than paying per request")
+    with canvas(title) as figure:
+        axes = figure.subplots()
+        axes.plot(requests, [per_day(prices, r) for r in requests], color=colour(0), label="hosts of one's own")
+        axes.plot(requests, requests * per_request(prices), color=colour(1), linestyle="--", label="paid per request")
+        if even:
+            axes.plot([even], [per_day(prices, even)], "o", color=colour(2), markersize=9)
+        axes.set(xscale="log", yscale="log", xlabel="requests a day", ylabel="dollars a day")
+        axes.legend(frameon=False)
+    return figure
+
+
+LESSON = Lesson(
+    name="lock-in",
+    claim="Fine-tuning locks you to a version of the model, and to hosting it.",
+    question="When the base learns new facts, what does its fine-tuned child know of them, and what does it cost?",
+    minutes=5,
+    base_minutes=13,
+    run=run,
+)

@@ -1,0 +1,183 @@
+"""Fine-tuning wants good data: what half a corpus of bad poems costs, and what half a corpus less does.
+
+The same base is fine-tuned on verse with the same recipe and the same number of steps, on
+
+    five sizes      all poems (clean), a half, a quarter, an eighth, a sixteenth
+    noisy           half of the poems misread as by a poor scanner
+    shuffled        half of the poems with the words of each line in random order
+    duplicated      half of the poems replaced by copies of the other half
+
+All are validated on the same clean poems, whose loss also decides which weights are kept. Metre and bits per byte are
+measured; the verdict follows from the slope over the sizes and from the difference that each fault makes.
+
+Trade-offs: one set of learning rates, the demo's, serves all: it suits the clean corpus, and what is compared is the
+data. A smaller corpus is read more often, as it would be in life.
+"""
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from tinylm.config import Recipe
+from tinylm.evaluation.statistics import Interval, interval, paired_difference
+from tinylm.figures import canvas, colour
+from tinylm.lessons.frame import Arm, Finding, Lesson, above, band, below, together
+from tinylm.lessons.lab import Lab, Progress
+from tinylm.lessons.shared import bits, document_corpus, ends, share, verse, written
+from tinylm.recipes import load_recipe
+from tinylm.runs import Run
+from tinylm.scoreboard import flagged, scans
+from tinylm.text.corpora.noise import corrupt
+from tinylm.training.load import load_model
+
+SIZES_OF_DATA = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
+FAULTS = {"noisy": "ocr", "shuffled": "shuffle", "duplicated": "duplicates"}  # arm -> kind of noise
+SPOILED = 0.5  # share of the poems
+PROMPTS = ("The tide", "Mara the net-mender")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    steps: int
+    samples: int
+
+
+SIZES = {"smoke": Sizes(3, 4), "full": Sizes(160, 128)}
+
+Scores = dict[str, dict[str, list[float]]]  # measure -> arm -> value for each seed
+
+
+def run(lab: Lab) -> Generator[Progress, None, Finding]:
+    """Fine-tune the base of every seed on every version of the poems, and measure what comes out."""
+    poems, unseen = verse(lab)
+    scores: Scores = {"metre": {}, "bits": {}}
+    for seed in lab.seeds:
+        base = yield from lab.base(seed)
+        tokenizer = load_model(base).tokenizer
+        for arm, texts in versions(poems, seed).items():
+            corpus = document_corpus(tokenizer, texts, unseen)
+            tuned = yield from lab.train(f"{arm}, seed {seed}", recipe_of(lab, base, seed), corpus)
+            value = lab.measure(f"{arm}, seed {seed}", tuned.fingerprint, partial(examine, lab, tuned, unseen))
+            for measure, own in scores.items():
+                own.setdefault(arm, []).append(value[measure])
+    return finding(scores)
+
+
+# -- the data ---------------------------------------------------------------------------------------------------------
+
+
+def size_name(size: float) -> str:
+    """
+    >>> size_name(1.0), size_name(0.125)
+    ('clean', '1/8 of the poems')
+    """
+    return "clean" if size == 1 else f"1/{round(1 / size)} of the poems"
+
+
+def versions(poems: Sequence[str], seed: int) -> dict[str, list[str]]:
+    """The corpus of each arm: random subsets that hold one another, and three faults of the same share."""
+    order = np.random.default_rng(seed).permutation(len(poems))
+    made = {size_name(size): [poems[i] for i in order[: max(1, round(size * len(poems)))]] for size in SIZES_OF_DATA}
+    return made | {arm: corrupt(list(poems), kind, SPOILED, seed) for arm, kind in FAULTS.items()}
+
+
+def recipe_of(lab: Lab, base: Run, seed: int) -> Recipe:
+    """The demo's recipe for verse, shorter, and with this lesson's poems in the place of its own."""
+    steps = SIZES[lab.scale].steps
+    fields = {"start_from": str(base.folder), "train.seed": seed, "train.steps": steps,
+              "train.evaluate_every": max(1, steps // 8), "sample.prompts": []}
+    return load_recipe("demo-verse", {name: str(value) for name, value in fields.items()})
+
+
+def examine(lab: Lab, tuned: Run, unseen: Sequence[str]) -> dict[str, float]:
+    """Share of sampled lines that scan, and bits per byte of unseen clean poems."""
+    samples = written(lab, tuned, PROMPTS, SIZES[lab.scale].samples)
+    return {"metre": share(flagged(samples, scans)), "bits": bits(tuned, unseen)}
+
+
+# -- what follows -----------------------------------------------------------------------------------------------------
+
+
+def slope(values: dict[str, list[float]]) -> Interval:
+    """Change of a measure each time the corpus doubles: a straight line a seed, and the interval over the seeds."""
+    doublings = np.log2(SIZES_OF_DATA)
+    seeds = range(len(values["clean"]))
+    lines = [np.polyfit(doublings, [values[size_name(size)][seed] for size in SIZES_OF_DATA], 1)[0] for seed in seeds]
+    return interval(lines, groups=seeds)
+
+
+def harm(values: dict[str, list[float]], arm: str) -> Interval:
+    """An arm minus the clean one, seed by seed."""
+    return paired_difference(values[arm], values["clean"], groups=range(len(values["clean"])))
+
+
+def finding(scores: Scores) -> Finding:
+    """Whether verse is predicted worse from less data and from each kind of bad data, and whether metre follows."""
+    slopes = {measure: slope(values) for measure, values in scores.items()}
+    harms = {measure: {arm: harm(values, arm) for arm in FAULTS} for measure, values in scores.items()}
+    verdict = together(below(slopes["bits"]), *map(above, harms["bits"].values()))
+    told = ", ".join(f"{arm} {found.mean:+.3f}" for arm, found in harms["bits"].items())
+    sentence = (
+        f"Each doubling of the poems brings {slopes['bits'].mean:+.3f} bits per byte of unseen verse and "
+        f"{100 * slopes['metre'].mean:+.1f} points of lines that scan; spoiling half brings {told} bits per byte."
+    )
+    arms = [Arm(f"{measure}: {arm}", unit, values) for measure, unit in (("bits", "bits/byte"), ("metre", "share"))
+            for arm, values in scores[measure].items()]
+    return Finding(
+        verdict, sentence, arms,
+        {"size.png": by_size(scores, slopes), "faults.png": by_fault(scores, harms)},
+        details={
+            "slopes": {measure: ends(found) for measure, found in slopes.items()},
+            "harm": {measure: {arm: ends(found) for arm, found in own.items()} for measure, own in harms.items()},
+            "verdict of the metre": together(above(slopes["metre"]), *map(below, harms["metre"].values())),
+        },
+    )
+
+
+def over_seeds(values: Sequence[float]) -> Interval:
+    return interval(values, groups=range(len(values)))
+
+
+def by_size(scores: Scores, slopes: dict[str, Interval]) -> Figure:
+    """Both measures against the size of the corpus."""
+    title = (f"Each doubling of the data: {slopes['bits'].mean:+.3f} bits per byte, "
+             f"{100 * slopes['metre'].mean:+.1f} points of lines that scan")
+    with canvas(title, (8.4, 4.4)) as figure:
+        for place, (axes, measure) in enumerate(zip(figure.subplots(1, 2), ("bits", "metre"))):
+            band(axes, SIZES_OF_DATA, [over_seeds(scores[measure][size_name(s)]) for s in SIZES_OF_DATA], place)
+            axes.set_xscale("log", base=2)
+            axes.set(xlabel="share of the poems", ylabel=LABELS[measure])
+    return figure
+
+
+LABELS = {"bits": "bits per byte, unseen verse", "metre": "lines that scan, share"}
+
+
+def by_fault(scores: Scores, harms: dict[str, dict[str, Interval]]) -> Figure:
+    """What each fault adds to the clean corpus' bits per byte, and takes from its metre."""
+    worst = max(harms["bits"], key=lambda arm: harms["bits"][arm].mean)
+    with canvas(f"Of three faults in half of the poems, “{worst}” costs most: "
+                f"{harms['bits'][worst].mean:+.3f} bits per byte", (8.4, 3.6)) as figure:
+        for axes, measure in zip(figure.subplots(1, 2, sharey=True), ("bits", "metre")):
+            for row, (arm, found) in enumerate(harms[measure].items()):
+                own = np.subtract(scores[measure][arm], scores[measure]["clean"])
+                axes.plot(own, [row] * len(own), "o", color=colour(row), alpha=0.4)
+                axes.plot([found.low, found.high], [row, row], color=colour(row))
+                axes.plot([found.mean], [row], "D", color=colour(row))
+            axes.axvline(0, color="#59636f", linewidth=1)
+            axes.set_yticks(range(len(FAULTS)), list(FAULTS))
+            axes.set(xlabel=f"{LABELS[measure]}: minus clean", ylim=(len(FAULTS) - 0.5, -0.5))
+    return figure
+
+
+LESSON = Lesson(
+    name="quality",
+    claim="Fine-tuning needs data of high quality.",
+    question="What do noise, disorder, repetition and scarcity in the training verse do to the verse that comes out?",
+    minutes=11,
+    base_minutes=8,
+    run=run,
+)

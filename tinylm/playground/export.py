@@ -1,0 +1,229 @@
+"""One HTML file that holds a trained model, or two side by side, and a small engine that runs it in a browser.
+
+    write_page([open_run("runs/base"), open_run("runs/verse")], Path("play.html"))
+
+The file opens from disk, offline. Its policy allows its own script and style, known by their SHA-256, and a worker made
+from its own text; nothing can be fetched or sent. Facts are JSON and weights base64 inside script elements of a type
+that no browser runs; everything that came from a run is set as text by the page. The script stands last, so a file that
+was cut short never starts and shows its first line, which says so.
+
+Trade-offs: base64 takes a third more room than the bytes, but needs no second file. A LoRA run travels merged, as large
+as its base. Two runs on one page must share their tokenizer: only then do ids, bars and seeds compare.
+"""
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import regex
+
+from tinylm.figures import PALETTE
+from tinylm.model.gpt import GPT, flops_per_token, size_of
+from tinylm.page import CSS, DARK_PALETTE, escape
+from tinylm.playground.metre import is_verse, table_of
+from tinylm.playground.weights import Choice, choose
+from tinylm.runs import Run
+from tinylm.text.tokenizers import DOCUMENT, BpeTokenizer, CharTokenizer, Tokenizer
+from tinylm.training.load import load_model
+from tinylm.training.start import token_file
+
+LARGEST = 60_000_000  # parameters on one page: beyond, browsers give up on the file
+READ = 200_000  # tokens of a training text whose words enter the metre table
+
+
+@dataclass(frozen=True)
+class Player:
+    """A run as the page needs it."""
+
+    run: Run
+    model: GPT
+    tokenizer: Tokenizer
+    choice: Choice
+    valid: str  # its validation text
+    train: str  # the beginning of its training text
+
+
+def write_page(runs: Sequence[Run], out: Path) -> Path:
+    """Write the playground of one run, or of a base and its fine-tuned child, to `out`; returns `out`.
+
+    Raises ValueError for another number of runs, tokenizers that differ or were imported, a model too large for a
+    browser, or an `out` that is a folder.
+    """
+    if not 1 <= len(runs) <= 2:
+        raise ValueError(f"a page holds one run or two, not {len(runs)}")
+    if out.is_dir():
+        raise ValueError(f"{out} is a folder: give a file, such as {out / 'play.html'}")
+    players = [prepare(run) for run in runs]
+    check(players)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(page_of(players), encoding="utf-8", newline="\n")
+    return out
+
+
+def prepare(run: Run) -> Player:
+    """Load a run, choose its rounding on its own validation text, and read some of the words it learned from."""
+    model, tokenizer, _ = load_model(run)
+    valid, train = text_ids(run, "valid"), text_ids(run, "train")
+    texts = ("" if ids is None else tokenizer.decode(ids.tolist()) for ids in (valid, train))
+    return Player(run, model, tokenizer, choose(model, tokenizer, valid), *texts)
+
+
+def text_ids(run: Run, side: str) -> np.ndarray | None:
+    """The first ids (tokens,) of a run's training or validation text; None where it carries none (an imported run)."""
+    carried = any(name.startswith(f"data/{side}.") for name in run.manifest["files"])
+    return np.array(token_file(run, side)[:READ]) if carried else None
+
+
+def check(players: Sequence[Player]) -> None:
+    """ValueError where the runs do not go onto one page."""
+    first, *others = players
+    if not isinstance(first.tokenizer, BpeTokenizer | CharTokenizer):
+        raise ValueError(f"{first.run.folder} has an imported tokenizer: a page knows only those that TinyLM trains")
+    for other in others:
+        if other.tokenizer.fingerprint() != first.tokenizer.fingerprint():
+            raise ValueError(
+                f"{first.run.folder} and {other.run.folder} have different tokenizers, so their predictions cannot be "
+                "set side by side: export each on a page of its own"
+            )
+    total = sum(size_of(player.model.config).total for player in players)
+    if total > LARGEST:
+        raise ValueError(f"{total:,} parameters are too many for a page that a browser opens: at most {LARGEST:,}")
+
+
+# -- what the page is told --------------------------------------------------------------------------------------------
+
+
+def facts_of(players: Sequence[Player]) -> dict[str, Any]:
+    """Everything on the page but the weights, as JSON values."""
+    recipe = players[-1].run.recipe
+    verse = [is_verse(player.valid) for player in players]
+    sampling = recipe.sample.sampling
+    begins = all(player.run.recipe.corpus.document_token for player in players)
+    return {
+        "lead": lead_of(players),
+        "runs": [facts_of_run(player, scored) for player, scored in zip(players, verse)],
+        "tokenizer": tokenizer_facts(players[0].tokenizer),
+        "table": table_of(player.train for player in players) if any(verse) else None,
+        "begin": DOCUMENT if begins else None,
+        "prompt": next((prompt for prompt in recipe.sample.prompts if prompt), "The "),
+        "sampling": {
+            "temperature": sampling.temperature, "topK": sampling.top_k or 0, "topP": sampling.top_p,
+            "minP": sampling.min_p,
+        },
+    }
+
+
+def facts_of_run(player: Player, verse: bool) -> dict[str, Any]:
+    return {
+        "name": player.run.name, "config": player.model.config.model_dump(), "tensors": player.choice.packed.entries,
+        "numbers": eight_numbers(player), "rounding": rounding(player), "metre": verse,
+    }
+
+
+def title_of(players: Sequence[Player]) -> str:
+    return "Playground: " + " and ".join(player.run.name for player in players)
+
+
+def lead_of(players: Sequence[Player]) -> str:
+    """What the page is, in one line."""
+    what = "A trained language model lives" if len(players) == 1 else "Two trained language models live"
+    return f"{what} in this file; your browser does the arithmetic. Nothing is fetched, nothing leaves the machine."
+
+
+def eight_numbers(player: Player) -> list[tuple[str, str]]:
+    """What a learner should know of a model, as (name, value) in words."""
+    config, manifest = player.model.config, player.run.manifest
+    best, seconds = manifest.get("best") or {}, manifest.get("seconds")
+    loss = f"{best['nats_per_token']:.3f} nats per token, {best['bits_per_byte']:.3f} bits per byte" if best else "–"
+    tokens = manifest.get("tokens")
+    return [
+        ("parameters", f"{size_of(config).total:,}"),
+        ("context", f"{config.context:,} tokens"),
+        ("vocabulary", f"{config.vocab_size:,} tokens"),
+        ("bytes of weights in this file", f"{len(player.choice.packed.body):,} ({player.choice.packed.kind})"),
+        ("operations for each token written", f"{flops_per_token(config, training=False):,} FLOPs"),
+        ("tokens seen in this run's training", f"{tokens:,}" if tokens else "–"),
+        ("loss on its validation text", loss),
+        ("time to train", f"{seconds / 60:.1f} minutes" if seconds else "–"),
+    ]
+
+
+def rounding(player: Player) -> str:
+    """Which rounding was chosen, and the measurement behind it, in one sentence."""
+    kind, nats = player.choice.packed.kind, player.choice.nats
+    if not nats:
+        return f"{player.run.name}: weights as {kind}; the run has no validation text to measure the loss of int8 on."
+    changes = " and ".join(f"{nats[name] - nats['fp32']:+.4f} as {name}" for name in ("int8", "fp16"))
+    return (
+        f"{player.run.name}: weights as {kind}. Rounding changes its loss of {nats['fp32']:.4f} nats per token by "
+        f"{changes}, measured on {player.choice.tokens:,} tokens."
+    )
+
+
+def tokenizer_facts(tokenizer: Tokenizer) -> dict[str, Any]:
+    """The tokenizer, with the classes of characters that cut words: browsers know Unicode of different years."""
+    content = tokenizer.to_dict()
+    return content | character_classes() if isinstance(tokenizer, BpeTokenizer) else content
+
+
+def character_classes() -> dict[str, str]:
+    """Letters and digits as `regex` knows them, each a list of ranges to put between brackets: `0-9²-³¹-¹...`."""
+    signs = "".join(chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000)
+    return {
+        name: "".join(f"{run[0][0]}-{run[0][-1]}" for run in regex.finditer(rf"\p{{{mark}}}+", signs))
+        for name, mark in (("letters", "L"), ("digits", "N"))
+    }
+
+
+# -- the file ---------------------------------------------------------------------------------------------------------
+
+
+def page_of(players: Sequence[Player]) -> str:
+    """The whole file as text."""
+    light, dark = (" ".join(f"--c{i}: {c};" for i, c in enumerate(p)) for p in (PALETTE, DARK_PALETTE))
+    style = CSS.strip() % {"light": light, "dark": dark} + "\n" + source("page.css")
+    script = source("views.js") + source("page.js")
+    weights = (
+        f'<script type="text/plain" id="weights-{i}">{base64.b64encode(player.choice.packed.body).decode()}</script>'
+        for i, player in enumerate(players)
+    )
+    return fill(source("page.html"), {
+        "POLICY": escape(policy(script, style)), "TITLE": escape(title_of(players)), "STYLE": style,
+        "FACTS": as_data(facts_of(players)), "ENGINE": "\n".join(map(source, ("engine.js", "metre.js", "worker.js"))),
+        "WEIGHTS": "\n".join(weights), "SCRIPT": script,
+    })
+
+
+def source(name: str) -> str:
+    return files("tinylm.playground").joinpath(name).read_text(encoding="utf-8")
+
+
+def policy(script: str, style: str) -> str:
+    """The content security policy: this script, this style, a worker from the page's own text, and nothing else."""
+    hashes = (base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode() for text in (script, style))
+    return "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; worker-src blob:".format(*hashes)
+
+
+def as_data(value: Any) -> str:
+    """JSON that can stand inside a script element: no text in it can close the element.
+
+    >>> as_data("</script>")
+    '"\\\\u003c/script>"'
+    """
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def fill(page: str, parts: dict[str, str]) -> str:
+    """Put each part in the place of its `@@NAME@@`, once, so that nothing inside a part is taken for a place.
+
+    >>> fill("<b>@@NAME@@</b>", {"NAME": "@@NAME@@"})
+    '<b>@@NAME@@</b>'
+    """
+    return re.sub("@@([A-Z]+)@@", lambda place: parts[place[1]], page)
