@@ -105,10 +105,10 @@ def test_the_folder_tells_how_to_sample_and_where_it_comes_from(own, exported):
 
 def test_a_lora_run_becomes_an_adapter_that_peft_merges_to_our_model(tmp_path, text_file, own):
     peft = pytest.importorskip("peft")
-    lora, train = LoraConfig(rank=2, targets=("q", "o", "gate")), {"learning_rate": 0.02, "steps": 30}
-    run = fine_tune(
-        tmp_path / "lora", text_file, own, start_from="", corpus=FIELDS["corpus"], lora=lora, train=train
-    )
+    lora, train = LoraConfig(rank=2, targets=("q", "o", "gate")), {"learning_rate": 0.01, "steps": 30}
+    other = tmp_path / "other.txt"  # new to the base, so that the best weights are not those of step 0
+    other.write_text("abc " * 3000, encoding="utf-8")
+    run = fine_tune(tmp_path / "lora", other, own, start_from="", lora=lora, train=train)
     export_run(run, tmp_path / "hf")
     ids = torch.arange(30)[None]
     base = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "hf" / "base")

@@ -16,7 +16,7 @@ def scores(metre, lora_keeps=1.0, seeds=3):
 
 
 def test_a_fine_tune_that_scans_and_a_lora_that_remembers_support_the_claim():
-    scans = dict(zip(ARMS, (0.2, 0.1, 0.6, 0.5, 0.4)))
+    scans = dict(zip(ARMS, (0.2, 0.1, 0.6, 0.5, 0.5, 0.4)))
     found = finding(scores(scans, seeds=9))
     assert found.verdict == "supported" and all(found.bars.values())
     assert finding(scores(scans, lora_keeps=0.3)).verdict == "not supported"

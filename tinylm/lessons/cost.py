@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 
 from tinylm.evaluation.statistics import Interval, interval
 from tinylm.figures import MARKERS, MUTED, canvas, colour
-from tinylm.lessons.frame import Arm, Finding, Lesson, below, together
+from tinylm.lessons.frame import Arm, Finding, Lesson, below, logarithmic, together
 from tinylm.lessons.lab import Lab, Progress
 from tinylm.lessons.law import Law, Point, fit
 from tinylm.lessons.published import GPUS, MODELS, UTILISATION, Published, bill
@@ -116,7 +116,8 @@ def finding(points: dict[int, list[list[Point]]], speed: float) -> Finding:
     verdict = together(below(arms[3].interval, LARGEST), below(magnitudes(), 1.0))
     return Finding(
         verdict, sentence(arms, within, speed), arms,
-        {"law.png": curves(points, laws, errors), "published.png": published(within)},
+        {"law.png": curves(points, laws, errors), "budget.png": budgets(points, arms[2]),
+         "published.png": published(within)},
         bars={f"error on the held-back size <= {LARGEST:.0%}": bool(np.mean(errors) <= LARGEST),
               "at least 5 models within 2x of their published GPU-hours": len(within) >= 5},
         details={"points": points, "laws": [law._asdict() for law in laws], "published": table(), "flops_per_s": speed},
@@ -158,7 +159,7 @@ def sentence(arms: Sequence[Arm], within: Sequence[Published], speed: float) -> 
         f"{arms[4].interval.mean:.1%}). Its arithmetic gives the published GPU-hours of {len(within)} of {len(MODELS)} "
         f"models within 2x, at {UTILISATION:.0%} of the datasheet's peak; missed: {missed}. {largest.name} comes to "
         f"{ours.gpu_hours / 1e6:.0f} million GPU-hours and ${ours.dollars / 1e6:.0f} million: on this machine, at "
-        f"{speed / 1e9:.0f} GFLOP/s, {ours.flops / speed / YEAR / 1e6:.2g} million years."
+        f"{speed / 1e9:.0f} GFLOP/s, {ours.flops / speed / YEAR / 1e6:,.1f} million years."
     )
 
 
@@ -178,7 +179,29 @@ def curves(points: dict[int, list[list[Point]]], laws: Sequence[Law], errors: Se
             line = np.mean([[law.loss(size, t) for t in tokens] for law in laws], axis=0)
             name = f"{size / 1e3:,.0f} k parameters" + (", predicted" if held_back else "")
             axes.plot(tokens / 1e3, line, "--" if held_back else "-", color=colour(place), label=name)
-        axes.set(xlabel="thousand tokens seen", ylabel="nats per token, unseen stories", xscale="log", yscale="log")
+        axes.set(xlabel="thousand tokens seen", ylabel="nats per token, unseen stories")
+        logarithmic(axes.xaxis)
+        logarithmic(axes.yaxis)
+        figure.legend(frameon=False, loc="outside right center")
+    return figure
+
+
+def budgets(points: dict[int, list[list[Point]]], exponent: Arm) -> Figure:
+    """The law's loss for every size at four budgets, and the line of the best sizes through their lowest points."""
+    fitted = [point for shapes in points.values() for shape in shapes[:-1] for point in shape]
+    law, sizes = fit(fitted), np.array(sorted({point.parameters for point in fitted}))
+    most = max(6 * point.parameters * point.tokens for point in fitted)
+    sure = f"{exponent.interval.mean:.2f} ({exponent.interval.low:.2f} to {exponent.interval.high:.2f})"
+    with canvas(f"The best size grows as the budget to the power of {sure}", (8.0, 4.6)) as figure:
+        axes, best = figure.subplots(), []
+        for place, flops in enumerate(most * np.array([1 / 8, 1 / 2, 2, 8])):
+            middle = law.best_size(flops) if law.A > 0 and law.B > 0 else float(sizes.mean())  # no law, no best size
+            x = np.geomspace(min(sizes[0], middle / 4), max(sizes[-1], middle * 4), 60)
+            axes.plot(x / 1e3, [law.loss(n, flops / 6 / n) for n in x], color=colour(place), label=f"{flops:.1e} FLOPs")
+            best.append((middle / 1e3, law.loss(middle, flops / 6 / middle)))
+        axes.plot(*zip(*best), "o--", color=MUTED, label="best size")
+        axes.set(xlabel="thousand parameters", ylabel="nats per token, by the law")
+        logarithmic(axes.xaxis)
         figure.legend(frameon=False, loc="outside right center")
     return figure
 
@@ -194,8 +217,8 @@ def published(within: Sequence[Published]) -> Figure:
             axes.plot([model.ratio], [row], "o" if model in within else "X", color=colour(0 if model in within else 1),
                       markersize=9)
         axes.set_yticks(range(len(MODELS)), [model.name for model in MODELS])
-        axes.set(xlabel="our GPU-hours / published GPU-hours", xscale="log", xlim=(0.2, 5))
-        axes.set_xticks([0.25, 0.5, 1, 2, 4], ["¼", "½", "1", "2", "4"])
+        axes.set(xlabel="our GPU-hours / published GPU-hours", xlim=(0.2, 5))
+        logarithmic(axes.xaxis)
         axes.invert_yaxis()
     return figure
 

@@ -30,9 +30,9 @@ from matplotlib.figure import Figure
 from tinylm.evaluation.knowledge import Question, probe
 from tinylm.evaluation.statistics import Interval, interval, paired_difference
 from tinylm.evaluation.surprisal import continuation_nats, sequence_nats
-from tinylm.figures import GRID, canvas, colour
+from tinylm.figures import canvas, colour
 from tinylm.generation import Request, generate
-from tinylm.lessons.frame import Arm, Finding, Lesson, above, band, together
+from tinylm.lessons.frame import Arm, Finding, Lesson, above, band, logarithmic, together
 from tinylm.lessons.lab import Lab, Progress, Steps, trainer_in, training
 from tinylm.model.gpt import GPT
 from tinylm.runs import open_run
@@ -60,8 +60,8 @@ SIZES = {
     "full": Sizes(512, 4_000_000, 6_000, (0, 10, 20, 40, 80, 150, 250, 400, 600, 900, 1200, 1500), 216, samples=24),
 }
 ABILITIES = {
-    "spelling": "real words, share", "grammar": "right order preferred, share", "copying": "nats saved per token",
-    "facts": "questions answered, share",
+    "spelling": "share of words", "grammar": "share of sentences", "copying": "nats saved per token",
+    "facts": "share of questions",
 }
 WORD = re.compile(r"[a-z]+(?:-[a-z]+)*")
 
@@ -231,7 +231,7 @@ def finding(seen: dict[int, dict[int, dict[str, Any]]]) -> Finding:
     order = sorted(risen, key=lambda name: onsets[name].interval.mean)
     absent = [name for name in ABILITIES if name not in order]
     told = ", ".join(f"{name} after {in_thousands(onsets[name].interval)}" for name in order) or "none"
-    title = f"Abilities in the order in which they appear: {told}"
+    title = f"Abilities in the order in which they appear, in thousand tokens: {told}"
     told += f"; not measurably risen: {', '.join(absent)}" if absent else ""
     ends = [Arm(f"{name} at the end", ABILITIES[name], [own[-1] for own in seeds]) for name, seeds in curves.items()]
     return Finding(
@@ -255,15 +255,16 @@ def in_thousands(found: Interval) -> str:
 
 def pictures(title: str, tokens: Sequence[int], curves: dict[str, list[list[float]]], onsets: dict[str, Arm]) -> Figure:
     """A panel for each ability against tokens seen, its onset marked."""
-    with canvas(title + " thousand tokens", (9.2, 6.2)) as figure:
+    with canvas(title, (9.2, 6.2)) as figure:
         for place, (axes, (name, seeds)) in enumerate(zip(figure.subplots(2, 2).flat, curves.items())):
             x = [max(t, tokens[1] / 3) / 1e3 for t in tokens]  # the untrained model stands at the left edge
             band(axes, x, [interval(at, groups=range(len(at))) for at in zip(*seeds)], place)
             for value in onsets[name].values:
                 axes.axvline(max(value, tokens[1] / 3) / 1e3, color=colour(place), linewidth=1.2, linestyle=(0, (4, 3)))
-            axes.set(xscale="log", xlabel="thousand tokens seen", ylabel=ABILITIES[name])
+            unit = ABILITIES[name]
+            axes.set(xlabel="thousand tokens seen", ylabel=unit, ylim=(0, 1.02) if "share" in unit else (None, None))
             axes.set_title(name, loc="left", fontsize=12.5, fontweight="bold")
-            axes.grid(which="minor", color=GRID, linewidth=0.3)
+            logarithmic(axes.xaxis)
     return figure
 
 

@@ -19,7 +19,9 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from tinylm.config import closest
 from tinylm.evaluation.statistics import Interval, interval
@@ -186,3 +188,12 @@ def band(axes: Axes, x: Sequence[float], found: Sequence[Interval], place: int, 
     low, mean, high = (np.array([getattr(f, end) for f in found]) for end in ("low", "mean", "high"))
     axes.fill_between(x, low, high, where=np.isfinite(low) & np.isfinite(high), color=colour(place), alpha=0.16, lw=0)
     axes.plot(x, mean, color=colour(place), marker=MARKERS[place % len(MARKERS)], label=label)
+
+
+def logarithmic(axis: Axis) -> None:
+    """Give an x or y axis a logarithmic scale with plain numbers at 1, 2 and 5 times each power of ten."""
+    axes = axis.axes
+    (axes.set_xscale if axis is axes.xaxis else axes.set_yscale)("log")
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter("{x:,g}")
+    axis.set_minor_formatter(NullFormatter())

@@ -10,8 +10,8 @@ Costs are counted twice: what redoing the child took here, and by arithmetic wha
 parameters. Then the premium of a host of one's own over paying per request, at prices that are arguments
 (`break_even`): put in your own.
 
-Trade-off: the children are adapters (LoRA), which forget least, so what the child of v1 lacks is owed to its version
-and not to forgetting.
+Trade-off: verse alone makes a model of this size forget (see the lesson style), so each child reads as much of what its
+own base has read between the poems: what the child of v1 lacks is then owed to its version, not to forgetting.
 """
 
 from collections.abc import Generator, Sequence
@@ -21,13 +21,12 @@ from functools import partial
 import numpy as np
 from matplotlib.figure import Figure
 
-from tinylm.config import Recipe
 from tinylm.evaluation.statistics import interval, paired_difference
 from tinylm.figures import canvas, colour, percent
 from tinylm.lessons.frame import Arm, Finding, Lesson, above, dots, together
 from tinylm.lessons.lab import Lab, Progress
 from tinylm.lessons.published import GPUS, bill
-from tinylm.lessons.shared import CHANGED, answers, continued, document_corpus, ends, exam, knowing, verse
+from tinylm.lessons.shared import CHANGED, answers, continued, document_corpus, ends, exam, knowing, town_texts, verse
 from tinylm.runs import Run
 from tinylm.training.load import load_model
 
@@ -68,8 +67,10 @@ def run(lab: Lab) -> Generator[Progress, None, Finding]:
         bases["v2"] = yield from knowing(lab, seed, edition=2, parent=bases["v1"])
         runs: dict[str, Run] = {}
         for name, base in bases.items():
-            corpus = document_corpus(load_model(base).tokenizer, poems, unseen)
-            child = yield from lab.train(f"child of {name}, seed {seed}", recipe_of(lab, base, seed), corpus)
+            mixed = poems + town_texts(int(name[1:]), 2 * len(poems), seed)
+            corpus = document_corpus(load_model(base).tokenizer, mixed, unseen)
+            recipe = continued(lab, base, seed, STEPS[lab.scale], **{"model.dropout": "0.1"})
+            child = yield from lab.train(f"child of {name}, seed {seed}", recipe, corpus)
             runs |= {name: base, f"child of {name}": child}
         questions = exam(2, CHANGED)[:: EVERY[lab.scale]]
         for arm in ARMS:
@@ -77,12 +78,6 @@ def run(lab: Lab) -> Generator[Progress, None, Finding]:
             right[arm].append(lab.measure(f"{arm}, seed {seed}", runs[arm].fingerprint, asked))
         redone.append(work_of(runs["child of v2"]))
     return finding(right, redone, Prices())
-
-
-def recipe_of(lab: Lab, base: Run, seed: int) -> Recipe:
-    """How a child learns verse: adapters of rank 8, the same for both."""
-    fields = {"lora.rank": "8", "train.learning_rate": "0.004", "model.dropout": "0.1"}
-    return continued(lab, base, seed, STEPS[lab.scale], **fields)
 
 
 # -- costs ------------------------------------------------------------------------------------------------------------

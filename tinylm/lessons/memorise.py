@@ -218,11 +218,11 @@ def pictures(told: str, measured: dict[Reading, list[dict[str, Any]]]) -> Figure
             for place, (key, label) in enumerate(keys.items()):
                 found = [interval(column(own, key), groups=range(len(own))) for own in equal.values()]
                 band(axes, x, found, place, label)
-            axes.set(xscale="log", xlabel="stories in the training text, equal steps")
+            axes.set(xlabel="stories in the training text, equal steps", xscale="log")
             axes.set_xticks(x, [f"{n}\n{epochs(own)} x" for n, own in zip(x, equal.values())])
             axes.minorticks_off()
             axes.legend(frameon=False)
-        left.set(ylabel=f"share of {SPAN}-character spans in the training text", ylim=(0, None))
+        left.set(ylabel=f"copied {SPAN}-character spans, share", ylim=(0, 1.02))
         right.set_ylabel("bits per byte")
     return figure
 

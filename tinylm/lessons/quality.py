@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 
 from tinylm.config import Recipe
 from tinylm.evaluation.statistics import Interval, interval, paired_difference
-from tinylm.figures import canvas, colour
+from tinylm.figures import MUTED, canvas, colour
 from tinylm.lessons.frame import Arm, Finding, Lesson, above, band, below, together
 from tinylm.lessons.lab import Lab, Progress
 from tinylm.lessons.shared import bits, document_corpus, ends, share, verse, written
@@ -167,7 +167,7 @@ def by_fault(scores: Scores, harms: dict[str, dict[str, Interval]]) -> Figure:
                 axes.plot(own, [row] * len(own), "o", color=colour(row), alpha=0.4)
                 axes.plot([found.low, found.high], [row, row], color=colour(row))
                 axes.plot([found.mean], [row], "D", color=colour(row))
-            axes.axvline(0, color="#59636f", linewidth=1)
+            axes.axvline(0, color=MUTED, linewidth=1)
             axes.set_yticks(range(len(FAULTS)), list(FAULTS))
             axes.set(xlabel=f"{LABELS[measure]}: minus clean", ylim=(len(FAULTS) - 0.5, -0.5))
     return figure

@@ -103,6 +103,12 @@ def changes(edition: int, name: str) -> tuple[tuple[str, str], ...]:
     return tuple((old, new) for old, new in told if old != new)
 
 
+def town_texts(edition: int, count: int, seed: int) -> list[str]:
+    """`count` entries of the register in chance order, with half as many stories between them."""
+    both = register(edition, count, seed) + [story.text for story in islice(stories(seed), count // 2)]
+    return Random(seed).sample(both, len(both))
+
+
 def knowing(lab: Lab, seed: int, edition: int = 1, parent: Run | None = None) -> Steps:
     """The shared base of this seed after it has read an edition of the register (on top of `parent`); returns its run.
 
@@ -112,9 +118,8 @@ def knowing(lab: Lab, seed: int, edition: int = 1, parent: Run | None = None) ->
     reading = READING[lab.scale]
     recipe = continued(lab, base, seed, reading.steps)
     folder = lab.out.parent / f"register-{edition}-seed-{seed}-{key_of([settings_of(recipe), base.fingerprint])}"
-    told = [story.text for story in islice(stories(seed), reading.documents // 2)]
-    mixed = Random(seed).sample(both := register(edition, reading.documents, seed) + told, len(both))
-    corpus = document_corpus(load_model(base).tokenizer, mixed, register(edition, len(PEOPLE), seed + 1))
+    texts = town_texts(edition, reading.documents, seed)
+    corpus = document_corpus(load_model(base).tokenizer, texts, register(edition, len(PEOPLE), seed + 1))
     run = yield from trained(recipe, folder, corpus, f"edition {edition} of the register, seed {seed}")
     lab.base_seconds += run.manifest["seconds"]
     return run

@@ -5,9 +5,10 @@ One base that tells stories and knows the town's facts is taught iambic pentamet
     base            its prose, cut at every tenth syllable, so that it has lines to judge at all
     prompted        the same weights, shown four lines of verse as the prompt
     full            every weight fine-tuned on verse           LoRA    thin adapters beside the frozen weights
+    replay          as full, with as much of what the base has read mixed in: half of the verse in the same steps
     from scratch    no base at all: random weights, the same verse, the same steps
 
-The three that train have the same steps, tokens and learning-rate search. Facts kept: of the questions that the base
+The four that train have the same steps, tokens and learning-rate search. Facts kept: of the questions that the base
 answers rightly, the share that is still answered rightly (guessing would keep 25 %).
 
 Trade-off: the metre is that of a rule-based scorer; prose scans by chance in about one line of five, which is why the
@@ -24,7 +25,7 @@ from matplotlib.figure import Figure
 
 from tinylm.config import Recipe
 from tinylm.evaluation.statistics import Interval, interval, paired_difference
-from tinylm.figures import canvas, colour, percent
+from tinylm.figures import MARKERS, MUTED, canvas, colour, percent
 from tinylm.lessons.frame import Arm, Finding, Lesson, above, dots, together
 from tinylm.lessons.lab import Lab, Progress
 from tinylm.lessons.shared import (
@@ -37,6 +38,7 @@ from tinylm.lessons.shared import (
     of_measure,
     searched,
     share,
+    town_texts,
     unseen_stories,
     verse,
     written,
@@ -48,6 +50,7 @@ from tinylm.training.load import load_model
 PROMPTS = ("The tide", "Mara the net-mender")
 TRAINED = {  # arm -> fields of its recipe; "start_from" is filled in where there is a base
     "full fine-tune": {},
+    "full with replay": {},
     "LoRA": {"lora.rank": "8", "train.learning_rate": "0.004"},
     "from scratch on verse": {},
 }
@@ -63,7 +66,7 @@ class Sizes:
     questions: int  # every so many of the exam is asked
 
 
-SIZES = {"smoke": Sizes(4, 8, 2, 90), "full": Sizes(240, 128, 40, 1)}
+SIZES = {"smoke": Sizes(4, 8, 2, 90), "full": Sizes(200, 128, 40, 1)}
 
 Scores = dict[str, dict[str, Any]]  # arm -> measure -> value
 
@@ -75,9 +78,12 @@ def run(lab: Lab) -> Generator[Progress, None, Finding]:
     scores: list[Scores] = []  # one a seed
     for seed in lab.seeds:
         base: Run = yield from knowing(lab, seed)
-        corpus = document_corpus(load_model(base).tokenizer, poems, unseen)
+        tokenizer = load_model(base).tokenizer
+        plain = document_corpus(tokenizer, poems, unseen)
+        replay = document_corpus(tokenizer, poems + town_texts(1, 2 * len(poems), seed), unseen)
         runs: dict[str, Run] = {}
         for arm, fields in TRAINED.items():
+            corpus = replay if arm == "full with replay" else plain
             if arm not in rates:
                 rates[arm] = yield from searched(lab, arm, recipe_of(lab, base, arm, seed, fields), corpus)
             recipe = recipe_of(lab, base, arm, seed, {**fields, **rates[arm]})
@@ -148,7 +154,7 @@ def finding(scores: Sequence[Scores]) -> Finding:
     seeds = range(len(scores))
     metre = {arm: [own[arm]["metre"] for own in scores] for arm in ARMS}
     gains = {arm: paired_difference(metre["full fine-tune"], metre[arm], groups=seeds) for arm in ARMS[:2]}
-    facts = {arm: kept(scores, arm) for arm in ("full fine-tune", "LoRA")}
+    facts = {arm: kept(scores, arm) for arm in ("full fine-tune", "full with replay", "LoRA")}
     times = np.mean(metre["full fine-tune"]) / max(np.mean(metre["base"]), 1e-9)
     known = np.mean([np.mean(own["base"]["facts"]) for own in scores])
     arms = arms_of(scores)
@@ -156,7 +162,8 @@ def finding(scores: Sequence[Scores]) -> Finding:
         f"Fine-tuning brings lines that scan from {percent(np.mean(metre['base']))} (prompted: "
         f"{percent(np.mean(metre['prompted base']))}) to {percent(np.mean(metre['full fine-tune']))}, LoRA to "
         f"{percent(np.mean(metre['LoRA']))}; of the facts known before ({percent(known)} of all), "
-        f"{percent(facts['full fine-tune'].mean)} and {percent(facts['LoRA'].mean)} are kept."
+        f"{percent(facts['full fine-tune'].mean)} and {percent(facts['LoRA'].mean)} are kept, with replay "
+        f"{percent(facts['full with replay'].mean)} ({percent(np.mean(metre['full with replay']))} scan)."
     )
     return Finding(
         together(*map(above, gains.values()), above(facts["LoRA"], 0.9)), sentence,
@@ -174,13 +181,13 @@ def finding(scores: Sequence[Scores]) -> Finding:
 def trade(scores: Sequence[Scores], facts: dict[str, Interval]) -> Figure:
     """Style against knowledge: each arm of each seed as a point."""
     title = (f"LoRA keeps {percent(facts['LoRA'].mean)} of the base's facts, the full fine-tune "
-             f"{percent(facts['full fine-tune'].mean)}")
+             f"{percent(facts['full fine-tune'].mean)}, with replay {percent(facts['full with replay'].mean)}")
     with canvas(title) as figure:
         axes = figure.subplots()
         for place, arm in enumerate(ARMS):
             points = [(own[arm]["metre"], np.mean(own[arm]["facts"])) for own in scores]
-            axes.plot(*zip(*points), "os^Dv"[place], color=colour(place), markersize=9, label=arm)
-        axes.axhline(0.25, color="#59636f", linewidth=1, linestyle=(0, (4, 3)))
+            axes.plot(*zip(*points), MARKERS[place], color=colour(place), markersize=9, label=arm)
+        axes.axhline(0.25, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
         axes.annotate("guessing", (0.0, 0.25), textcoords="offset points", xytext=(2, 4))
         axes.set(xlabel="lines that scan, share", ylabel="facts known, share", xlim=(0, None), ylim=(0, 1.02))
         axes.legend(frameon=False)
