@@ -7,7 +7,7 @@ Tried and did not help
 ----------------------
 | what | where | measured |
 |---|---|---|
-| RMSNorm with a backward pass by hand | a training step of the demo, side by side | 126.7 against 131.0 ms: 3 %, dropped |
+| RMSNorm with a backward pass by hand | a training step of the demo, side by side | 127 against 131 ms: dropped |
 | micro-batches that fit the caches (4, 2, 1 of 8) | the same | 102, 132, 202 against 93 ms: 10 ms a pass anyhow |
 | huge pages (glibc.malloc.hugetlb=1) | the same | nothing beyond the noise |
 | GOMP_SPINCOUNT=0; OMP_WAIT_POLICY=active | the same | half as slow again, both |
