@@ -22,8 +22,8 @@ evaluation.meter evaluation.meter_report evaluation.novelty evaluation.knowledge
 training.optim training.checkpoint training.load training.trainer training.start training.processes
 trackers exchange
 datasheet figures page contest scoreboard comparison_page comparison
-assistant.conversation assistant.retrieval assistant.tools assistant.runtime assistant.practice assistant.dialogues
-assistant.exam assistant.training
+assistant.conversation assistant.retrieval assistant.tools assistant.runtime assistant.words assistant.patterns
+assistant.practice assistant.dialogues assistant.exam assistant.training
 lessons.published lessons.law lessons.lab lessons.frame lessons.shared lessons.assistants lessons
 playground.metre playground.weights playground.export
 bench.measure bench.nanogpt bench.training bench.sampling bench.texts bench.gpu bench.rows

@@ -19,6 +19,8 @@ from tinylm.assistant.conversation import (
     with_rows,
 )
 from tinylm.assistant.dialogues import SORRY, calculation, cases, order, steps
+from tinylm.assistant.exam import same_answer
+from tinylm.assistant.patterns import RELATIONS, fact
 from tinylm.assistant.practice import DONT_KNOW, Practice, Reading, exchange
 from tinylm.assistant.tools import ERROR, calculate
 from tinylm.assistant.training import (
@@ -70,6 +72,29 @@ def test_practice_shows_no_true_price_and_asks_nothing_about_the_documents_held_
 def test_three_seeds_hold_every_question_out_once():
     asked = [question.id for seed in (1, 2, 3) for question in questions_held_out(seed)]
     assert sorted(asked) == sorted(question.id for question in questions())
+
+
+def test_every_fact_of_the_table_is_said_with_its_answer_in_all_its_ways():
+    chance = Chance(1)
+    for relation in RELATIONS:
+        for _ in range(20):
+            made = fact(chance, relation)
+            assert made.answer in made.statement and made.question.endswith("?") and "{" not in made.statement
+
+
+def test_no_question_of_the_handbook_can_be_drawn_from_the_table():
+    chance, asked = Chance(2), {question.question for question in questions()}
+    assert not asked & {fact(chance).question for _ in range(5000)}
+
+
+@pytest.mark.parametrize(
+    "given, right, same",
+    [("214 people.", "214", True), ("45", "45 tonnes", True), ("17 metres", "17 metres a second", False),
+     ("the brass token", "brass token", False), ("", "9", False), ("I don't know.", DONT_KNOW, True),
+     ("1", "18", False)],
+)  # fmt: skip
+def test_an_answer_may_leave_its_unit_out_and_nothing_else(given, right, same):
+    assert same_answer(given, right) == same
 
 
 def test_question_and_passage_are_exchanged_alike():

@@ -18,17 +18,19 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tinylm.assistant.conversation import ASSISTANT, CALL, PASSAGE, RESULT, STEP, USER, Dialogue, Part
-from tinylm.assistant.practice import DONT_KNOW, Practice, Reading, new_word
+from tinylm.assistant.practice import DONT_KNOW, Practice, Reading
 from tinylm.assistant.runtime import CONFIRM, NO, YES
 from tinylm.assistant.tools import BERTHS, CUSTOMERS, DAYS, ERROR, GOODS, STATES, calculate
+from tinylm.assistant.words import new_word
 from tinylm.text.corpora.chance import Chance
 
 Decision = Literal["answer", "step", "search", "calculator", "order", "book"]
+NOTHING = f"{ERROR}nothing was found"  # of a search; no failure, but an answer
 SORRY = "Sorry, that did not work."
 NOTHING_DONE = "All right, nothing is booked."
 ERRORS = (
     "division by zero", "no answer within 2 seconds", "the database is closed", "the numbers grow too large",
-    "nothing was found", "disk is full", "this is not an expression of numbers", "timeout",
+    "the line is busy", "disk is full", "this is not an expression of numbers", "timeout",
 )  # fmt: skip
 TALK = {
     "Hello!": ("Hello", "Hello!", "Hi", "Good morning", "Good evening.", "Hi there", "Good day", "Hey"),
@@ -114,12 +116,12 @@ def calculation(chance: Chance) -> Case:
 
 
 def steps(chance: Chance) -> Case:
-    """Three or four small numbers, added and taken away one by one, never above 20 on the way."""
-    total, who, thing = chance.pick(range(3, 10)), chance.pick(CUSTOMERS), chance.pick(SMALL)
+    """Three or four small numbers, added and taken away one by one, never above 10 on the way."""
+    total, who, thing = chance.pick(range(2, 7)), chance.pick(CUSTOMERS), chance.pick(SMALL)
     story, worked = [f"{who} has {total} {thing}"], []
     for _ in range(chance.pick((2, 3))):
-        change = chance.pick(range(2, 10))
-        gets = change > total or (total + change <= 20 and chance.happens(0.6))
+        change = chance.pick(range(1, 5))
+        gets = change > total or (total + change <= 10 and chance.happens(0.6))
         story.append(chance.pick(("gets", "finds", "buys") if gets else ("loses", "eats", "sells")) + f" {change}")
         after = total + change if gets else total - change
         worked.append(f"{total} {'+' if gets else '-'} {change} = {after}")
@@ -185,9 +187,12 @@ def quoted(reading: Reading) -> Case:
 
 
 def foreign(chance: Chance, practice: Practice) -> Case:
-    """A question that is about something else altogether."""
+    """A question that is about something else altogether: a passage that does not help is found, or none."""
     question = chance.pick(FOREIGN).format(new_word(chance))
-    return looked_up(Reading(practice.passage(chance), question))
+    if chance.happens(0.6):
+        return looked_up(Reading(practice.passage(chance), question))
+    empty = (Part(USER, question), Part(ASSISTANT), Part(CALL, "search"), Part(RESULT, NOTHING))
+    return Case(question, "search", DONT_KNOW, (*empty, Part(ASSISTANT, DONT_KNOW)))
 
 
 SHARES = (

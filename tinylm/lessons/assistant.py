@@ -177,7 +177,7 @@ LESSON = Lesson(
     name="assistant",
     claim="A foundation model with retrieval and tools makes a capable assistant.",
     question="Does one small model know when to answer, to work in steps, to search and to call, and is it then right?",
-    minutes=10.0,
+    minutes=11.0,
     base_minutes=18.0,
     run=run,
 )

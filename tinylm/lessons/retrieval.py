@@ -193,7 +193,7 @@ LESSON = Lesson(
     name="retrieval",
     claim="Retrieval gives a model knowledge that is up to date, without touching its weights.",
     question="Does a model answer from a handbook it never saw, and what happens when the handbook changes?",
-    minutes=5.0,
+    minutes=4.0,
     base_minutes=18.0,
     run=run,
 )

@@ -207,7 +207,7 @@ LESSON = Lesson(
     name="tools",
     claim="Tools let a model do things, and know things, that are not in its weights.",
     question="How often is the same small model right with a calculator and a database, and without?",
-    minutes=6.0,
+    minutes=4.0,
     base_minutes=18.0,
     run=run,
 )
