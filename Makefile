@@ -6,7 +6,7 @@ VENV   ?= .venv
 TORCH  ?= default
 BIN    := $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint notebooks clean
 demo: $(VENV)/.installed
 	$(BIN)/tinylm demo
 
@@ -16,6 +16,11 @@ test: $(VENV)/.installed-dev lint
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check tinylm tests
 	$(BIN)/mypy
+
+# Runs every notebook at full scale and keeps its outputs; minutes each and in all are printed.
+notebooks: $(VENV)/.installed-dev
+	test -f runs/demo/verse/manifest.json || $(BIN)/tinylm demo
+	$(BIN)/python notebooks/execute.py
 
 $(VENV)/.torch: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("TinyLM needs Python 3.11 or newer: make PYTHON=python3.12 ..." if sys.version_info < (3, 11) else 0)'

@@ -8,7 +8,7 @@ import torch
 
 from tests.conftest import tiny_recipe
 from tinylm import cli
-from tinylm.bench import measure, nanogpt, rows, sampling, texts, training
+from tinylm.bench import measure, nanogpt, processes, rows, sampling, texts, training
 from tinylm.bench.measure import Bar, Reading, Setup, Skip
 from tinylm.text.corpora.fetch import CORPORA
 from tinylm.training.start import start_run
@@ -134,6 +134,17 @@ def test_a_peer_that_is_not_installed_is_said_so(tmp_path, shakespeare, monkeypa
     readings = list(texts.bpe(Setup(tmp_path, texts=shakespeare)))
     assert [reading.verdict for reading in readings] == ["not measured"] * len(readings)
     assert "tiktoken is not installed" in readings[-1].detail
+
+
+def test_without_a_browser_the_page_is_not_measured(setup, monkeypatch):
+    monkeypatch.setitem(sys.modules, "playwright.sync_api", None)
+    (reading,) = rows.read_row("page", setup)
+    assert reading.verdict == "not measured" and "playwright install chromium" in reading.detail
+
+
+def test_processes_are_told_how_many_they_are_and_where_to_meet():
+    told = processes.meeting_place(2)
+    assert told["WORLD_SIZE"] == "2" and int(told["MASTER_PORT"]) > 0
 
 
 def test_sampling_counts_every_sequences_tokens(monkeypatch):

@@ -20,6 +20,7 @@ from tinylm.evaluation.surprisal import continuation_nats, document_bits, token_
 from tinylm.generation import Request, generate
 from tinylm.model.compute import choose_compute
 from tinylm.runs import open_run
+from tinylm.text.corpora.stories import consistency
 from tinylm.text.show import token_label
 from tinylm.text.tokenizers import CharTokenizer
 from tinylm.training.load import load_model
@@ -267,6 +268,16 @@ def test_a_run_is_shown_verse_only_where_the_lines_fit_into_half_a_context(verse
 
 def test_facts_are_asked_only_where_a_run_learned_the_stories(compared):
     assert "Facts known" not in {row["name"] for row in numbers(compared[1])["scoreboard"]}
+
+
+def test_stories_are_told_and_judged_where_a_run_learned_the_stories(compared, tuned_run, text_file, tmp_path):
+    corpus = {"text": "stories", "size": 30_000, "document_token": True}
+    teller = enter(train_run(tmp_path / "teller", text_file, corpus=corpus), "teller", SMOKE)
+    told = scoreboard.tell_stories(teller, Sampling(), SMOKE)
+    (row,) = scoreboard.story_rows([teller, enter(tuned_run, "verse", SMOKE)], Sampling(), SMOKE)
+    assert len(told) == SMOKE.stories and row["values"][1] is None
+    assert row["values"][0]["mean"] == pytest.approx(np.mean([consistency(text).score for text in told]))
+    assert scoreboard.story_rows([enter(tuned_run, "verse", SMOKE)], Sampling(), SMOKE) == []
 
 
 # -- likelihood -------------------------------------------------------------------------------------------------------

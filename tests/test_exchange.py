@@ -1,9 +1,13 @@
 """Folders that `transformers`, `tokenizers` and `peft` open, and folders of theirs opened here."""
 
+import itertools
 import json
+import math
 import os
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -11,11 +15,14 @@ from hypothesis import strategies as st
 
 from tests.conftest import tiny_recipe, train_run
 from tests.test_cli import called
-from tinylm.config import LoraConfig, ModelConfig
+from tinylm.assistant.conversation import ROLES
+from tinylm.assistant.training import prepared
+from tinylm.config import LoraConfig, ModelConfig, Sampling
 from tinylm.evaluation.likelihood import measure
 from tinylm.exchange import export_run, import_folder
 from tinylm.generation import Request, generate
 from tinylm.model.compute import choose_compute
+from tinylm.recipes import load_recipe
 from tinylm.runs import open_run
 from tinylm.text.bpe_training import train_bpe_tokenizer
 from tinylm.text.tokenizer_files import load_tokenizer, tokenizer_from_dict
@@ -119,6 +126,62 @@ def test_a_lora_run_becomes_an_adapter_that_peft_merges_to_our_model(tmp_path, t
         assert not torch.allclose(load_model(own).model(ids), ours, atol=1e-3)
     assert torch.allclose(logits_of(tmp_path / "hf", ids), ours, atol=1e-5)  # transformers finds the base by itself
     assert transformers.AutoTokenizer.from_pretrained(tmp_path / "hf")("the").input_ids
+
+
+@pytest.mark.long
+def test_the_demos_models_say_the_same_in_transformers(tmp_path, capsys):
+    """Of the full demo, made before: TINYLM_DEMO=runs/demo python -m pytest -m long -s tests/test_exchange.py."""
+    demo = Path(os.environ.get("TINYLM_DEMO", "runs/demo")).absolute()
+    if not demo.is_dir():
+        pytest.skip(f"there is no {demo}: tinylm demo makes it")
+    for name in ("base", "verse"):
+        run = open_run(demo / name)
+        export_run(run, tmp_path / name)
+        model, tokenizer, _ = load_model(run)
+        theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / name).eval()
+        reader = transformers.AutoTokenizer.from_pretrained(tmp_path / name)
+        for prompt in ("Mara the net-mender", "The tide"):
+            start = reader(f"{DOCUMENT}{prompt}", return_tensors="pt")
+            new = theirs.generate(**start, do_sample=False, max_new_tokens=64, repetition_penalty=1.0)
+            text = reader.decode(new[0, start.input_ids.shape[1] :], skip_special_tokens=True)
+            request = Request(prompt, 64, Sampling(temperature=0), begin=DOCUMENT)
+            assert text == generate(model, tokenizer, request)[0].text
+        ids = np.array(token_file(run, "valid")[:20_000]).astype("int64")
+        starts = [*np.flatnonzero(ids == ids[0]), len(ids)]
+        nats, ours, count = 0.0, 0.0, 0
+        for begin, end in itertools.pairwise(starts):  # a document at a time: both see exactly the same context
+            if 2 <= end - begin <= model.config.context:
+                window = torch.tensor(ids[begin:end])[None]
+                with torch.no_grad():
+                    nats += theirs(window, labels=window).loss.item() * (end - begin - 1)
+                ours += measure(model, ids[begin:end], tokenizer, choose_compute("cpu", "fp32")).nats
+                count += int(end - begin - 1)
+        perplexities = [math.exp(total / count) for total in (ours, nats)]
+        with capsys.disabled():
+            print(f"\n{name}: perplexity here and in transformers {perplexities}, {count} tokens")
+        assert f"{perplexities[0]:.4g}" == f"{perplexities[1]:.4g}"
+
+
+@pytest.mark.long
+def test_an_adapter_of_the_demos_base_is_merged_by_peft_to_our_model(tmp_path, capsys):
+    peft = pytest.importorskip("peft")
+    demo = Path(os.environ.get("TINYLM_DEMO", "runs/demo")).absolute()
+    if not demo.is_dir():
+        pytest.skip(f"there is no {demo}: tinylm demo makes it")
+    fields = {"start_from": str(demo / "base"), "lora.rank": "8", "train.steps": "10", "train.evaluate_every": "10"}
+    for _ in start_run(load_recipe("demo-verse", fields), tmp_path / "lora").run():
+        pass
+    run = open_run(tmp_path / "lora")
+    export_run(run, tmp_path / "hf")
+    base = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "hf" / "base")
+    merged = peft.PeftModel.from_pretrained(base, tmp_path / "hf").merge_and_unload().eval()
+    ids = torch.tensor(token_file(run, "valid")[:256].astype("int64"))[None]
+    with torch.no_grad():
+        ours, before = load_model(run).model(ids), load_model(open_run(demo / "base")).model(ids)
+        apart, moved = ((ours - other).abs().max() / ours.abs().max() for other in (merged(ids).logits, before))
+    with capsys.disabled():
+        print(f"\nlogits of the merged adapter: {apart:.1e} apart; {moved:.1e} from the base's")
+    assert apart < 1e-5 and moved > 1e-3
 
 
 def test_what_cannot_be_exported_is_refused_before_a_file_is_written(tmp_path, text_file):
@@ -276,6 +339,17 @@ def test_an_imported_run_and_its_fine_tuned_child_are_compared(tmp_path, text_fi
     assert (tmp_path / "compared" / "index.html").is_file()
     called(capsys, "evaluate", tmp_path / "base", "--text", text_file)
     assert called(capsys, "resume", tmp_path / "base", code=2).err.startswith("tinylm: ")
+
+
+def test_an_imported_run_can_become_an_assistant(tmp_path):
+    write_theirs("llama", tmp_path / "hf")
+    base = import_folder(tmp_path / "hf", tmp_path / "base")
+    before, after = load_model(base), load_model(prepared(base, tmp_path / "prepared"))
+    size, ids = before.tokenizer.vocab_size, torch.arange(40)[None]
+    assert after.tokenizer.encode(MANY) == before.tokenizer.encode(MANY)
+    assert sorted(after.tokenizer.special_id(role) for role in ROLES) == [*range(size, size + len(ROLES))]
+    with torch.no_grad():
+        torch.testing.assert_close(after.model(ids)[..., :size], before.model(ids))
 
 
 def test_pickles_and_gaps_are_refused_with_what_to_do_and_leave_nothing_behind(tmp_path):

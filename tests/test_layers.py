@@ -19,17 +19,18 @@ model.compute model.gpt model.lora model.decoder model.huggingface
 generation
 evaluation.statistics evaluation.likelihood evaluation.surprisal evaluation.ngram evaluation.pronunciation
 evaluation.meter evaluation.meter_report evaluation.novelty evaluation.knowledge
-training.optim training.checkpoint training.load training.trainer training.start training.processes
-trackers exchange
+training.optim training.checkpoint training.load training.trainer training.watch training.lock training.start
+training.processes
+trackers exchange bundle
 datasheet figures page contest scoreboard comparison_page comparison
 assistant.conversation assistant.retrieval assistant.tools assistant.runtime assistant.words assistant.patterns
 assistant.practice assistant.dialogues assistant.exam assistant.training
 lessons.published lessons.law lessons.lab lessons.frame lessons.shared lessons.assistants lessons
 playground.metre playground.weights playground.export
-bench.measure bench.nanogpt bench.training bench.sampling bench.texts bench.gpu bench.rows
-report doctor
+bench.measure bench.nanogpt bench.training bench.sampling bench.texts bench.gpu bench.processes bench.page bench.rows
+workshop report doctor
 commands.shared commands.training commands.models commands.texts commands.exchange commands.bench commands.lessons
-commands.assistant cli __main__
+commands.assistant commands.workshop cli __main__
 """
 ORDER = LAYERS.split()
 READING = ("config", "runs", "training.trainer", "generation")

@@ -16,8 +16,10 @@ from tinylm.commands.bench import bench
 from tinylm.commands.exchange import export, import_
 from tinylm.commands.lessons import cost, lesson
 from tinylm.commands.models import compare, evaluate, plot, sample
+from tinylm.commands.shared import explain
 from tinylm.commands.texts import corpus, fetch, meter, tokenizer
 from tinylm.commands.training import demo, resume, train
+from tinylm.commands.workshop import doctor, pack, report
 from tinylm.config import Recipe, Section
 
 app = tyro.extras.SubcommandApp()
@@ -27,6 +29,9 @@ app.command(export)
 app.command(name="import")(import_)
 app.command(fetch)
 app.command(bench)
+app.command(report)
+app.command(doctor)
+app.command(pack)
 
 
 def recipe_fields(section: type[Section] = Recipe, prefix: str = "") -> Iterator[str]:
@@ -80,7 +85,7 @@ def main(argv: list[str] | None = None) -> None:
     except (ValueError, OSError) as error:
         if debug:
             raise
-        print(f"tinylm: {error}", file=sys.stderr)
+        print(f"tinylm: {explain(error)}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -70,7 +70,7 @@ def check_folder(out: Path, runs: Sequence[Run], replace: bool) -> None:
         raise ValueError(f"{out} is a file: give a folder with --out")
     if (out / "manifest.json").exists() or any(out.resolve() == run.folder.resolve() for run in runs):
         raise ValueError(f"{out} is a run folder: give another folder with --out")
-    if replace or not out.is_dir() or not any(out.iterdir()):
+    if replace or not out.is_dir() or all(path.suffix == ".new" for path in out.iterdir()):  # .new: a write cut short
         return
     found = read_json(out / "comparison.json") if (out / "comparison.json").is_file() else {}
     if not isinstance(found, dict) or found.get("kind") != KIND:
@@ -84,7 +84,7 @@ def judge(runs: Sequence[Run], effort: Effort) -> dict[str, Any]:
     """Everything that is told about the runs, as JSON values."""
     labels = labels_of(runs)
     # Nothing is shown where it all takes less than two seconds.
-    with tqdm(total=2 * len(runs) + 6, desc="comparing", unit="part", delay=2, leave=False) as bar:
+    with tqdm(total=2 * len(runs) + 7, desc="comparing", unit="part", delay=2, leave=False) as bar:
 
         def done(value: Any, part: str) -> Any:
             bar.set_postfix_str(part, refresh=False)
@@ -99,6 +99,7 @@ def judge(runs: Sequence[Run], effort: Effort) -> dict[str, Any]:
         rows += done(scoreboard.prompted_rows(entered, sampling, effort), "prompting")
         rows += done(scoreboard.novelty_rows(entered, samples, effort), "novelty")
         rows += done(scoreboard.fact_rows(entered, effort), "facts")
+        rows += done(scoreboard.story_rows(entered, sampling, effort), "stories")
         return {
             "kind": KIND, "format": 1,
             "runs": [describe(c) for c in entered],

@@ -37,12 +37,15 @@ class Effort:
     """Of each training text, where copied spans are looked for: sorting it costs a second a million."""
     facts: int = 400
     """Questions of the probe."""
+    stories: int = 128
+    """Whole stories, to see whether their people stay."""
     grid_samples: int = 20
     """Continuations per cell of the settings grid."""
 
 
 SMOKE = Effort(
-    samples=8, batch=4, sample_bytes=60, score_bytes=3000, novelty_characters=50_000, facts=20, grid_samples=2
+    samples=8, batch=4, sample_bytes=60, score_bytes=3000, novelty_characters=50_000, facts=20, stories=2,
+    grid_samples=2,
 )
 """Everything runs in seconds, and nothing can be concluded from it."""
 

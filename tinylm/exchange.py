@@ -12,6 +12,7 @@ text/tokenizer_json.py.
 """
 
 import platform
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -176,8 +177,9 @@ def import_folder(source: Path, out: Path, text: str = "handbook", context: int 
         save_import(out, recipe, weights, tokenizer, {"corpus_sha256": text_hash(judged), "source": origin})
         return judge(open_run(out))
     except BaseException:
-        remove_folder(out)
-        out.rmdir()
+        with suppress(OSError):  # Windows keeps files that are mapped; without a manifest they are no run
+            remove_folder(out)
+            out.rmdir()
         raise
 
 

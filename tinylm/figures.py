@@ -142,7 +142,7 @@ def losses(curves: Sequence[dict[str, Any]]) -> Figure:
         panels[0].set_ylabel("bits per byte")
         panels[-1].plot([], [], color=MUTED, marker="o", label="validation")
         panels[-1].plot([], [], color=MUTED, alpha=0.45, linewidth=1.4, label="training")
-        panels[-1].legend(frameon=False, loc="upper right")
+        panels[-1].legend(frameon=False, loc="best")  # where it hides least
     return figure
 
 

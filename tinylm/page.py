@@ -11,6 +11,7 @@ Pictures are inline SVG whose neutral colours and palette are replaced by CSS va
 reader's light or dark setting, stays sharp at every size and prints in black on white.
 """
 
+import base64
 import io
 import re
 from collections.abc import Iterable, Sequence
@@ -42,6 +43,7 @@ h1 { font-size: 1.7rem; line-height: 1.2; margin: 1rem 0 .4rem } h2 { font-size:
 figure { margin: 1rem 0 1.6rem } figcaption { color: var(--muted); margin-top: .4rem; max-width: 46rem }
 .scroll { overflow-x: auto } .scroll:focus-visible { outline: 2px solid var(--c0) }
 svg { display: block; width: 100%%; min-width: 20rem; height: auto }
+img { display: block; max-width: 100%%; height: auto; border-radius: .3rem }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .6rem 0; font-size: .93rem }
 .short { white-space: nowrap }
 th, td { text-align: left; vertical-align: top; padding: .3rem .9rem .3rem 0; border-bottom: 1px solid var(--grid);
@@ -163,6 +165,19 @@ def svg(figure: Figure) -> Html:
     label = escape(title.replace("\n", " ") or "chart")
     opening = re.sub(r' (width|height)="[^"]*pt"', "", text[: text.index(">")])  # the page decides the size
     return Html(f'{opening} role="img" aria-label="{label}"' + text[text.index(">") :])
+
+
+def image(png: bytes, description: str) -> Html:
+    """A picture that was drawn before, carried inside the page; it keeps its own white ground. Nothing if it is no PNG.
+
+    >>> image(b"GIF89a", "a gull")
+    ''
+    """
+    if not png.startswith(b"\x89PNG"):
+        return Html("")
+    body = base64.b64encode(png).decode("ascii")
+    inner = Html(f'<img alt="{escape(description)}" src="data:image/png;base64,{body}">')
+    return Html(f"<figure>{scroller(inner, 'picture')}</figure>")
 
 
 def cards(entries: Iterable[tuple[str, Html]]) -> Html:

@@ -4,6 +4,7 @@ Unknown or wrong fields are all reported at once, each with what is allowed and 
 """
 
 import re
+import reprlib
 import tomllib
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 from tinylm.config import Recipe, Section, closest
 
 ROOT = Path(__file__).resolve().parent
+LONGEST = 100  # characters of a field's name in a message
 
 
 def shipped(kind: Literal["data", "configs"]) -> Path:
@@ -75,14 +77,14 @@ def parse_recipe(tree: dict[str, Any], where: str) -> Recipe:
 def describe(mistake: dict[str, Any]) -> str:
     """One pydantic error as `field: what is wrong, what is allowed, closest match`."""
     path = [str(part) for part in mistake["loc"]]
-    label = ".".join(path) or "recipe"
+    label, found = ".".join(path)[:LONGEST] or "recipe", reprlib.repr(mistake["input"])  # shortened, however deep
     if mistake["type"] == "extra_forbidden":
         names = list(section_at(path[:-1]).model_fields)
-        return f"{label}: no such field{closest(path[-1], names)}; allowed: {', '.join(names)}"
+        return f"{label}: no such field{closest(path[-1][:LONGEST], names)}; allowed: {', '.join(names)}"
     if mistake["type"] == "literal_error":
         words = re.findall(r"'([^']*)'", mistake["ctx"]["expected"])
-        return f"{label}: {mistake['msg']}, not {mistake['input']!r}{closest(str(mistake['input']), words)}"
-    got = "" if isinstance(mistake["input"], dict) else f", not {mistake['input']!r}"
+        return f"{label}: {mistake['msg']}, not {found}{closest(found.strip(chr(39)), words)}"
+    got = "" if isinstance(mistake["input"], dict) else f", not {found}"
     return f"{label}: {mistake['msg'].removeprefix('Value error, ')}{got}"
 
 

@@ -7,8 +7,8 @@
     data/             the token ids that the run learns from and is judged on
 
 Every file is written beside its place and renamed into it. The manifest first announces the new hashes as `pending`,
-then the files move, then it lists them as `files`: a crash between leaves files that match one list or the other.
-No torch here: pages and tables read runs without loading it.
+then the files move, then it lists them as `files`: a crash between leaves files that match one list or the other. The
+manifest carries a hash of itself. No torch here: pages and tables read runs without loading it.
 """
 
 import hashlib
@@ -18,14 +18,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from tinylm.config import ModelConfig, Recipe
+from tinylm.config import ModelConfig, Recipe, Section
 
 FORMAT = 1
 LOGS = ("metrics.jsonl", "samples.jsonl", "timings.jsonl")
+T = TypeVar("T", bound=Section)
 
 
 @dataclass(frozen=True)
@@ -40,32 +41,32 @@ class Run:
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        return read_json(self.folder / "manifest.json")
+        return read_manifest(self.folder)
 
     @cached_property
     def recipe(self) -> Recipe:
-        try:
-            return Recipe.model_validate(read_json(self.folder / "recipe.json"))
-        except ValidationError as error:
-            where = ".".join(map(str, error.errors()[0]["loc"]))
-            raise ValueError(f"{self.folder / 'recipe.json'}: {where}: {error.errors()[0]['msg']}") from None
+        return read_section(Recipe, self.path("recipe.json"))
 
     @cached_property
     def model_config(self) -> ModelConfig:
-        return self.recipe.model.model_validate(read_json(self.folder / "model" / "config.json"))
+        return read_section(ModelConfig, self.path("model/config.json"))
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 over the hashes of everything in model/: changes when a weight, the shape or the tokenizer does."""
         files = {name: entry["sha256"] for name, entry in self.manifest["files"].items() if name.startswith("model/")}
-        return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+        return hash_of(files)
 
     def records(self, kind: str) -> list[dict[str, Any]]:
         """Records of metrics.jsonl of one kind: "train" (every step) or "valid" (every validation pass)."""
-        return [record for record in read_lines(self.folder / "metrics.jsonl") if record["kind"] == kind]
+        return [record for record in self.log("metrics.jsonl") if record["kind"] == kind]
 
     def samples(self) -> list[dict[str, Any]]:
-        return list(read_lines(self.folder / "samples.jsonl"))
+        return self.log("samples.jsonl")
+
+    def log(self, name: str) -> list[dict[str, Any]]:
+        """All records of a log, checked as `path` does; none where the run has no such log."""
+        return list(read_lines(self.path(name))) if name in self.manifest["files"] | self.manifest["pending"] else []
 
     def path(self, name: str) -> Path:
         """The file `name` of this run, once its size and SHA-256 agree with the manifest; ValueError where they do not.
@@ -91,12 +92,25 @@ def open_run(folder: str | Path) -> Run:
         beside = sorted(path.parent.name for path in run.folder.parent.glob("*/manifest.json"))
         known = f"; runs beside it: {', '.join(beside)}" if beside else ""
         raise ValueError(f"{run.folder} is not a run folder: it has no manifest.json{known}")
-    manifest = run.manifest if isinstance(run.manifest, dict) else {}
-    if manifest.get("format", 0) > FORMAT:
-        raise ValueError(f"{run.folder} was written by a newer TinyLM: update with pip install --upgrade tinylm")
-    if missing := {"format", "files", "pending", "step", "status"} - manifest.keys():
-        raise ValueError(f"{run.folder / 'manifest.json'}: damaged, lacks {', '.join(sorted(missing))}")
+    _ = run.manifest  # read and checked now
     return run
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a run folder without its own hash; ValueError in one line where it is damaged or too new."""
+    content = read_json(folder / "manifest.json")
+    manifest = content if isinstance(content, dict) else {}
+    if isinstance(manifest.get("format"), int) and manifest["format"] > FORMAT:
+        raise ValueError(f"{folder} was written by a newer TinyLM: update with pip install --upgrade tinylm")
+    kinds = {"format": int, "files": dict, "pending": dict, "step": int, "status": str}
+    if wrong := sorted(name for name, kind in kinds.items() if not isinstance(manifest.get(name), kind)):
+        raise ValueError(f"{folder / 'manifest.json'}: damaged, lacks {', '.join(wrong)}")
+    for name, entry in (manifest["files"] | manifest["pending"]).items():
+        if not (isinstance(entry, dict) and isinstance(entry.get("bytes"), int) and "sha256" in entry):
+            raise ValueError(f"{folder / 'manifest.json'}: damaged at {name}")
+    if manifest.pop("sha256", None) not in (None, hash_of(manifest)):  # None: written before manifests had one
+        raise ValueError(f"{folder / 'manifest.json'}: damaged or changed after it was saved")
+    return manifest
 
 
 def save_files(folder: Path, files: dict[str, bytes], manifest: dict[str, Any]) -> dict[str, Any]:
@@ -109,12 +123,17 @@ def save_files(folder: Path, files: dict[str, bytes], manifest: dict[str, Any]) 
     kept = manifest.get("files", {})
     for name, body in files.items():
         write_temporary(folder / name, body)
-    write_json(folder / "manifest.json", {**manifest, "files": kept, "pending": entries})
+    if (folder / "manifest.json").exists():  # the first save is whole or nothing: its manifest comes last of all
+        write_manifest(folder, {**manifest, "files": kept, "pending": entries})
     for name in files:
         temporary(folder / name).replace(folder / name)
     done = {**manifest, "files": {**kept, **entries}, "pending": {}}
-    write_json(folder / "manifest.json", done)
+    write_manifest(folder, done)
     return done
+
+
+def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    write_json(folder / "manifest.json", {**manifest, "sha256": hash_of(manifest)})
 
 
 def temporary(path: Path) -> Path:
@@ -133,6 +152,20 @@ def write_json(path: Path, value: Any) -> None:
     """Replace `path` by readable JSON, atomically."""
     write_temporary(path, to_json(value))
     temporary(path).replace(path)
+
+
+def hash_of(value: Any) -> str:
+    """SHA-256 of a JSON value, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def read_section(section: type[T], path: Path) -> T:
+    """A section of a recipe from a JSON file; ValueError names the file and the first field that is wrong."""
+    try:
+        return section.model_validate(read_json(path))
+    except ValidationError as error:
+        where = ".".join(map(str, error.errors()[0]["loc"]))
+        raise ValueError(f"{path}: {where}: {error.errors()[0]['msg']}") from None
 
 
 def to_json(value: Any) -> bytes:

@@ -24,7 +24,10 @@ from tinylm.evaluation.knowledge import Question, probe
 from tinylm.evaluation.novelty import cut_like, novelty
 from tinylm.evaluation.statistics import Interval, difference, interval, paired_difference, ratio, verdict
 from tinylm.evaluation.surprisal import continuation_nats, document_bits
+from tinylm.generation import Request, generate
 from tinylm.text.corpora.facts import facts
+from tinylm.text.corpora.stories import consistency
+from tinylm.text.tokenizers import DOCUMENT
 
 PIECE = 500  # bytes of one piece of text, the unit that bits per byte are resampled by
 PROMPT_LINES = 4
@@ -265,6 +268,34 @@ def speed_row(samples: Sequence[list[Sample]]) -> dict[str, Any]:
     values = [as_json(rate, len(own)) for rate, own in zip(rates, samples)]
     gaps: list[Interval | None] = [difference(rate, rates[0]) for rate in rates[1:]]
     return row("Samples per second", "per second", "On this machine at this moment, batches counted.", values, gaps)
+
+
+def story_rows(contestants: Sequence[Contestant], sampling: Sampling, effort: Effort) -> list[dict[str, Any]]:
+    """Do the people, pets and place of a story's start stay to its end? Of runs that learned the stories.
+
+    Told from nothing, so only runs with a token that begins a document can be asked.
+    """
+    told = [tell_stories(c, sampling, effort) for c in contestants]
+    if not any(told):
+        return []
+    kept = [np.array([consistency(text).score for text in texts]) for texts in told]
+    values = [as_json(interval(k), len(k)) if len(k) else None for k in kept]
+    gaps = [paired_difference(k, kept[0]) if len(k) and len(k) == len(kept[0]) else None for k in kept[1:]]
+    meaning = "Whole stories: share of what each names at its start (person, pet, place) that it still names later."
+    return [row("People, pets and places kept", "share", meaning, values, gaps)]
+
+
+def tell_stories(contestant: Contestant, sampling: Sampling, effort: Effort) -> list[str]:
+    """`effort.stories` stories, each as long as the context allows; none of a run that learned something else."""
+    model, tokenizer, recipe = contestant.loaded
+    if recipe.corpus.text != "stories" or not contestant.document_token:
+        return []
+    told = []
+    for first in range(0, effort.stories, effort.batch):
+        count = min(effort.batch, effort.stories - first)
+        request = Request("", model.config.context - 1, sampling, first, count, begin=DOCUMENT)
+        told += [row.text for row in generate(model, tokenizer, request)]
+    return told
 
 
 def ask(contestant: Contestant, pairs: list[tuple[str, str]]) -> np.ndarray:

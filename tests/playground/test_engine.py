@@ -56,22 +56,28 @@ def test_tokens_are_labelled_as_in_python():
         assert labels == [token_label(tokenizer, id) for id in ids]
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-@pytest.mark.parametrize("which", [0, 1], ids=["bpe", "char"])
-def test_logits_equal_those_of_pytorch_with_the_same_rounded_weights(name, which):
+def parity_case(name: str, which: int):
+    """A model of a family with a tokenizer, rounded: what the engine is asked, and PyTorch's logits and greedy ids."""
     tokenizer = tokenizers()[which]
     model = family(name, tokenizer.vocab_size)
     packed = pack(model, "int8" if which else "fp16")
     rounded = with_weights(model, packed.rounded)
     ids = (tokenizer.encode(TEXT) * 2)[:200]
-    config = model.config.model_dump()
-    answer = in_node("logits", config=config, ids=ids, prompt=180, greedy=64, **as_request(packed))
+    request = {"config": model.config.model_dump(), "ids": ids, "prompt": 180, "greedy": 64, **as_request(packed)}
     with torch.inference_mode():
         expected = rounded(torch.tensor([ids]))[0]  # (200, V)
     assert expected.std() > 0.5
-    torch.testing.assert_close(torch.tensor(answer["rows"]), expected, atol=1e-3, rtol=0)
     greedy = stream(rounded, ids[:180], Sampling(temperature=0), [torch.Generator()])  # goes on past the context
-    assert answer["greedy"] == ids[:180] + [int(next(greedy)[0]) for _ in range(64)]
+    return request, expected, ids[:180] + [int(next(greedy)[0]) for _ in range(64)]
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("which", [0, 1], ids=["bpe", "char"])
+def test_logits_equal_those_of_pytorch_with_the_same_rounded_weights(name, which):
+    request, expected, greedy = parity_case(name, which)
+    answer = in_node("logits", **request)
+    torch.testing.assert_close(torch.tensor(answer["rows"]), expected, atol=1e-3, rtol=0)
+    assert answer["greedy"] == greedy
 
 
 def test_the_settings_narrow_a_distribution_as_generation_does():

@@ -24,8 +24,8 @@ def page(bpe_run, tuned_run, tmp_path_factory):
     return out.read_text(encoding="utf-8")
 
 
-def facts_in(page):
-    return json.loads(re.search(r'id="facts">(.*?)</script>', page, re.S)[1])
+def facts_in(page, name="facts"):
+    return json.loads(re.search(rf'id="{name}">(.*?)</script>', page, re.S)[1])
 
 
 def test_the_page_holds_both_runs_and_their_numbers(page, bpe_run, tuned_run):
@@ -39,16 +39,17 @@ def test_the_page_holds_both_runs_and_their_numbers(page, bpe_run, tuned_run):
 
 def test_only_a_run_that_learned_verse_gets_metre_marks(page):
     facts = facts_in(page)
-    assert [run["metre"] for run in facts["runs"]] == [False, True] and facts["table"]["words"]
+    assert [run["metre"] for run in facts["runs"]] == [False, True] and facts_in(page, "language")["table"]["words"]
     assert is_verse(VERSE) and not is_verse("The cat sat down.\nIt rained for three days and nobody came to see it.")
 
 
-def test_the_policy_allows_the_pages_own_script_and_style_and_nothing_else(page):
+def test_the_policy_allows_the_pages_own_scripts_and_style_and_nothing_else(page):
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)[1].replace("&#x27;", "'")
-    for tag in ("script", "style"):
-        body = re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.S)
-        digest = base64.b64encode(hashlib.sha256(body[-1].encode()).digest()).decode()
-        assert len(body) == 1 and f"{tag}-src 'sha256-{digest}'" in policy
+    for tag, count in (("script", 3), ("style", 1)):
+        bodies = list(dict.fromkeys(re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.S)))
+        digests = [base64.b64encode(hashlib.sha256(body.encode()).digest()).decode() for body in bodies]
+        assert len(bodies) == count
+        assert f"{tag}-src " + " ".join(f"'sha256-{digest}'" for digest in digests) + ";" in policy
     assert policy.startswith("default-src 'none';") and "unsafe" not in policy and "http" not in policy
     assert not re.search(r"(?:src|href)=", page) and "@import" not in page
 

@@ -5,7 +5,8 @@ import json
 import pytest
 import torch
 
-from tests.playground.conftest import CHROMIUM
+from tests.playground.conftest import CHROMIUM, FAMILIES, SOURCES
+from tests.playground.test_engine import parity_case
 from tinylm.config import Sampling
 from tinylm.generation import Request, generate
 from tinylm.playground.export import prepare, write_page
@@ -21,7 +22,7 @@ def browser():
         pytest.skip("no Chromium on this machine: the page is not tested here")
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        chromium = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"], timeout=PATIENCE)
         yield chromium
         chromium.close()
 
@@ -97,6 +98,47 @@ def test_greedy_text_is_identical_to_pythons(fresh, bpe_run):
         await ask("write", { ...request, ids: state.ids }, (part) => text += part);
         return text; }""", request)
     assert written == expected
+
+
+LOGITS = """request => {
+    const body = Uint8Array.from(atob(request.body), (c) => c.charCodeAt(0)).buffer;
+    const session = new Session(new Transformer(request.config, readTensors(request.tensors, body)));
+    const rows = request.ids.map((_, i) => Array.from(session.read(request.ids.slice(0, i + 1))));
+    const greedy = request.ids.slice(0, request.prompt);
+    for (let i = 0; i < request.greedy; i++) {
+        const chances = narrow(session.read(greedy), { temperature: 0, topK: 0, topP: 1, minP: 0 });
+        greedy.push(draw(chances, 0.5));
+    }
+    return { rows, greedy }; }"""
+
+
+@pytest.fixture(scope="module")
+def engine(browser):
+    """A page that holds nothing but the engine."""
+    page = browser.new_page()
+    page.add_script_tag(path=SOURCES / "engine.js")
+    return page
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("which", [0, 1], ids=["bpe", "char"])
+def test_logits_in_chromium_equal_those_of_pytorch(engine, name, which):
+    request, expected, greedy = parity_case(name, which)
+    answer = engine.evaluate(LOGITS, request)
+    torch.testing.assert_close(torch.tensor(answer["rows"]), expected, atol=1e-3, rtol=0)
+    assert answer["greedy"] == greedy
+
+
+def test_a_model_of_characters_opens_too(browser, base_run, tmp_path):
+    page = Opened(browser, write_page([base_run], tmp_path / "play.html")).ready()
+    rounded, tokenizer = as_on_the_page(base_run)
+    page.page.fill("#prompt", "sea é")
+    page.page.wait_for_selector(".chip:has-text('<0xC3>')")  # a letter that it never saw: its bytes
+    assert page.chips()[:4] == ["s", "e", "a", "␣"] and page.errors == []
+    with torch.inference_mode():
+        chances = rounded(torch.tensor([tokenizer.encode("sea é")]))[0, -1].softmax(-1)
+    for row in page.ask("chances", sampling={**GREEDY, "temperature": 1}, count=10)["rows"]:
+        assert row["raw"][0] == pytest.approx(float(chances[row["id"]]), abs=1e-5)
 
 
 def test_a_step_adds_a_token_the_same_seed_repeats_it_and_back_takes_it_away(fresh):

@@ -71,7 +71,7 @@ def test_windows_of_like_length_share_a_batch():
     padding = sum(int((batch.targets == IGNORE).sum()) for batch in epoch) / sum(b.inputs.size for b in epoch)
     assert padding < 0.12
     widths = [batch.inputs.shape[1] for batch in epoch]
-    assert widths != sorted(widths) and {width % 32 for width in widths} == {0}
+    assert widths != sorted(widths) and {width % 16 for width in widths} == {0}
 
 
 def test_fewer_windows_than_a_batch_has_rows_make_a_smaller_batch():

@@ -1,4 +1,3 @@
-import json
 import shutil
 
 import pytest
@@ -6,7 +5,7 @@ import torch
 from safetensors.torch import save_file
 
 from tests.conftest import train_run
-from tinylm.runs import open_run
+from tinylm.runs import file_entry, open_run, write_manifest
 from tinylm.training.checkpoint import read_tensors
 from tinylm.training.load import load_model
 from tinylm.training.start import resume_run
@@ -23,11 +22,8 @@ def lora_run(tmp_path, text_file):
 def rewritten(run, name, tensors):
     """Put other tensors into a run's file and make its manifest agree: damage that no hash can show."""
     save_file(tensors, run.folder / name)
-    from tinylm.runs import file_entry, write_json
-
-    manifest = json.loads((run.folder / "manifest.json").read_text(encoding="utf-8"))
-    manifest["files"][name] = file_entry(run.folder / name)
-    write_json(run.folder / "manifest.json", manifest)
+    files = {**run.manifest["files"], name: file_entry(run.folder / name)}
+    write_manifest(run.folder, {**run.manifest, "files": files})
     return open_run(run.folder)
 
 

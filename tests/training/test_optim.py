@@ -97,7 +97,10 @@ def test_batched_muon_takes_the_same_steps_as_torchs():
     shapes = [(8, 8), (24, 8), (8, 24), (8, 8), (24, 8)]
     ours = [torch.nn.Parameter(torch.randn(shape, generator=generator)) for shape in shapes]
     theirs = [torch.nn.Parameter(weight.detach().clone()) for weight in ours]
-    pair = Muon(ours, lr=0.02, weight_decay=0.1), torch.optim.Muon(theirs, lr=0.02, weight_decay=0.1)
+    pair = (
+        Muon(ours, lr=0.02, weight_decay=0.1, dtype=torch.bfloat16),
+        torch.optim.Muon(theirs, lr=0.02, weight_decay=0.1),
+    )
     for _ in range(3):
         for weight, twin in zip(ours, theirs):
             weight.grad = torch.randn(weight.shape, generator=generator)

@@ -10,7 +10,7 @@ import torch
 from tests.conftest import tiny_recipe, train_run
 from tinylm.evaluation.likelihood import measure
 from tinylm.model.compute import choose_compute
-from tinylm.runs import file_entry, open_run, write_json
+from tinylm.runs import file_entry, open_run, write_manifest
 from tinylm.text.batches import IGNORE, Batch
 from tinylm.training.checkpoint import read_tensors
 from tinylm.training.load import load_model
@@ -227,10 +227,10 @@ def test_a_crash_between_the_weights_and_the_state_is_made_good_by_the_resume(tm
     train_run(tmp_path / "torn", text_file, train={"stop_after": 5})
     torn = tmp_path / "torn"
     # As if the save at step 6 had moved the new best weights, and the machine had died before the state moved.
-    manifest = json.loads((torn / "manifest.json").read_text(encoding="utf-8"))
+    manifest = open_run(torn).manifest
     shutil.copy(tmp_path / "whole/model/model.safetensors", torn / "model/model.safetensors")
     manifest["pending"] = {"model/model.safetensors": file_entry(torn / "model/model.safetensors")}
-    write_json(torn / "manifest.json", manifest)
+    write_manifest(torn, manifest)
     for _ in resume_run(torn).run():
         pass
     assert contents(tmp_path / "whole") == contents(torn)
@@ -246,3 +246,14 @@ def test_a_save_moves_the_state_last(tmp_path, text_file, monkeypatch):
     saves = "".join(f"{name}/" for name in moved).split("manifest.json/")
     assert any("model.safetensors" in save for save in saves)
     assert all(save.rstrip("/").endswith("state.safetensors") for save in saves if "model.safetensors" in save)
+
+
+def test_a_log_that_began_after_the_last_save_is_emptied_by_the_resume(tmp_path, text_file):
+    fields = {"train": {"evaluate_every": 4}}
+    train_run(tmp_path / "whole", text_file, **fields)
+    for record in start_run(tiny_recipe(text_file, **fields), tmp_path / "killed").run():
+        if record.step == 3:  # the first samples; the manifest of step 0 knows no such log
+            break
+    for _ in resume_run(tmp_path / "killed").run():
+        pass
+    assert contents(tmp_path / "whole") == contents(tmp_path / "killed")

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from tinylm.model.gpt import GPT
+from tinylm.text.tokenizer_files import LibraryTokenizer
 from tinylm.text.tokenizers import DOCUMENT, BpeTokenizer, CharTokenizer, Tokenizer
 
 USER, ASSISTANT, STEP = "<|user|>", "<|assistant|>", "<|step|>"
@@ -67,7 +68,12 @@ def encode_dialogues(dialogues: Iterable[Dialogue], tokenizer: Tokenizer) -> tup
 
 def with_roles(tokenizer: Tokenizer) -> Tokenizer:
     """The same tokenizer with the special tokens of conversations behind its own; no id that exists moves."""
-    specials = (*tokenizer.specials, *(name for name in (DOCUMENT, *ROLES) if name not in tokenizer.specials))
+    new = [name for name in (DOCUMENT, *ROLES) if name not in tokenizer.specials]
+    specials = (*tokenizer.specials, *new)
+    if isinstance(tokenizer, LibraryTokenizer):  # of an imported model
+        pieces, first = tokenizer.to_dict()["pieces"], tokenizer.vocab_size
+        ids = {name: first + place for place, name in enumerate(new)}
+        return LibraryTokenizer(tokenizer.library, [*pieces, *("" for _ in new)], tokenizer.special_ids | ids)
     if isinstance(tokenizer, BpeTokenizer):
         return BpeTokenizer(tokenizer.merges, specials)
     assert isinstance(tokenizer, CharTokenizer)

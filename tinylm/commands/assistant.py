@@ -82,7 +82,8 @@ def first_use(base: Path, out: Path) -> "Run":
     if is_finished(folder):
         return open_run(folder)
     say("The assistant is trained on first use, and kept.")
-    if not is_finished(base):
+    imported = (base / "manifest.json").is_file() and open_run(base).manifest["status"] == "imported"
+    if not (imported or is_finished(base)):
         say(f"First its base, into {base}.")
         if not follow(trainer_in(base, load_recipe("demo-base"))):
             sys.exit(130)

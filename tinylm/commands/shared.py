@@ -1,15 +1,32 @@
 """What the commands share: where text goes, and how a wrong option is told."""
 
+import errno
 import json
 import sys
 from typing import Any
 
 from tinylm.config import Section
 
+FULL = "the disk is full, or this file may not grow. Free some room; what was saved before is good"
+CLOSED = "this account may not read or write it. Change its permissions, or choose another place with --out"
+REMEDIES = {
+    errno.ENOSPC: FULL, errno.EDQUOT: FULL, errno.EFBIG: FULL, errno.EACCES: CLOSED, errno.EPERM: CLOSED,
+    errno.EROFS: "this file system can only be read. Choose another place with --out",
+}
+
 
 def say(text: str) -> None:
     """Progress, timings and notices: beside the results, so that those can be piped."""
-    print(text, file=sys.stderr, flush=True)
+    print(clean(text), file=sys.stderr, flush=True)
+
+
+def explain(error: ValueError | OSError) -> str:
+    """What went wrong and what to do, in words that are safe to print; the system's own where there are no better."""
+    words = str(error)
+    if isinstance(error, OSError) and error.errno in REMEDIES:
+        place = f"{error.filename}: " if error.filename else ""
+        words = f"{place}{REMEDIES[error.errno]}"
+    return clean(words)
 
 
 def clean(text: str) -> str:
@@ -22,8 +39,19 @@ def clean(text: str) -> str:
 
 
 def print_json(value: Any) -> None:
-    """One JSON object on one line (the commands' own `json` options hide the module there)."""
-    print(json.dumps(value, ensure_ascii=False), flush=True)
+    """One JSON object on one line, safe to print (the commands' own `json` options hide the module there)."""
+    text = json.dumps(value, ensure_ascii=False)
+    # Most control characters are escaped already; the rest (C1, direction marks, tag letters) is here.
+    print("".join(c if c.isprintable() else escaped(c) for c in text), flush=True)
+
+
+def escaped(character: str) -> str:
+    """A character as JSON writes it where it may not stand for itself; above U+FFFF in two halves.
+
+    >>> escaped(chr(0x9b)), escaped(chr(0xe0041))
+    ('\\\\u009b', '\\\\udb40\\\\udc41')
+    """
+    return f"\\u{ord(character):04x}" if ord(character) < 0x10000 else json.dumps(character)[1:-1]
 
 
 def at_least(least: int, **values: int) -> None:

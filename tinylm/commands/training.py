@@ -27,20 +27,29 @@ SMOKE = {
 SMOKE_SHAPE = {"model.depth": "2", "model.width": "64", "tokenizer.vocab_size": "400"}
 
 
-def demo(out: Path = Path("runs/demo"), scale: Literal["smoke", "full"] = "full") -> None:
+def demo(
+    out: Path = Path("runs/demo"), scale: Literal["smoke", "full"] = "full", resume_from: Path | None = None
+) -> None:
     """Pretrain on stories, fine-tune on verse, compare the two: the whole idea in a few minutes.
 
     Args:
         out: Folder for base/, verse/ and compare/; an earlier demo in it is replaced.
         scale: full takes minutes and learns; smoke takes seconds and only shows that everything works.
+        resume_from: A file that `tinylm pack` made of both trained runs: then they are taken from it and compared.
     """
+    from tinylm.bundle import unpack
     from tinylm.comparison import compare_runs
     from tinylm.contest import SMOKE as QUICK
     from tinylm.contest import Effort
     from tinylm.training.start import start_run
 
     start = time.perf_counter()
-    for name, recipe, smoke in (("base", "demo-base", SMOKE | SMOKE_SHAPE), ("verse", "demo-verse", SMOKE)):
+    stages = [("base", "demo-base", SMOKE | SMOKE_SHAPE), ("verse", "demo-verse", SMOKE)]
+    if resume_from is not None:
+        unpack(resume_from, out, [name for name, _, _ in stages])
+        say(f"base and verse, trained before, from {resume_from}")
+        stages = []
+    for name, recipe, smoke in stages:
         fields = smoke if scale == "smoke" else {}
         chosen = load_recipe(recipe, fields if name == "base" else {**fields, "start_from": str(out / "base")})
         say(f"\n{name}: {chosen.purpose}")
@@ -106,6 +115,7 @@ def follow(trainer: "Trainer", tensorboard: bool = False) -> bool:
 
     from tinylm.trackers import observed, open_tensorboard
     from tinylm.training.start import estimate
+    from tinylm.training.watch import watched
 
     train, whole = trainer.recipe.train, estimate(trainer)
     for notice in trainer.notices:
@@ -114,7 +124,7 @@ def follow(trainer: "Trainer", tensorboard: bool = False) -> bool:
         f"{whole.parameters:,} parameters, {whole.tokens:,} tokens in {train.steps:,} steps, about {whole.minutes:.1f} "
         f"minutes and {whole.peak_bytes / 1e9:.1f} GB on {trainer.compute.device} in {str(trainer.compute.dtype)[6:]}"
     )
-    records = trainer.run()
+    records = watched(trainer.run())
     if tensorboard and trainer.team.rank == 0:
         records = observed(records, open_tensorboard(trainer.folder / "tensorboard", trainer.step))
     with stop_on_signal(trainer), tqdm(total=train.steps, initial=trainer.step, unit="step", mininterval=0.5) as bar:

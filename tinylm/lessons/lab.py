@@ -35,8 +35,7 @@ from tinylm.runs import Run, open_run, read_json, write_json
 from tinylm.text.batches import Batches, Corpus
 from tinylm.text.token_files import read_ids, write_ids
 from tinylm.training import start
-from tinylm.training.checkpoint import read_state, set_weights
-from tinylm.training.load import load_model
+from tinylm.training.load import load_model, read_state, set_weights
 from tinylm.training.trainer import Trainer
 
 Scale = Literal["smoke", "full"]
@@ -175,7 +174,7 @@ def trainer_in(folder: Path, recipe: Recipe, corpus: Corpus | None = None) -> Tr
         train, valid = (start.token_file(run, side) for side in ("train", "valid"))
         own = corpus or Corpus(load_model(run).tokenizer, train, valid, "")
         trainer = Trainer(run.recipe, own, last_model(run), folder)
-        trainer.restore(run)
+        start.restore(trainer, run)
         return trainer
     trainer = start.resume_run(folder)
     if corpus:  # the run folder knows the ids, not their masks
@@ -194,7 +193,7 @@ def last_model(run: Run) -> GPT:
 
 def start_on(corpus: Corpus, recipe: Recipe, folder: Path) -> Trainer:
     """As `start_run`, on a corpus that is ready."""
-    start.create_folder(folder, replace=True)
+    lock = start.create_folder(folder, replace=True)
     for side in ("train", "valid"):
         write_ids(folder / "data" / side, [getattr(corpus, side)])
     if recipe.start_from is None:
@@ -208,6 +207,7 @@ def start_on(corpus: Corpus, recipe: Recipe, folder: Path) -> Trainer:
         if recipe.lora is not None:
             attach_lora(model, recipe.lora, torch.Generator().manual_seed(recipe.train.seed))
         trainer = Trainer(recipe, replace(corpus, base_valid=base), model, folder, start.parent_record(folder, parent))
+    trainer.lock = lock
     return trainer if recipe.train.max_minutes is None else start.fit_into(recipe.train.max_minutes, trainer)
 
 

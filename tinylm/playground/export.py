@@ -2,10 +2,11 @@
 
     write_page([open_run("runs/base"), open_run("runs/verse")], Path("play.html"))
 
-The file opens from disk, offline. Its policy allows its own script and style, known by their SHA-256, and a worker made
-from its own text; nothing can be fetched or sent. Facts are JSON and weights base64 inside script elements of a type
-that no browser runs; everything that came from a run is set as text by the page. The script stands last, so a file that
-was cut short never starts and shows its first line, which says so.
+The file opens from disk, offline. Its policy allows its own scripts and style, known by their SHA-256, and a worker
+made from its own text; nothing can be fetched or sent. Facts are JSON and weights base64 inside script elements of a
+type that no browser runs; everything that came from a run is set as text by the page. One script stands before the
+weights and starts the worker while they are read; the page's own stands last, so a file that was cut short shows only
+its first line, which says so.
 
 Trade-offs: base64 takes a third more room than the bytes, but needs no second file. A LoRA run travels merged, as large
 as its base. Two runs on one page must share their tokenizer: only then do ids, bars and seeds compare.
@@ -15,7 +16,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -35,6 +36,8 @@ from tinylm.training.load import load_model
 from tinylm.training.start import token_file
 
 LARGEST = 60_000_000  # parameters on one page: beyond, browsers give up on the file
+PART = 1 << 17  # characters of weights in one element
+NEXT = "loadNext()"  # behind them all: first.js
 READ = 200_000  # tokens of a training text whose words enter the metre table
 
 
@@ -101,16 +104,13 @@ def check(players: Sequence[Player]) -> None:
 
 
 def facts_of(players: Sequence[Player]) -> dict[str, Any]:
-    """Everything on the page but the weights, as JSON values."""
+    """What the page shows and asks with, as JSON values."""
     recipe = players[-1].run.recipe
-    verse = [is_verse(player.valid) for player in players]
     sampling = recipe.sample.sampling
     begins = all(player.run.recipe.corpus.document_token for player in players)
     return {
         "lead": lead_of(players),
-        "runs": [facts_of_run(player, scored) for player, scored in zip(players, verse)],
-        "tokenizer": tokenizer_facts(players[0].tokenizer),
-        "table": table_of(player.train for player in players) if any(verse) else None,
+        "runs": [facts_of_run(player) for player in players],
         "begin": DOCUMENT if begins else None,
         "prompt": next((prompt for prompt in recipe.sample.prompts if prompt), "The "),
         "sampling": {
@@ -120,10 +120,17 @@ def facts_of(players: Sequence[Player]) -> dict[str, Any]:
     }
 
 
-def facts_of_run(player: Player, verse: bool) -> dict[str, Any]:
+def language_of(players: Sequence[Player]) -> dict[str, Any]:
+    """What the worker needs before any weights: the tokenizer, and the words of the metre where a run writes verse."""
+    verse = any(is_verse(player.valid) for player in players)
+    table = table_of(player.train for player in players) if verse else None
+    return {"tokenizer": tokenizer_facts(players[0].tokenizer), "table": table}
+
+
+def facts_of_run(player: Player) -> dict[str, Any]:
     return {
         "name": player.run.name, "config": player.model.config.model_dump(), "tensors": player.choice.packed.entries,
-        "numbers": eight_numbers(player), "rounding": rounding(player), "metre": verse,
+        "numbers": eight_numbers(player), "rounding": rounding(player), "metre": is_verse(player.valid),
     }
 
 
@@ -160,7 +167,8 @@ def rounding(player: Player) -> str:
     kind, nats = player.choice.packed.kind, player.choice.nats
     if not nats:
         return f"{player.run.name}: weights as {kind}; the run has no validation text to measure the loss of int8 on."
-    changes = " and ".join(f"{nats[name] - nats['fp32']:+.4f} as {name}" for name in ("int8", "fp16"))
+    apart = {name: round(nats[name] - nats["fp32"], 4) + 0.0 for name in ("int8", "fp16")}  # + 0.0: no -0.0000
+    changes = " and ".join(f"{value:+.4f} as {name}" for name, value in apart.items())
     return (
         f"{player.run.name}: weights as {kind}. Rounding changes its loss of {nats['fp32']:.4f} nats per token by "
         f"{changes}, measured on {player.choice.tokens:,} tokens."
@@ -189,26 +197,36 @@ def page_of(players: Sequence[Player]) -> str:
     """The whole file as text."""
     light, dark = (" ".join(f"--c{i}: {c};" for i, c in enumerate(p)) for p in (PALETTE, DARK_PALETTE))
     style = CSS.strip() % {"light": light, "dark": dark} + "\n" + source("page.css")
-    script = source("views.js") + source("page.js")
-    weights = (
-        f'<script type="text/plain" id="weights-{i}">{base64.b64encode(player.choice.packed.body).decode()}</script>'
-        for i, player in enumerate(players)
-    )
+    first, script = source("first.js"), source("views.js") + source("page.js")
+    weights = (part for i, player in enumerate(players) for part in weight_parts(i, player.choice.packed.body))
     return fill(source("page.html"), {
-        "POLICY": escape(policy(script, style)), "TITLE": escape(title_of(players)), "STYLE": style,
-        "FACTS": as_data(facts_of(players)), "ENGINE": "\n".join(map(source, ("engine.js", "metre.js", "worker.js"))),
-        "WEIGHTS": "\n".join(weights), "SCRIPT": script,
+        "POLICY": escape(policy((first, NEXT, script), style)), "TITLE": escape(title_of(players)), "STYLE": style,
+        "FACTS": as_data(facts_of(players)), "LANGUAGE": as_data(language_of(players)),
+        "ENGINE": "\n".join(map(source, ("engine.js", "metre.js", "worker.js"))),
+        "WEIGHTS": "\n".join(weights), "FIRST": first, "SCRIPT": script,
     })
+
+
+def weight_parts(number: int, body: bytes) -> Iterator[str]:
+    """Weights as several script elements: between two of them the browser finds time to start the worker."""
+    text = base64.b64encode(body).decode()
+    for start in range(0, len(text), PART):
+        yield f'<script type="text/plain" class="weights-{number}">{text[start : start + PART]}</script>'
+    yield f"<script>{NEXT}</script>"
 
 
 def source(name: str) -> str:
     return files("tinylm.playground").joinpath(name).read_text(encoding="utf-8")
 
 
-def policy(script: str, style: str) -> str:
-    """The content security policy: this script, this style, a worker from the page's own text, and nothing else."""
-    hashes = (base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode() for text in (script, style))
-    return "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; worker-src blob:".format(*hashes)
+def policy(scripts: Sequence[str], style: str) -> str:
+    """The content security policy: these scripts, this style, a worker from the page's own text, and nothing else."""
+    *known, styled = (hash_of(text) for text in (*scripts, style))
+    return f"default-src 'none'; script-src {' '.join(known)}; style-src {styled}; worker-src blob:"
+
+
+def hash_of(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode('utf-8')).digest()).decode()}'"
 
 
 def as_data(value: Any) -> str:

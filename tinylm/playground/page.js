@@ -1,18 +1,16 @@
-// The page: reads its controls, asks the worker, shows the answers. All text is set as text, never as markup.
+// The page: reads its controls, asks the worker (first.js), shows the answers. All text is set as text, not as markup.
 //
 // One list of ids, `state.ids`, is what the upper half shows: prompt, then tokens drawn or chosen. Every change goes
 // through `show`, which has the models read it and then draws tokens, bars, chart and the inside view from the answers.
 "use strict";
 
-const facts = JSON.parse(document.getElementById("facts").textContent);
 const state = { ids: [], prompt: 0, view: null, selected: null, head: 0, inside: null, playing: false };
 const PLACES = 32; // tokens in the heat-maps
 const BARS = 10; // tokens offered
 const DRAWN = 40; // tokens in the chart
 
-const at = (id) => document.getElementById(id);
 const percent = (p) => (p > 0 && p < 0.001 ? "< 0.1 %" : `${(100 * p).toFixed(p < 0.0995 ? 1 : 0)} %`);
-const count = (n) => n.toLocaleString("en");
+const count = (n) => String(n).replace(/\B(?=(\d{3})+$)/g, ","); // toLocaleString costs 10 ms at its first call
 const bits = (x) => (x === null || x === undefined ? "–" : x.toFixed(1));
 
 /** An element with attributes and children; strings become text nodes. */
@@ -27,36 +25,7 @@ function make(tag, attributes = {}, ...children) {
 /** Text with a sign in the place of each control character but line break and tab. */
 const visible = (text) => text.replace(/[\0-\x08\x0b-\x1f]/g, (c) => String.fromCharCode(0x2400 + c.charCodeAt(0)));
 
-// ---- the worker ------------------------------------------------------------------------------------------------
-
-const waiting = new Map(); // number of a request -> what to do with its answer
-let asked = 0, worker = null;
-
-function startWorker() {
-  const source = new Blob([at("engine").textContent], { type: "text/javascript" });
-  worker = new Worker(URL.createObjectURL(source));
-  worker.onmessage = ({ data }) => {
-    const request = waiting.get(data.id);
-    if ("part" in data) return request.onPart(data.part);
-    waiting.delete(data.id);
-    if ("error" in data) request.reject(new Error(data.error));
-    else request.resolve(data.result);
-  };
-  worker.onerror = (event) => fail(event.message || "it does not allow a worker in this page");
-}
-
-function ask(task, fields = {}, onPart = () => {}) {
-  const id = ++asked;
-  worker.postMessage({ id, task, ...fields });
-  return new Promise((resolve, reject) => waiting.set(id, { resolve, reject, onPart }));
-}
-
-/** One clear line where this browser lacks something, or something is damaged. */
-function fail(reason) {
-  at("status").hidden = false;
-  at("status").textContent =
-    `The engine stopped in this browser: ${reason}. Try a newer browser, or export the page again.`;
-}
+// ---- helpers ---------------------------------------------------------------------------------------------------
 
 /** `work`, run once more after it ends if it was called meanwhile: what a slider asks for while it moves. */
 function latest(work) {
@@ -105,9 +74,11 @@ async function show(ids) {
   const view = await ask("read", { ids });
   if (state.ids !== ids) return; // the reader went on
   Object.assign(state, { view, selected: null });
+  const bars = showBars(), inside = showInside();
+  await bars; // first what everything is about
   showChips();
   showChart();
-  await Promise.all([showBars(), showInside()]);
+  await inside;
 }
 
 const readPrompt = latest(async () => {
@@ -362,18 +333,14 @@ function listenToChips() {
 }
 
 async function start() {
-  startWorker();
-  const weights = (i) => at(`weights-${i}`).textContent;
-  const parts = facts.runs.map(({ config, tensors }, i) => ({ config, tensors, weights: weights(i) }));
-  const loaded = ask("load", { parts, content: facts.tokenizer, table: facts.table });
   prepareControls();
   showSettings();
-  showDiagram();
-  showNumbers();
   at("all").hidden = false;
-  await loaded;
+  await Promise.all(ready);
   listen();
   await readPrompt();
+  showDiagram();
+  showNumbers();
   if (at("status").textContent.startsWith("Starting")) at("status").hidden = true;
 }
 

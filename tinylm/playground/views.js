@@ -76,7 +76,7 @@ function drawHeat(canvas, rows, size, margin) {
   pen.font = `${Math.min(12, Math.max(8, cell * 0.85))}px ui-monospace, monospace`;
   pen.textBaseline = "middle";
   for (let i = 0; i < places; i++) {
-    const text = [...labels[first + i]].slice(0, 9).join("");
+    const signs = [...labels[first + i]], text = signs.length > 9 ? `${signs.slice(0, 8).join("")}…` : signs.join("");
     pen.textAlign = "right";
     pen.fillText(text, margin - 4, (i + 0.5) * cell);
     pen.save();

@@ -3,24 +3,31 @@
 // A request is {id, task, ...}; the answer is {id, result} or {id, error}. `write` also sends {id, part} as it goes.
 "use strict";
 
-let tokenizer, metre, models, readers, writers, current; // `current`: the ids that the page shows
+const readers = [], writers = []; // a Session of each model for the page's text, and one for what it writes
+let tokenizer, table, metre, current; // `current`: the ids that the page shows
 let writing = 0; // number of the present `write`; an older one sees that it is no longer wanted
 
-/** Bytes from base64, as an ArrayBuffer. */
+/** Bytes from base64, as an ArrayBuffer; browsers from before 2025 go through a string. */
 function fromBase64(text) {
+  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text).buffer;
   const binary = atob(text), bytes = new Uint8Array(binary.length);
   for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
   return bytes.buffer;
 }
 
 const TASKS = {
-  /** Make the models ready: `parts` are {config, tensors, weights in base64}. */
-  load({ parts, content, table }) {
-    tokenizer = makeTokenizer(content);
-    metre = table && new Metre(table);
-    models = parts.map((part) => new Transformer(part.config, readTensors(part.tensors, fromBase64(part.weights))));
-    readers = models.map((model) => new Session(model));
-    writers = models.map((model) => new Session(model));
+  /** Make the tokenizer ready; `language` is JSON: its content, and the metre's table or null. */
+  prepare({ language }) {
+    const read = JSON.parse(language);
+    tokenizer = makeTokenizer(read.tokenizer);
+    table = read.table;
+  },
+
+  /** Make one more model ready; its `weights` are base64. */
+  load({ config, tensors, weights }) {
+    const model = new Transformer(config, readTensors(tensors, fromBase64(weights)));
+    readers.push(new Session(model));
+    writers.push(new Session(model));
   },
 
   /** Ids of a text, behind the token `begin` where documents begin with one. */
@@ -102,6 +109,7 @@ const TASKS = {
   },
 
   scan({ lines }) {
+    metre ??= new Metre(table);
     return lines.map((line) => metre.scan(line));
   },
 };

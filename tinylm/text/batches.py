@@ -46,8 +46,8 @@ def begin_of(tokenizer: Tokenizer) -> int | None:
 
 def cut_batch(ids: np.ndarray, mask: np.ndarray | None, starts: np.ndarray, lengths: np.ndarray, context: int) -> Batch:
     """Windows of `lengths` tokens from each of `starts`, filled up on the right with targets to IGNORE."""
-    # Widths in steps of 32: torch prepares its products anew for each shape, and memory falls to pieces with many.
-    inputs = np.zeros((len(starts), min(context, -(-lengths.max() // 32) * 32)), dtype=np.int64)
+    # Widths in steps of 16: torch prepares its products anew for each shape, and memory falls to pieces with many.
+    inputs = np.zeros((len(starts), min(context, -(-lengths.max() // 16) * 16)), dtype=np.int64)
     targets = np.full_like(inputs, IGNORE)
     for row, (start, length) in enumerate(zip(starts.tolist(), lengths.tolist())):
         inputs[row, :length] = ids[start : start + length]

@@ -9,14 +9,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
 from tinylm.config import ModelConfig, Recipe
 from tinylm.model.gpt import GPT
-from tinylm.runs import Run, to_json
+from tinylm.runs import to_json
 from tinylm.text.tokenizers import Tokenizer
 
 STATE = "state/state.safetensors"
@@ -54,27 +53,3 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path}: not a safetensors file: {error}") from None
-
-
-def read_state(run: Run) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
-    """Weights, optimiser state and progress of the last save, each as it was given to `state_file`."""
-    tensors, header = read_tensors(run.path(STATE))
-    weights, optimizer = (
-        {name.removeprefix(part): tensor for name, tensor in tensors.items() if name.startswith(part)}
-        for part in ("weights/", "optimizer/")
-    )
-    return weights, optimizer, json.loads(header["progress"])
-
-
-def set_weights(model: GPT, weights: dict[str, Tensor], where: object) -> None:
-    """Copy `weights` into the model; ValueError names the first one that is missing, foreign or of another shape."""
-    own = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
-    for name in own.keys() | weights.keys():
-        shapes = [tuple(part[name].shape) if name in part else "absent" for part in (own, weights)]
-        if shapes[0] != shapes[1]:
-            raise ValueError(f"{where}: weight {name} is {shapes[1]} in the file and {shapes[0]} in the model")
-        if not torch.isfinite(weights[name]).all():
-            raise ValueError(f"{where}: weight {name} holds NaN or infinite numbers")
-    with torch.no_grad():
-        for name, weight in own.items():
-            weight.copy_(weights[name])

@@ -1,9 +1,11 @@
-"""A finished run's model from its folder; a LoRA run's adapter is merged into its parent's weights."""
+"""What a run folder holds, read back: its model, a LoRA run's merged into its parent's weights, and its last state."""
 
+import json
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from tinylm.config import Recipe
 from tinylm.model.gpt import GPT
@@ -11,7 +13,7 @@ from tinylm.model.lora import attach_lora, merge_lora
 from tinylm.runs import Run, open_run
 from tinylm.text.tokenizer_files import load_tokenizer
 from tinylm.text.tokenizers import Tokenizer
-from tinylm.training.checkpoint import read_tensors, set_weights, weights_file
+from tinylm.training.checkpoint import STATE, read_tensors, weights_file
 
 
 class Loaded(NamedTuple):
@@ -51,3 +53,33 @@ def load_model(run: Run, device: torch.device | str = "cpu") -> Loaded:
     if run.recipe.lora is not None:
         merge_lora(model)
     return Loaded(model.to(device).eval(), tokenizer, run.recipe)
+
+
+def set_weights(model: GPT, weights: dict[str, Tensor], where: object) -> None:
+    """Copy `weights` into the model; ValueError names the first one that is missing, foreign or of another shape."""
+    own = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    for name in own.keys() | weights.keys():
+        shapes = [tuple(part[name].shape) if name in part else "absent" for part in (own, weights)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(f"{where}: weight {name} is {shapes[1]} in the file and {shapes[0]} in the model")
+        if not torch.isfinite(weights[name]).all():
+            raise ValueError(f"{where}: weight {name} holds NaN or infinite numbers")
+    with torch.no_grad():
+        for name, weight in own.items():
+            weight.copy_(weights[name])
+
+
+def read_state(run: Run) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
+    """Weights, optimiser state and progress of the last save, each as it was given to `state_file`.
+
+    Raises ValueError in one line for a damaged file, or one that is no training state.
+    """
+    tensors, header = read_tensors(path := run.path(STATE))
+    weights, optimizer = (
+        {name.removeprefix(part): tensor for name, tensor in tensors.items() if name.startswith(part)}
+        for part in ("weights/", "optimizer/")
+    )
+    try:
+        return weights, optimizer, json.loads(header["progress"])
+    except (KeyError, ValueError, RecursionError):
+        raise ValueError(f"{path}: holds no progress of a run") from None

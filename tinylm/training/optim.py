@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tinylm.config import TrainConfig
+from tinylm.model.compute import choose_compute
 from tinylm.model.gpt import matrices
 
 
@@ -39,11 +40,13 @@ def learning_rate_share(step: int, config: TrainConfig) -> float:
 class Muon(torch.optim.Optimizer):
     """Muon (Jordan 2024) as `torch.optim.Muon` computes it, with all matrices of one shape in one batched product.
 
-    The same numbers in less than half the time: small matrices one by one leave a processor idle between them.
+    The same numbers in less than half the time: small matrices one by one leave a processor idle between them. In fp32
+    instead of bf16, sums in another order (two processes) move a loss by 1e-6 over 50 steps instead of 2e-4.
     """
 
-    def __init__(self, weights: list[Tensor], lr: float, weight_decay: float, momentum: float = 0.95) -> None:
-        super().__init__(weights, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
+    def __init__(self, weights: list[Tensor], lr: float, weight_decay: float, dtype: torch.dtype) -> None:
+        super().__init__(weights, {"lr": lr, "weight_decay": weight_decay})
+        self.momentum, self.dtype = 0.95, dtype  # of the average of gradients; of the products that make it orthogonal
 
     @torch.no_grad()
     def step(self) -> None:  # type: ignore[override]
@@ -52,32 +55,31 @@ class Muon(torch.optim.Optimizer):
         weights = [weight for weight in group["params"] if weight.grad is not None]
         for shape in dict.fromkeys(weight.shape for weight in weights):
             alike = [weight for weight in weights if weight.shape == shape]
-            self.update(alike, group["lr"], group["weight_decay"], group["momentum"])
+            self.update(alike, group["lr"], group["weight_decay"])
 
-    def update(self, weights: list[Tensor], lr: float, weight_decay: float, momentum: float) -> None:
+    def update(self, weights: list[Tensor], lr: float, weight_decay: float) -> None:
         """Move weights of one shape (rows, columns) against their smoothed gradients, made orthogonal."""
         gradients = torch.stack([weight.grad for weight in weights if weight.grad is not None])  # (N, rows, columns)
         for weight in weights:
             if not self.state[weight]:
                 self.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
         averages = [self.state[weight]["momentum_buffer"] for weight in weights]
-        torch._foreach_lerp_(averages, gradients.unbind(), 1 - momentum)
-        ahead = gradients.lerp_(torch.stack(averages), momentum)  # Nesterov: where the average is heading
+        torch._foreach_lerp_(averages, gradients.unbind(), 1 - self.momentum)
+        ahead = gradients.lerp_(torch.stack(averages), self.momentum)  # Nesterov: where the average is heading
         scale = max(1.0, weights[0].shape[0] / weights[0].shape[1]) ** 0.5  # tall or square, outputs change as much
         torch._foreach_mul_(weights, 1 - lr * weight_decay)
-        torch._foreach_add_(weights, orthogonal(ahead).unbind(), alpha=-lr * scale)
+        torch._foreach_add_(weights, orthogonal(ahead.to(self.dtype)).unbind(), alpha=-lr * scale)
 
 
 def orthogonal(matrices: Tensor, steps: int = 5) -> Tensor:
-    """About U V^T for each U S V^T of `matrices` (N, rows, columns): singular values between 0.7 and 1.2, in bf16.
+    """About U V^T for each U S V^T of `matrices` (N, rows, columns): singular values between 0.7 and 1.2, in fp32.
 
     Newton-Schulz: an odd polynomial of the matrix moves every singular value towards 1 and needs only products. The
     coefficients are Jordan's, chosen for speed rather than for an exact limit.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = matrices.bfloat16()
-    tall = x.shape[1] > x.shape[2]
-    x = x.mT if tall else x  # the products below are as large as the shorter side
+    tall = matrices.shape[1] > matrices.shape[2]
+    x = matrices.mT if tall else matrices  # the products below are as large as the shorter side
     x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
     for _ in range(steps):
         gram = x @ x.mT
@@ -105,7 +107,8 @@ class Optimizers:
         self.parts: list[tuple[torch.optim.Optimizer, float]] = [(adamw, config.learning_rate)]
         if hidden:
             ordered = [weight for weight in self.names if weight in hidden]
-            muon = Muon(ordered, config.muon_learning_rate, config.weight_decay)
+            dtype = choose_compute(config.device, config.precision).dtype
+            muon = Muon(ordered, config.muon_learning_rate, config.weight_decay, dtype)
             self.parts.append((muon, config.muon_learning_rate))
 
     def step(self, number: int) -> float:

@@ -1,9 +1,10 @@
 """Several processes that train one model as one would: `torchrun --nproc-per-node 2 -m tinylm train RECIPE`.
 
 torchrun starts the same command N times and tells each its rank in the environment (LOCAL_RANK, RANK, WORLD_SIZE). Each
-holds the whole model and takes every N-th row of each batch; gradients are added up over all, so every process makes
-the same step and no weight is ever sent (data parallelism; Li et al., "PyTorch Distributed", 2020). The run is the same
-to rounding as with one process, and to the bit when repeated with as many; only dropout differs.
+holds the whole model and takes every N-th micro-batch of each batch; gradients are added up over all, so every process
+makes the same step and no weight is ever sent (data parallelism; Li et al., "PyTorch Distributed", 2020). The run is
+the same to rounding as with one process, and to the bit when repeated with as many; only dropout differs. Where a batch
+has one micro-batch for each of two processes, one process alone comes to the same bits too: a + b = b + a.
 
 Rank 0 makes and writes the run folder; the others read it, as a resume does, so on several machines it must lie on a
 file system that all of them see. Gradients travel at once after the backward pass, as one block: simple, while torch's
@@ -54,6 +55,8 @@ def joined() -> Iterator[Alone]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield Alone()
         return
+    if sys.platform == "win32":
+        os.environ.setdefault("USE_LIBUV", "0")  # torch's wheels for Windows come without it
     cuda = torch.cuda.is_available()
     if cuda:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))  # what "cuda" means from here on
@@ -68,8 +71,7 @@ def joined() -> Iterator[Alone]:
 
 def start(team: Alone, recipe: Recipe, folder: Path) -> Trainer:
     """The trainer of this process: rank 0 starts the run as always, the others then open it at step 0."""
-    if recipe.train.batch_size < team.count:
-        raise ValueError(f"train.batch_size = {recipe.train.batch_size} is less than a row for each of {team.count}")
+    check(team, recipe)
     trainer = None
     try:
         if team.rank == 0:
@@ -81,7 +83,7 @@ def start(team: Alone, recipe: Recipe, folder: Path) -> Trainer:
     if not made:
         sys.exit(2)
     if trainer is None:
-        trainer = resume_run(folder)
+        trainer = resume_run(folder, lead=False)
         # `stop_after` belongs to this call, not to the run: the folder does not hold it.
         train = trainer.recipe.train.model_copy(update={"stop_after": recipe.train.stop_after})
         trainer.recipe = trainer.recipe.model_copy(update={"train": train})
@@ -91,6 +93,13 @@ def start(team: Alone, recipe: Recipe, folder: Path) -> Trainer:
 
 def resume(team: Alone, folder: Path) -> Trainer:
     """The trainer of this process for a run that was interrupted, with however many processes before."""
-    trainer = resume_run(folder)
+    trainer = resume_run(folder, lead=team.rank == 0)
+    check(team, trainer.recipe)
     trainer.team = team
     return trainer
+
+
+def check(team: Alone, recipe: Recipe) -> None:
+    """ValueError where a process would have nothing to do."""
+    if recipe.train.batch_size < team.count:
+        raise ValueError(f"train.batch_size = {recipe.train.batch_size} is less than a row for each of {team.count}")

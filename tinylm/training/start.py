@@ -9,6 +9,7 @@ import ctypes
 import gc
 import math
 import os
+import re
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -22,15 +23,24 @@ from tinylm.config import ModelConfig, Recipe
 from tinylm.evaluation.likelihood import measure
 from tinylm.model.gpt import GPT, size_of
 from tinylm.model.lora import attach_lora
-from tinylm.runs import Run, open_run
+from tinylm.runs import LOGS, Run, open_run
 from tinylm.text.batches import Corpus
 from tinylm.text.corpora.build import build_corpus, has_documents
 from tinylm.text.token_files import read_ids, write_ids
 from tinylm.text.tokenizer_files import load_tokenizer
 from tinylm.text.tokenizers import DOCUMENT
-from tinylm.training.load import load_model, parent_of
+from tinylm.training.checkpoint import STATE
+from tinylm.training.load import load_model, parent_of, read_state, set_weights
+from tinylm.training.lock import FolderLock, lock_folder
 from tinylm.training.optim import Optimizers
 from tinylm.training.trainer import Trainer, peak_memory
+
+PARTS = ("model", "state", "data")
+# What a run may have written before its first save was whole.
+OWN_FILE = re.compile(
+    r"(data/(train|valid|base_valid)\.uint(16|32)|(metrics|samples|timings)\.jsonl|recipe\.json|manifest\.json\.new"
+    r"|model/(config|tokenizer)\.json|(model|state)/(model|adapter|state)\.safetensors)(\.new)?"
+)
 
 
 @dataclass(frozen=True)
@@ -53,13 +63,15 @@ def start_run(recipe: Recipe, folder: Path, overwrite: bool = False) -> Trainer:
     keep_freed_memory()
     parent = open_parent(Path(recipe.start_from)) if recipe.start_from else None
     settled = with_usable_marks(recipe, parent)
-    create_folder(folder, overwrite)
+    lock = create_folder(folder, overwrite)
     try:
         trainer = fine_tuning(settled, folder, parent) if parent else pretraining(settled, folder)
         for left_out in trainer.corpus.skipped:
             trainer.notices.append(f"left out: {left_out}")
         if settled != recipe:
             trainer.notices.append("document_token is off: the text, or the base run's tokenizer, knows no documents")
+        trainer.notices += doubts(trainer)
+        trainer.lock = lock
         if recipe.train.max_minutes is not None:
             trainer = fit_into(recipe.train.max_minutes, trainer)
         return compiled(trainer) if recipe.train.compile else trainer
@@ -67,6 +79,18 @@ def start_run(recipe: Recipe, folder: Path, overwrite: bool = False) -> Trainer:
         remove_folder(folder)
         folder.rmdir()
         raise
+
+
+def doubts(trainer: Trainer) -> list[str]:
+    """What looks like a mistake in a run that could be started all the same, one line each."""
+    train, ids = trainer.recipe.train, trainer.corpus.train
+    found = []
+    rates = {train.learning_rate, train.muon_learning_rate if train.optimizer == "muon" else 0.0}
+    if rates == {0.0}:
+        found.append("the learning rate is 0: the run measures, but learns nothing")
+    if (ids[0] == ids).all():
+        found.append("the training text repeats a single token: there is nothing to learn from it but that")
+    return found
 
 
 def open_parent(place: Path) -> Run:
@@ -103,6 +127,7 @@ def fit_into(minutes: float, trainer: Trainer) -> Trainer:
     train = trainer.recipe.train.model_copy(update={"steps": fitting})
     recipe = trainer.recipe.model_copy(update={"train": train})
     shorter = Trainer(recipe, trainer.corpus, trainer.model, trainer.folder, trainer.parent)
+    shorter.lock = trainer.lock
     shorter.notices += trainer.notices
     shorter.notices.append(f"{fitting:,} of {steps:,} steps fit into {minutes:g} minutes")
     return shorter
@@ -159,17 +184,21 @@ def with_dropout(model: GPT, dropout: float) -> GPT:
     return other
 
 
-def resume_run(folder: Path) -> Trainer:
+def resume_run(folder: Path, lead: bool = True) -> Trainer:
     """The trainer of an interrupted run at its last save, from the run folder alone (and a LoRA run's parent).
 
-    ValueError in one line where a file is damaged, or where the run is finished already.
+    Of several processes that train it together, one takes the `lead` and with it the folder's lock. ValueError in one
+    line where a file is damaged, where the run is finished already or another process trains it.
     """
     keep_freed_memory()
+    if (folder / "state").is_dir() and not (folder / "manifest.json").exists():
+        raise ValueError(f"{folder} was interrupted before its first save: start it again with tinylm train")
     run = open_run(folder)
     if run.manifest["status"] == "imported":
         raise ValueError(f"{folder} was imported and has no steps to go on with: fine-tune it with --start-from")
     if run.manifest["step"] >= run.recipe.train.steps:
         raise ValueError(f"{folder} is finished: all {run.manifest['steps']} steps are done")
+    lock = lock_folder(folder) if lead else None
     tokenizer = load_tokenizer(run.path("model/tokenizer.json"))
     base = token_file(run, "base_valid") if run.manifest["parent"] else None
     corpus = Corpus(
@@ -181,18 +210,56 @@ def resume_run(folder: Path) -> Trainer:
     else:
         model = GPT(run.model_config)
     trainer = Trainer(run.recipe, corpus, model, run.folder, run.manifest["parent"])
-    trainer.restore(run)
+    restore(trainer, run)
+    trainer.lock = lock
     return compiled(trainer) if run.recipe.train.compile else trainer
 
 
-def create_folder(folder: Path, replace: bool = False) -> None:
-    """Make an empty run folder; ValueError where something stands there that is not an earlier run to `replace`."""
-    if folder.exists() and not (replace and ((folder / "manifest.json").is_file() or not any(folder.iterdir()))):
+def restore(trainer: Trainer, run: Run) -> None:
+    """Go back to a run's last save: weights, optimiser, progress; its logs lose what was written after that."""
+    weights, optimizer, progress = read_state(run)
+    set_weights(trainer.model, weights, run.folder / STATE)
+    try:
+        trainer.optimizers.load_state(optimizer)
+        for name in ("step", "tokens", "seconds", "first_loss", "rising", "best"):
+            setattr(trainer, name, progress[name])
+        lengths = {name: int(progress["logs"].get(name, 0)) for name in LOGS if (run.folder / name).exists()}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{run.folder / STATE}: not the state of this run ({type(error).__name__}: {error})") from None
+    trainer.manifest = run.manifest
+    for name, length in lengths.items():  # a log that began after the last save has length 0, and is not listed
+        path = run.path(name) if length else run.folder / name
+        with path.open("r+b") as file:
+            file.truncate(min(length, path.stat().st_size))
+
+
+def create_folder(folder: Path, replace: bool = False) -> FolderLock:
+    """Make an empty run folder and take its lock.
+
+    ValueError where something stands there already, unless it is an earlier run to `replace` or a start that was
+    interrupted before its first save; and where another process trains in it.
+    """
+    if folder.exists() and not ((replace and is_run(folder)) or is_abandoned(folder)):
         raise ValueError(f"{folder} exists: choose another --out, delete it, or go on with: tinylm resume {folder}")
-    if folder.exists():
-        remove_folder(folder)
-    for part in ("model", "state", "data"):
-        (folder / part).mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = lock_folder(folder)  # before anything in it goes
+    remove_folder(folder)
+    for part in PARTS:
+        (folder / part).mkdir()
+    return lock
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder holds a run, or nothing at all."""
+    return (folder / "manifest.json").is_file() or (folder.is_dir() and not any(folder.iterdir()))
+
+
+def is_abandoned(folder: Path) -> bool:
+    """Whether a folder holds what is left of a start that never came to its first save, and nothing of anybody else."""
+    if not folder.is_dir() or (folder / "manifest.json").exists():
+        return False
+    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*")]
+    return "data" in names and all(name in PARTS or OWN_FILE.fullmatch(name) for name in names)
 
 
 def remove_folder(folder: Path) -> None:
@@ -213,7 +280,8 @@ def parent_record(folder: Path, parent: Run) -> dict[str, str]:
 
 def token_file(run: Run, side: str) -> np.ndarray:
     """The ids in data/SIDE.uint16 or .uint32 of a run (tokens,), checked and memory-mapped."""
-    return read_ids(run.path(next(name for name in run.manifest["files"] if name.startswith(f"data/{side}."))))
+    name = next((name for name in run.manifest["files"] if name.startswith(f"data/{side}.")), f"data/{side}")
+    return read_ids(run.path(name))
 
 
 def estimate(trainer: Trainer, trials: int = 3) -> Estimate:

@@ -30,10 +30,10 @@ from tinylm.evaluation.likelihood import batch_nats, measure
 from tinylm.generation import Request, generate
 from tinylm.model.compute import choose_compute
 from tinylm.model.gpt import GPT, flops_per_token, size_of
-from tinylm.runs import FORMAT, LOGS, Run, append_line, file_entry, save_files
+from tinylm.runs import FORMAT, LOGS, append_line, file_entry, save_files
 from tinylm.text.batches import IGNORE, Batch, Batches, Corpus
 from tinylm.text.tokenizers import DOCUMENT
-from tinylm.training.checkpoint import STATE, model_files, read_state, set_weights, state_file, trained, weights_file
+from tinylm.training.checkpoint import STATE, model_files, state_file, trained, weights_file
 from tinylm.training.optim import Optimizers
 
 
@@ -81,6 +81,7 @@ class Trainer:
         self.manifest: dict[str, Any] = {}
         self.notices: list[str] = []  # what a person should know before the start
         self.stopping = False
+        self.lock: object = None  # the run folder's, where start.py took it (lock.py); held while this trainer lives
         # What a resume restores, beside weights and optimiser:
         self.step, self.tokens, self.seconds, self.first_loss, self.rising = 0, 0, 0.0, math.nan, 0
         self.best: dict[str, Any] = {"step": 0, "nats_per_token": math.inf}
@@ -133,14 +134,13 @@ class Trainer:
 
         Each part is divided by the target count of the whole batch: uneven masks weigh the same however it is cut.
         """
-        rows, noise = self.recipe.train.micro_batch_size, (self.recipe.train.seed, self.step, self.team.rank)
+        noise = (self.recipe.train.seed, self.step, self.team.rank)
         count = max(1, int((batch.targets != IGNORE).sum()))
-        mine = slice(self.team.rank, None, self.team.count)
-        batch = Batch(batch.inputs[mine], batch.targets[mine])
+        rows = min(self.recipe.train.micro_batch_size, len(batch.inputs) // self.team.count)  # a part for every process
         total = 0.0
         self.model.train()
         with dropout_noise(self.model.config.dropout, noise):
-            for row in range(0, len(batch.inputs), rows):
+            for row in range(self.team.rank * rows, len(batch.inputs), self.team.count * rows):
                 part = Batch(batch.inputs[row : row + rows], batch.targets[row : row + rows])
                 loss = batch_nats(self.forward, part, self.compute).sum() / count
                 loss.backward()
@@ -246,19 +246,6 @@ class Trainer:
                 "torch": torch.__version__, "numpy": np.__version__,
             },
         }
-
-    def restore(self, run: Run) -> None:
-        """Go back to a run's last save: weights, optimiser, progress; its logs lose what was written after that."""
-        weights, optimizer, progress = read_state(run)
-        set_weights(self.model, weights, run.folder / STATE)
-        self.optimizers.load_state(optimizer)
-        self.manifest = run.manifest
-        for name in ("step", "tokens", "seconds", "first_loss", "rising", "best"):
-            setattr(self, name, progress[name])
-        for name in LOGS:
-            if (self.folder / name).exists():
-                with (self.folder / name).open("r+b") as file:
-                    file.truncate(progress["logs"].get(name, 0))
 
 
 @contextmanager

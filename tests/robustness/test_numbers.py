@@ -1,0 +1,37 @@
+"""Which numbers are promised: the same seed gives the same bits on one machine at one thread count; beyond, closeness.
+
+Promised across thread counts: the losses of 12 steps agree to a relative 1e-5 in fp32.
+"""
+
+import pytest
+import torch
+
+from tests.conftest import train_run
+from tests.training.test_trainer import contents
+
+ACROSS_THREADS = 1e-5  # relative, of each step's loss
+SHAPE = {"model": {"context": 64, "width": 64}, "train": {"steps": 12, "evaluate_every": 12, "batch_size": 16}}
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others(tmp_path, text_file, precision):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        train_run(tmp_path / name, text_file, train={"seed": seed, "precision": precision})
+    a, b, c = (contents(tmp_path / name) for name in "abc")
+    assert a == b and a["model/model.safetensors"] != c["model/model.safetensors"]
+
+
+@pytest.mark.long  # seconds where two cores are free, a minute where threads wait for each other
+def test_another_number_of_threads_gives_the_same_losses_to_rounding(tmp_path, text_file):
+    losses = {}
+    before = torch.get_num_threads()
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        try:
+            run = train_run(tmp_path / str(threads), text_file, **SHAPE)
+        finally:
+            torch.set_num_threads(before)
+        losses[threads] = torch.tensor([record["loss"] for record in run.records("train")])
+    worst = ((losses[2] - losses[1]).abs() / losses[1]).max().item()
+    print(f"largest relative difference of a loss between one thread and two: {worst:.1e}")
+    assert worst < ACROSS_THREADS

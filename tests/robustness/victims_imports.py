@@ -1,0 +1,9 @@
+"""What the fork server of victims.py imports once, so that no victim has to."""
+
+import torch._dynamo  # noqa: F401 (an optimiser loads it when it is made)
+
+import tinylm.cli
+import tinylm.comparison
+import tinylm.training.processes
+import tinylm.training.start
+import tinylm.training.watch  # noqa: F401

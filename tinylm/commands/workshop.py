@@ -1,0 +1,62 @@
+"""report, doctor, pack: for whoever runs a workshop."""
+
+import sys
+from pathlib import Path
+
+from tyro.conf import Positional
+
+from tinylm.commands.shared import clean, say
+
+
+def report(folders: Positional[tuple[Path, ...]] = (Path("runs"),), out: Path = Path("report.html")) -> None:
+    """Write everything that was tried on one page: lessons, comparisons, decisions, runs, commands to do it again.
+
+    Args:
+        folders: Folders with runs and lessons in them, at any depth.
+        out: The page to write: one file that opens anywhere.
+    """
+    from tinylm.report import find
+    from tinylm.report import report as page
+
+    found = find(folders)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(page(found), encoding="utf-8", newline="\n")
+    for line in found.unreadable:
+        say(clean(f"left out: {line}"))
+    say(f"{len(found.lessons)} lessons, {len(found.comparisons)} comparisons, {len(found.runs)} runs")
+    print(out)
+
+
+def doctor(folder: Positional[Path] = Path()) -> None:
+    """Check a machine before the workshop: packages, memory, disk, speed, and the minutes that everything will take.
+
+    Ends with exit code 1 where something keeps TinyLM from working.
+
+    Args:
+        folder: Where runs are going to be written.
+    """
+    from tinylm.doctor import checks
+
+    problems = 0
+    for check in checks(folder):
+        print(f"{check.state:8} {check.name:22} {clean(check.text)}", flush=True)
+        problems += check.state == "problem"
+    say(f"{problems} problems: see above" if problems else "ready")
+    sys.exit(1 if problems else 0)
+
+
+def pack(runs: Positional[tuple[Path, ...]], out: Path = Path("demo.zip")) -> None:
+    """Put finished runs into one file to share; `tinylm demo --resume-from FILE` takes a demo from it.
+
+    Args:
+        runs: Run folders; for the demo runs/demo/base runs/demo/verse.
+        out: The file to write.
+    """
+    from tinylm.bundle import pack as write
+    from tinylm.runs import open_run
+
+    if not runs:
+        raise ValueError("pack needs runs, such as: tinylm pack runs/demo/base runs/demo/verse")
+    write([open_run(run) for run in runs], out)
+    say(f"{out.stat().st_size / 1e6:.1f} MB")
+    print(out)
