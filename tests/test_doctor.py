@@ -10,12 +10,19 @@ from tinylm.doctor import checks, disk, enough, fits, memory, speed
 
 def test_this_machine_is_fit_and_every_line_says_so(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(doctor, "step_seconds", lambda: 0.2)  # the step itself is timed in the next test
+    cli.main(["doctor", str(tmp_path)])
+    told = capsys.readouterr()
+    for name in ("Python", "packages", "notebooks", "cores", "memory", "disk", "products", "speed", "demo"):
+        assert f" {name} " in told.out
+    assert told.err == "ready\n"
+
+
+def test_a_problem_ends_with_exit_code_one(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(doctor, "MEMORY", 1e9)  # GB
+    monkeypatch.setattr(doctor, "step_seconds", lambda: 0.2)
     with pytest.raises(SystemExit) as stop:
         cli.main(["doctor", str(tmp_path)])
-    out = capsys.readouterr().out
-    assert stop.value.code == 0, out
-    for name in ("Python", "packages", "notebooks", "cores", "memory", "disk", "products", "speed", "demo"):
-        assert f" {name} " in out
+    assert stop.value.code == 1 and "problem  memory" in capsys.readouterr().out
 
 
 def test_a_step_of_the_demo_is_timed():

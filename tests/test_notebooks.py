@@ -128,6 +128,12 @@ def test_kept_outputs_are_of_a_full_run_without_errors_and_small(name):
     assert (FOLDER / f"{name}.ipynb").stat().st_size < MOST_BYTES
 
 
+def test_the_guide_names_every_notebook_and_has_room_for_the_minutes():
+    guide = (FOLDER / "README.md").read_text(encoding="utf-8")
+    assert all(f"({name}.ipynb)" in guide for name in NOTEBOOKS)
+    assert guide.index("<!-- minutes -->") < guide.index("<!-- end of minutes -->")
+
+
 @pytest.mark.skipif(not TIMINGS.is_file(), reason="no full run was made: make notebooks")
 def test_no_notebook_took_longer_than_its_sitting_allows():
     minutes = json.loads(TIMINGS.read_text(encoding="utf-8"))["minutes"]

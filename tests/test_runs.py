@@ -47,7 +47,9 @@ def test_a_log_may_grow_but_its_past_may_not_change(copy_of_run):
 
 
 def test_a_crash_between_the_files_and_the_manifest_loses_nothing(tmp_path):
-    manifest = save_files(tmp_path, {"a.bin": b"one"}, {"format": 1, "step": 1, "status": "running"})
+    manifest = save_files(
+        tmp_path, {"a.bin": b"one"}, {"format": 1, "step": 1, "steps": 2, "status": "running", "best": {}}
+    )
     # The crash: new content is announced and in place, the final manifest was never written.
     pending = {"a.bin": {"bytes": 3, "sha256": "3fc4ccfe745870e2c0d99f71f30ff0656c8dedd41cc1d7d3d376b0dbe685e2f3"}}
     write_json(tmp_path / "manifest.json", {**manifest, "pending": pending})
@@ -72,6 +74,7 @@ def test_a_newer_format_and_a_damaged_manifest_are_one_line_each(copy_of_run):
     manifest = json.loads(path.read_text(encoding="utf-8"))
     for body, words in (
         (json.dumps({**manifest, "format": 99}), "newer TinyLM"),
+        (json.dumps({**manifest, "best": None}), "damaged, lacks best"),
         ("{", "damaged JSON"), ("[]", "damaged"), ("{}", "lacks"),
     ):
         path.write_text(body, encoding="utf-8")

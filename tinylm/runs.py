@@ -99,10 +99,10 @@ def open_run(folder: str | Path) -> Run:
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a run folder without its own hash; ValueError in one line where it is damaged or too new."""
     content = read_json(folder / "manifest.json")
-    manifest = content if isinstance(content, dict) else {}
+    manifest = {"parent": None, **content} if isinstance(content, dict) else {}
     if isinstance(manifest.get("format"), int) and manifest["format"] > FORMAT:
         raise ValueError(f"{folder} was written by a newer TinyLM: update with pip install --upgrade tinylm")
-    kinds = {"format": int, "files": dict, "pending": dict, "step": int, "status": str}
+    kinds = {"format": int, "files": dict, "pending": dict, "step": int, "steps": int, "status": str, "best": dict}
     if wrong := sorted(name for name, kind in kinds.items() if not isinstance(manifest.get(name), kind)):
         raise ValueError(f"{folder / 'manifest.json'}: damaged, lacks {', '.join(wrong)}")
     for name, entry in (manifest["files"] | manifest["pending"]).items():

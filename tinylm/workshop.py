@@ -208,10 +208,10 @@ def finding(lesson: str) -> None:
     folder = Path("runs/lessons") / lesson
     results = results_of(folder, "full")
     if results is None:
+        shared = f", and {known.base_minutes:g} for runs that lessons share" if known.base_minutes else ""
         tell(
             f"The lesson `{lesson}` puts this to the test with several seeds. It was not run here yet: "
-            f"`tinylm lesson {lesson}` takes about {known.minutes:g} minutes, and {known.base_minutes:g} for runs "
-            "that lessons share."
+            f"`tinylm lesson {lesson}` takes about {known.minutes:g} minutes{shared}."
         )
         return
     tell(

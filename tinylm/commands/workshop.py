@@ -41,8 +41,10 @@ def doctor(folder: Positional[Path] = Path()) -> None:
     for check in checks(folder):
         print(f"{check.state:8} {check.name:22} {clean(check.text)}", flush=True)
         problems += check.state == "problem"
-    say(f"{problems} problems: see above" if problems else "ready")
-    sys.exit(1 if problems else 0)
+    if problems:
+        say(f"{problems} problems: see above")
+        sys.exit(1)
+    say("ready")
 
 
 def pack(runs: Positional[tuple[Path, ...]], out: Path = Path("demo.zip")) -> None:
