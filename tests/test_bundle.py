@@ -105,3 +105,12 @@ def test_the_demo_goes_straight_to_the_comparison_from_a_packed_file(packed, tmp
     told = capsys.readouterr()
     assert "trained before" in told.err and "Continuing" in told.out and "done in" not in told.err
     assert (tmp_path / "demo" / "compare" / "index.html").is_file()
+
+
+def test_a_look_at_smoke_scale_never_replaces_a_demo_that_took_minutes(tmp_path, text_file, capsys):
+    train = {"steps": 7, "batch_size": 4, "evaluate_every": 7, "precision": "fp32", "device": "cpu"}
+    run = train_run(tmp_path / "demo" / "base", text_file, train=train)
+    before = (run.folder / "manifest.json").read_bytes()
+    with pytest.raises(SystemExit):
+        cli.main(["demo", "--scale", "smoke", "--out", str(tmp_path / "demo")])
+    assert "give another --out" in capsys.readouterr().err and (run.folder / "manifest.json").read_bytes() == before

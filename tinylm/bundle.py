@@ -58,7 +58,8 @@ def unpack(file: Path, out: Path, wanted: Sequence[str]) -> None:
 
     runs = read_runs(file)
     if missing := [name for name in wanted if name not in runs]:
-        raise ValueError(f"{file} lacks the run {missing[0]}; it holds: {', '.join(runs) or 'nothing'}")
+        held = ", ".join(runs) or "nothing"
+        raise ValueError(f"{file} lacks the run {missing[0]}; it holds: {held} (runs are called as their folders)")
     for run in wanted:
         lock = create_folder(out / run, replace=True)  # held until all is written: no training may begin in between
         *names, manifest = sorted(runs[run], key=lambda name: name == MANIFEST)  # the manifest last, as in training

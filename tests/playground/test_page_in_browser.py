@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from tests.playground.conftest import CHROMIUM, FAMILIES, SOURCES
-from tests.playground.test_engine import parity_case
+from tests.playground.test_engine import parity_case, random_texts, tokenizers
 from tinylm.config import Sampling
 from tinylm.generation import Request, generate
-from tinylm.playground.export import prepare, write_page
+from tinylm.playground.export import prepare, tokenizer_facts, write_page
 from tinylm.playground.weights import with_weights
 
 PATIENCE = 120_000  # milliseconds: a busy machine is no failure
@@ -127,6 +127,13 @@ def test_logits_in_chromium_equal_those_of_pytorch(engine, name, which):
     answer = engine.evaluate(LOGITS, request)
     torch.testing.assert_close(torch.tensor(answer["rows"]), expected, atol=1e-3, rtol=0)
     assert answer["greedy"] == greedy
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["bpe", "char"])
+def test_a_thousand_random_strings_become_the_same_ids_in_chromium(engine, which):
+    tokenizer, texts = tokenizers()[which], random_texts(1000)
+    encode = "([facts, texts]) => texts.map((text) => Array.from(makeTokenizer(facts).encode(text)))"
+    assert engine.evaluate(encode, [tokenizer_facts(tokenizer), texts]) == [tokenizer.encode(text) for text in texts]
 
 
 def test_a_model_of_characters_opens_too(browser, base_run, tmp_path):

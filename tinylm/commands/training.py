@@ -43,6 +43,8 @@ def demo(
     from tinylm.contest import Effort
     from tinylm.training.start import start_run
 
+    if scale == "smoke":
+        spare(out)
     start = time.perf_counter()
     stages = [("base", "demo-base", SMOKE | SMOKE_SHAPE), ("verse", "demo-verse", SMOKE)]
     if resume_from is not None:
@@ -58,6 +60,15 @@ def demo(
     effort = QUICK if scale == "smoke" else Effort()
     print(clean(compare_runs([out / "base", out / "verse"], out / "compare", replace=True, effort=effort)))
     say(f"{(time.perf_counter() - start) / 60:.1f} minutes. The page: {(out / 'compare' / 'index.html').resolve()}")
+
+
+def spare(out: Path) -> None:
+    """ValueError where a look at smoke scale would replace a demo that took minutes."""
+    from tinylm.runs import open_run
+
+    base = out / "base"
+    if (base / "manifest.json").is_file() and open_run(base).manifest["steps"] > int(SMOKE["train.steps"]):
+        raise ValueError(f"{out} holds a demo at full scale, which this would replace: give another --out")
 
 
 def train(

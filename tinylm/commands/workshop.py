@@ -51,7 +51,7 @@ def pack(runs: Positional[tuple[Path, ...]], out: Path = Path("demo.zip")) -> No
     """Put finished runs into one file to share; `tinylm demo --resume-from FILE` takes a demo from it.
 
     Args:
-        runs: Run folders; for the demo runs/demo/base runs/demo/verse.
+        runs: Run folders. `tinylm demo --resume-from` looks for two called base and verse.
         out: The file to write.
     """
     from tinylm.bundle import pack as write

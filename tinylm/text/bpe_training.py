@@ -125,7 +125,7 @@ def train_bpe_tokenizer(
     wanted = vocab_size - smallest
     merges = train_bpe(map(check_unicode, [chunks] if isinstance(chunks, str) else chunks), wanted)
     if len(merges) < wanted:
-        advice = f"use vocab_size {smallest + len(merges)} or less, or a longer text"
+        advice = f"use vocab_size {smallest + len(merges)} or less, or a longer text" if merges else "use a longer text"
         found = f"only {len(merges)} merges were possible in this text"
         raise ValueError(f"vocab_size {vocab_size} asks for {wanted} merges, but {found}; {advice}")
     return BpeTokenizer(merges, specials)

@@ -240,7 +240,8 @@ def create_folder(folder: Path, replace: bool = False) -> FolderLock:
     interrupted before its first save; and where another process trains in it.
     """
     if folder.exists() and not ((replace and is_run(folder)) or is_abandoned(folder)):
-        raise ValueError(f"{folder} exists: choose another --out, delete it, or go on with: tinylm resume {folder}")
+        others = f", delete it, or go on with: tinylm resume {folder}" if is_run(folder) else ""
+        raise ValueError(f"{folder} exists: choose another --out{others}")
     folder.mkdir(parents=True, exist_ok=True)
     lock = lock_folder(folder)  # before anything in it goes
     remove_folder(folder)
