@@ -97,8 +97,8 @@ def test_the_command_of_a_fine_tune_leaves_its_parents_shape_out(home):
     assert words == ["tinylm", "train", "tiny.toml", "--start-from", str(home / "demo" / "base"), "--out",
                      str(home / "demo" / "verse")]  # fmt: skip
     verse = load_recipe("demo-verse")
-    wide = tiny_recipe("x").model
-    assert changes(verse.model_copy(update={"model": wide.model_copy(update={"dropout": verse.model.dropout})}), verse) == []
+    wide = tiny_recipe("x").model.model_copy(update={"dropout": verse.model.dropout})
+    assert changes(verse.model_copy(update={"model": wide}), verse) == []
 
 
 def test_results_of_another_version_are_left_out_and_named(tmp_path):
