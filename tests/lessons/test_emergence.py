@@ -13,10 +13,10 @@ def looks(**ends):
     """Abilities of two seeds at three points, all rising but those whose last value is given."""
     last = {name: 1.0 for name in ABILITIES} | ends
     return {
-        seed: {
-            tokens: {name: share * last[name] + 0.001 * seed for name in ABILITIES} | {"sample": "text"}
+        seed: [
+            {"tokens": tokens * seed, "sample": "", **{name: share * last[name] + 0.001 * seed for name in ABILITIES}}
             for tokens, share in ((0, 0.0), (1000, 0.2), (2000, 1.0))
-        }
+        ]
         for seed in (1, 2)
     }
 
@@ -24,6 +24,8 @@ def looks(**ends):
 def test_abilities_that_rise_are_located_and_one_that_does_not_is_named():
     every = finding(looks())
     assert every.verdict == "supported" and all(every.bars.values())
+    first, second = next(arm.values for arm in every.arms if arm.name == "onset of spelling")
+    assert second == pytest.approx(2 * first)  # each seed's own tokens count: its batches hold as many as they hold
     some = finding(looks(facts=0.0))
     assert some.verdict == "no measurable difference"
     assert not some.bars["the onset of facts is located"] and "not measurably risen: facts" in some.sentence

@@ -71,26 +71,27 @@ def run(lab: Lab) -> Generator[Progress, None, Finding]:
     sizes = SIZES[lab.scale]
     yield Progress("the text", 0, 1)
     corpus, sentences = build(sizes)
-    seen: dict[int, dict[int, dict[str, Any]]] = {}  # seed -> tokens seen -> abilities
+    seen: dict[int, list[dict[str, Any]]] = {}  # seed -> a look at each of the steps
     for seed in lab.seeds:
         seen[seed] = yield from along(lab, seed, corpus, partial(abilities, sentences=sentences, sizes=sizes))
     return finding(seen)
 
 
 def along(lab: Lab, seed: int, corpus: Corpus, look: "partial[dict[str, Any]]") -> Steps:
-    """Train one model; returns what `look` found at each of the steps: tokens seen -> abilities."""
+    """Train one model; returns what `look` found at each of the steps, and the tokens seen by then."""
     wanted = SIZES[lab.scale].steps
     fields = {"train.steps": wanted[-1], "train.evaluate_every": max(1, wanted[-1] // 5), "sample.prompts": []}
     recipe = lab.base_recipe(seed, **{key: str(value) for key, value in fields.items()})
     name = f"stories and portraits, seed {seed}"
     folder = lab.folder(name, recipe, corpus)
     trainer = trainer_in(folder, recipe, corpus)
-    found = {}
+    found = []
 
     def note(step: int) -> None:
-        found[step * trainer.batches.tokens] = lab.measure(
-            f"abilities, seed {seed}, step {step}", folder.name, partial(look, trainer.model, corpus.tokenizer)
-        )
+        found.append(lab.measure(
+            f"abilities, seed {seed}, step {step}", folder.name,
+            lambda: {"tokens": trainer.tokens, **look(trainer.model, corpus.tokenizer)},
+        ))  # fmt: skip
 
     for step in (step for step in wanted if step < trainer.step):  # of an earlier try: kept already
         note(step)
@@ -218,12 +219,13 @@ def onset(tokens: Sequence[int], values: Sequence[float]) -> float:
     return tokens[i - 1] + share * (tokens[i] - tokens[i - 1])
 
 
-def finding(seen: dict[int, dict[int, dict[str, Any]]]) -> Finding:
+def finding(seen: dict[int, list[dict[str, Any]]]) -> Finding:
     """An ability has emerged if it rises measurably over the seeds; it is located by the interval of its onset."""
-    tokens = list(next(iter(seen.values())))
-    curves = {name: [[look[name] for look in own.values()] for own in seen.values()] for name in ABILITIES}
+    read = [[look["tokens"] for look in own] for own in seen.values()]  # seeds differ: so do batches
+    tokens = [float(np.mean(at)) for at in zip(*read)]
+    curves = {name: [[look[name] for look in own] for own in seen.values()] for name in ABILITIES}
     onsets = {
-        name: Arm(f"onset of {name}", "tokens", [onset(tokens, own) for own in seeds]) for name, seeds in curves.items()
+        name: Arm(f"onset of {name}", "tokens", list(map(onset, read, seeds))) for name, seeds in curves.items()
     }
     rises = {name: rise(seeds) for name, seeds in curves.items()}
     verdict = together(*map(above, rises.values()))
@@ -238,7 +240,7 @@ def finding(seen: dict[int, dict[int, dict[str, Any]]]) -> Finding:
         verdict, f"Half of each ability is there, in thousand tokens seen: {told}.", [*onsets.values(), *ends],
         {"abilities.png": pictures(title, tokens, curves, onsets)},
         bars={f"the onset of {name} is located": name in order for name in ABILITIES},
-        details={"tokens": tokens, "curves": curves, "samples": {t: look["sample"] for t, look in seen[1].items()},
+        details={"tokens": tokens, "curves": curves, "samples": {look["tokens"]: look["sample"] for look in seen[1]},
                  "rises": {name: [r.mean, r.low, r.high] for name, r in rises.items()}},
     )
 
@@ -253,7 +255,9 @@ def in_thousands(found: Interval) -> str:
     return f"{found.mean / 1e3:.0f}{spread}"
 
 
-def pictures(title: str, tokens: Sequence[int], curves: dict[str, list[list[float]]], onsets: dict[str, Arm]) -> Figure:
+def pictures(
+    title: str, tokens: Sequence[float], curves: dict[str, list[list[float]]], onsets: dict[str, Arm]
+) -> Figure:
     """A panel for each ability against tokens seen, its onset marked."""
     with canvas(title, (9.2, 6.2)) as figure:
         for place, (axes, (name, seeds)) in enumerate(zip(figure.subplots(2, 2).flat, curves.items())):
