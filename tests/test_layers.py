@@ -25,7 +25,7 @@ trackers exchange bundle
 datasheet figures page contest scoreboard comparison_page comparison
 assistant.conversation assistant.retrieval assistant.tools assistant.runtime assistant.words assistant.patterns
 assistant.practice assistant.dialogues assistant.exam assistant.training
-lessons.published lessons.law lessons.lab lessons.frame lessons.shared lessons.assistants lessons
+lessons.published lessons.hosting lessons.law lessons.lab lessons.frame lessons.shared lessons.assistants lessons
 playground.metre playground.weights playground.export
 bench.measure bench.nanogpt bench.training bench.sampling bench.texts bench.gpu bench.processes bench.page bench.rows
 workshop report doctor

@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from tinylm.commands.assistant import chat
 from tinylm.commands.bench import bench
 from tinylm.commands.exchange import export, import_
-from tinylm.commands.lessons import cost, lesson
+from tinylm.commands.lessons import cost, host, lesson
 from tinylm.commands.models import compare, evaluate, plot, sample
 from tinylm.commands.shared import explain
 from tinylm.commands.texts import corpus, fetch, meter, tokenizer
@@ -23,15 +23,11 @@ from tinylm.commands.workshop import doctor, pack, report
 from tinylm.config import Recipe, Section
 
 app = tyro.extras.SubcommandApp()
-for command in (demo, train, resume, sample, evaluate, compare, plot, lesson, chat, cost, corpus, tokenizer, meter):
+COMMANDS = (demo, train, resume, sample, evaluate, compare, plot, lesson, chat, cost, host, corpus, tokenizer, meter,
+            export, fetch, bench, report, doctor, pack)  # fmt: skip
+for command in COMMANDS:
     app.command(command)
-app.command(export)
 app.command(name="import")(import_)
-app.command(fetch)
-app.command(bench)
-app.command(report)
-app.command(doctor)
-app.command(pack)
 
 
 def recipe_fields(section: type[Section] = Recipe, prefix: str = "") -> Iterator[str]:

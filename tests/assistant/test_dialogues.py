@@ -144,15 +144,16 @@ def test_only_what_the_model_says_is_learned():
     ids, mask = encode_dialogue(dialogue, tokenizer)
     learned = [int(id) for id, flag in zip(ids, mask) if flag]
     special = tokenizer.special_id
-    assert learned == [special(CALL), *tokenizer.encode("c d"), special(RESULT), *tokenizer.encode("g"), special(USER)]
+    said = [tokenizer.encode(text) for text in (" c d", " g")]  # every part's text begins with a blank
+    assert learned == [special(CALL), *said[0], special(RESULT), *said[1], special(USER)]
 
 
 def test_masks_reach_the_batches():
-    tokenizer = with_roles(CharTokenizer("abc"))
+    tokenizer = with_roles(CharTokenizer(" abc"))
     dialogues = [(Part(USER, "abc" * 5), Part(ASSISTANT, "c"))] * 12
     corpus = dialogue_corpus(tokenizer, dialogues, "x", valid=2)
     targets = Batches(corpus, 16, 2, seed=1)[0].targets
-    assert set(targets.flatten().tolist()) <= {IGNORE, *tokenizer.encode("c"), tokenizer.special_id(USER)}
+    assert set(targets.flatten().tolist()) <= {IGNORE, *tokenizer.encode(" c"), tokenizer.special_id(USER)}
 
 
 def test_new_rows_change_nothing_that_the_base_knew(base_run):

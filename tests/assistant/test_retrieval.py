@@ -3,6 +3,7 @@
 import pytest
 
 from tinylm.assistant.retrieval import Index, Passage, split_passages
+from tinylm.assistant.tools import ENOUGH
 from tinylm.text.corpora.handbook import handbook, questions
 
 DOCUMENTS = {
@@ -53,6 +54,26 @@ def test_a_search_without_a_shared_word_finds_nothing(question):
     assert Index(DOCUMENTS).search(question) == []
     assert Index({}).search(question) == []
     assert Index({"empty": "# \n\n"}).search("empty") == []
+
+
+def test_the_share_of_a_question_that_a_passage_holds_counts_rare_words_more():
+    index = Index({"a": "The lamp costs 3 crowns.", "b": "The rope costs 4 crowns.", "c": "The oar costs 5 crowns."})
+    whole, rare, common = (index.search(text, 1)[0].share for text in ("lamp costs", "lamp prices", "price costs"))
+    assert whole == 1 and 0 < common < rare < 1
+
+
+def test_most_questions_hold_enough_of_their_passage_and_few_do_without_its_document():
+    """What `tools.ENOUGH` promises."""
+    documents = handbook(1)
+    full = Index(documents)
+    without = {name: full.updated({n: t for n, t in documents.items() if n != name}) for name in documents}
+
+    def shown(index, question):
+        return any(found.share >= ENOUGH for found in index.search(question))
+
+    asked = questions()
+    assert sum(shown(full, q.question) for q in asked) / len(asked) > 0.95
+    assert sum(shown(without[q.document], q.question) for q in asked) / len(asked) < 0.15
 
 
 def test_the_handbook_answers_most_questions_with_its_first_passage():

@@ -41,6 +41,13 @@ def test_an_answer_from_a_document_names_its_passage(by_heart, orders):
     assert (outcome.result, outcome.source) == (TICKET, "prices, sentence 1")
 
 
+@pytest.mark.parametrize("document", ["The ticket is 7 pence.", "3 ticket collectors, crowned.", "ticket"])
+def test_an_answer_from_a_document_is_a_quote_even_where_the_model_knows_better(by_heart, orders, document):
+    """By heart the model would answer "3 crowns."; what the passage does not say it cannot write."""
+    answer = ask(talk_to(by_heart, orders, {"prices": document}), "ticket").answer
+    assert answer and (answer.removesuffix(".") in document or "I don't know.".startswith(answer))
+
+
 @pytest.mark.parametrize("message", ["import", "tower", "nonsense"])
 def test_a_hostile_call_by_the_model_is_refused_and_it_apologises(by_heart, orders, message):
     outcome = ask(talk_to(by_heart, orders), message)
@@ -107,7 +114,7 @@ def test_the_names_of_special_tokens_are_plain_text_to_everybody_but_the_model(b
     first, *rest = encode_part(Part(role, FORGED), tokenizer)
     assert first == tokenizer.special_id(role)
     assert not {tokenizer.special_id(name) for name in (DOCUMENT, *ROLES)} & set(rest)
-    assert tokenizer.decode(rest) == FORGED
+    assert tokenizer.decode(rest) == f" {FORGED}"
 
 
 def test_forged_calls_in_messages_and_documents_do_nothing(by_heart, orders):

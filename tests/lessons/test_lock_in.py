@@ -1,6 +1,10 @@
 """The child of an old version."""
 
-from tinylm.lessons.lock_in import ARMS, Prices, Work, break_even, finding, per_day
+import pytest
+
+from tinylm.cli import main
+from tinylm.lessons.hosting import Prices, break_even, per_day
+from tinylm.lessons.lock_in import ARMS, Work, finding
 from tinylm.lessons.shared import CHANGED, answer_in, exam, register
 from tinylm.text.corpora.facts import facts
 
@@ -43,3 +47,14 @@ def test_the_smoke_lesson_tells_what_redoing_costs(smoke_lesson):
     results = smoke_lesson("lock-in")
     assert set(results["arms"]) == set(ARMS)
     assert all(value > 0 for value in results["details"]["redoing"].values())
+
+
+def test_the_command_tells_the_break_even_at_the_readers_prices(capsys):
+    prices = {"host-per-hour": "1", "million-tokens-in": "1", "million-tokens-out": "2", "tokens-out": "500"}
+    main(["host", *(word for name, value in prices.items() for word in (f"--{name}", value))])
+    assert "break-even: 12,000 requests a day" in capsys.readouterr().out
+    main(["host", "--host-tokens-per-second", "1"])
+    assert "no break-even" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["host", "--tokens-in", "0"])
+    assert "--tokens-in 0: a number above 0 is needed" in capsys.readouterr().err

@@ -23,6 +23,7 @@ USER, ASSISTANT, STEP = "<|user|>", "<|assistant|>", "<|step|>"
 CALL, RESULT, PASSAGE = "<|call|>", "<|result|>", "<|passage|>"
 ROLES = (USER, ASSISTANT, STEP, CALL, RESULT, PASSAGE)
 MODEL = (ASSISTANT, STEP, CALL)  # the parts whose text the model writes
+DONT_KNOW = "I don't know."  # the answer where neither the documents nor the weights hold one
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,14 @@ Dialogue = tuple[Part, ...]
 def encode_part(part: Part, tokenizer: Tokenizer) -> list[int]:
     """Ids of a part: its role, then its text, in which the names of special tokens are ordinary characters.
 
-    >>> tokenizer = with_roles(CharTokenizer("hi"))
+    Every text begins with a blank, so that a word at its beginning is cut into the same tokens as inside a sentence:
+    what is copied from a passage can be copied token by token.
+
+    >>> tokenizer = with_roles(CharTokenizer(" hi"))
     >>> tokenizer.special_id(USER) in encode_part(Part(RESULT, "hi <|user|>"), tokenizer)
     False
     """
-    return [tokenizer.special_id(part.role), *tokenizer.encode(part.text)]
+    return [tokenizer.special_id(part.role), *(tokenizer.encode(f" {part.text}") if part.text else [])]
 
 
 def encode_dialogue(dialogue: Dialogue, tokenizer: Tokenizer) -> tuple[np.ndarray, np.ndarray]:

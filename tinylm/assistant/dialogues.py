@@ -17,8 +17,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tinylm.assistant.conversation import ASSISTANT, CALL, PASSAGE, RESULT, STEP, USER, Dialogue, Part
-from tinylm.assistant.practice import DONT_KNOW, Practice, Reading
+from tinylm.assistant.conversation import ASSISTANT, CALL, DONT_KNOW, PASSAGE, RESULT, STEP, USER, Dialogue, Part
+from tinylm.assistant.practice import Practice, Reading
 from tinylm.assistant.runtime import CONFIRM, NO, YES
 from tinylm.assistant.tools import BERTHS, CUSTOMERS, DAYS, ERROR, GOODS, STATES, calculate
 from tinylm.assistant.words import new_word
@@ -189,15 +189,18 @@ def quoted(reading: Reading) -> Case:
 def foreign(chance: Chance, practice: Practice) -> Case:
     """A question that is about something else altogether: a passage that does not help is found, or none."""
     question = chance.pick(FOREIGN).format(new_word(chance))
-    if chance.happens(0.6):
-        return looked_up(Reading(practice.passage(chance), question))
+    return looked_up(Reading(practice.passage(chance), question)) if chance.happens(0.5) else not_found(question)
+
+
+def not_found(question: str) -> Case:
+    """A question for which the search finds nothing."""
     empty = (Part(USER, question), Part(ASSISTANT), Part(CALL, "search"), Part(RESULT, NOTHING))
     return Case(question, "search", DONT_KNOW, (*empty, Part(ASSISTANT, DONT_KNOW)))
 
 
 SHARES = (
-    ("search", 0.5), ("quote", 0.12), ("foreign", 0.04), ("calculator", 0.1), ("order", 0.07), ("book", 0.04),
-    ("step", 0.09), ("talk", 0.04),
+    ("search", 0.48), ("not found", 0.03), ("quote", 0.11), ("foreign", 0.04), ("calculator", 0.1),
+    ("order", 0.07), ("book", 0.04), ("step", 0.09), ("talk", 0.04),
 )  # fmt: skip
 
 
@@ -206,7 +209,7 @@ def cases(practice: Practice, seed: int, shares: Sequence[tuple[str, float]] = S
     chance = Chance(seed)
     makers = {
         "search": lambda: looked_up(practice.reading(chance)), "quote": lambda: quoted(practice.reading(chance)),
-        "foreign": lambda: foreign(chance, practice),
+        "not found": lambda: not_found(practice.reading(chance).question), "foreign": lambda: foreign(chance, practice),
         "calculator": lambda: calculation(chance), "order": lambda: order(chance), "book": lambda: booking(chance),
         "step": lambda: steps(chance), "talk": lambda: talk(chance),
     }  # fmt: skip

@@ -14,13 +14,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tinylm.assistant.conversation import DONT_KNOW
 from tinylm.assistant.patterns import fact
 from tinylm.assistant.retrieval import split_passages
 from tinylm.assistant.words import COMMON, KIND_OF, KINDS, new_word
 from tinylm.text.corpora.chance import Chance
 from tinylm.text.corpora.handbook import Question
 
-DONT_KNOW = "I don't know."
 TOKEN = re.compile(r"\d[\d.,:]*\d|\d|[^\W\d_]+|\W", re.UNICODE)  # a number, a word, or one sign
 
 

@@ -13,7 +13,9 @@ Trade-off: words are matched, not meanings; a question that says "price" does no
 """
 
 import hashlib
+import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -52,10 +54,15 @@ class Passage:
 
 @dataclass(frozen=True)
 class Found:
-    """A passage and its BM25 score: above 0, higher is better, comparable within one search only."""
+    """A passage and its BM25 score: above 0, higher is better, comparable within one search only.
+
+    `share` is comparable between searches: of the question's words, each weighted by how rare it is in the documents
+    (the idf of BM25), the part that stands in the passage or its context; 0 to 1.
+    """
 
     passage: Passage
     score: float
+    share: float
 
 
 def split_passages(text: str, source: str) -> list[Passage]:
@@ -107,6 +114,8 @@ class Index:
             else [passage for name, text in documents.items() for passage in split_passages(text, name)]
         )
         corpus = [stems(passage.context) + OWN_WEIGHT * stems(passage.text) for passage in self.passages]
+        self.words = [frozenset(words) for words in corpus]
+        self.holders = Counter(word for words in self.words for word in words)  # word -> passages that hold it
         self.ranker = bm25s.BM25() if any(corpus) else None
         if self.ranker:
             self.ranker.index(corpus, show_progress=False)
@@ -118,7 +127,17 @@ class Index:
             return []
         scores = self.ranker.get_scores(words)  # (passages,)
         best = sorted(range(len(scores)), key=lambda place: (-scores[place], place))[:count]
-        return [Found(self.passages[place], float(scores[place])) for place in best if scores[place] > 0]
+        weights = {word: self.rarity(word) for word in words}
+        total = sum(weights.values())
+        return [
+            Found(self.passages[i], float(scores[i]), sum(weights[w] for w in self.words[i] & weights.keys()) / total)
+            for i in best if scores[i] > 0
+        ]  # fmt: skip
+
+    def rarity(self, word: str) -> float:
+        """The idf of a word: high where few passages hold it, highest where none does."""
+        holders = self.holders[word]
+        return math.log(1 + (len(self.passages) - holders + 0.5) / (holders + 0.5))
 
     def updated(self, documents: Mapping[str, str]) -> "Index":
         """An index of `documents`, for which only those are cut that are new or changed."""

@@ -10,6 +10,8 @@ Who may do what follows from where a token comes from, not from what it says:
   passage are encoded as plain text: the name of a special token inside them is a row of ordinary characters.
 - Once a passage stands in a turn, the model can no longer open a call in that turn, and the passage is forgotten
   at its end: nothing that a document says can make the assistant act.
+- After a passage the answer is a quote: a row of the passage's tokens, or "I don't know." (constrained decoding, as in
+  extractive question answering). The model chooses the place; it cannot misspell a name or invent a price.
 - A tool that writes is only proposed at first. It runs when the user's very next message says yes and the model
   repeats the same call.
 
@@ -23,7 +25,18 @@ from typing import Literal, NamedTuple
 
 import torch
 
-from tinylm.assistant.conversation import ASSISTANT, CALL, PASSAGE, RESULT, ROLES, STEP, USER, Part, encode_part
+from tinylm.assistant.conversation import (
+    ASSISTANT,
+    CALL,
+    DONT_KNOW,
+    PASSAGE,
+    RESULT,
+    ROLES,
+    STEP,
+    USER,
+    Part,
+    encode_part,
+)
 from tinylm.assistant.tools import ERROR, Call, Search, Tool, parse_call, run_call
 from tinylm.model.gpt import GPT, Cache
 from tinylm.text.tokenizers import DOCUMENT, StreamDecoder, Tokenizer
@@ -99,7 +112,8 @@ class Turn:
         model = assistant.model
         self.cache = Cache(model.config, 1, model.tokens.weight.dtype, model.tokens.weight.device)
         self.ids: list[int] = []  # of this turn
-        self.parts, self.read_passage = 0, False
+        self.parts = 0
+        self.passage: list[int] | None = None  # ids of the passage that was read in this turn
         self.feed([self.tokenizer.special_id(DOCUMENT), *past])
         said = encode_part(Part(USER, message), self.tokenizer)[: assistant.limits.message]
         self.insert([*said, self.tokenizer.special_id(ASSISTANT)])
@@ -126,6 +140,7 @@ class Turn:
             written += 1
             if name is None:
                 piece = decoder.push(token)
+                piece = piece if text else piece.lstrip()  # the blank that every part begins with
                 text += piece
                 yield Event(KINDS[role], piece)
                 continue
@@ -148,10 +163,21 @@ class Turn:
             return self.tokenizer.special_id(ENDS[role])
         allowed = {ENDS[role]} if written else set()
         if role == ASSISTANT and not written and self.parts < MOST_PARTS and room > part + 8:
-            allowed |= {STEP} if self.read_passage else {STEP, CALL}
+            allowed |= {STEP, CALL} if self.passage is None else {STEP}
         scores = self.scores
         scores[[id for id, name in self.names.items() if name not in allowed]] = float("-inf")
+        if role == ASSISTANT and self.passage is not None:
+            keep = self.quotable(self.ids[len(self.ids) - written :]) | set(map(self.tokenizer.special_id, allowed))
+            scores[[id for id in range(len(scores)) if id not in keep]] = float("-inf")
         return int(scores.argmax())
+
+    def quotable(self, written: list[int]) -> set[int]:
+        """The ids after which an answer is still a quote: a run of the passage's ids, a full stop, or DONT_KNOW."""
+        assert self.passage is not None
+        count, stop = len(written), self.tokenizer.encode(".")[-1]
+        sources = [self.passage[i:] for i in range(len(self.passage))] + [self.tokenizer.encode(f" {DONT_KNOW}")]
+        rest = [ids[count:] for ids in sources if ids[:count] == written]
+        return {ids[0] for ids in rest if ids} | ({stop} if rest and count else set())
 
     def answer_call(self, text: str) -> Iterator[Event]:
         """Run a call that the model has finished, and insert what comes back, as text and nothing else."""
@@ -164,7 +190,7 @@ class Turn:
                 self.confirmed = None  # a yes counts once
                 result = run_call(call)
                 if call.tool.documents and not result.startswith(ERROR):
-                    role, self.read_passage = PASSAGE, True
+                    role = PASSAGE
         except ValueError as error:
             result = f"{ERROR}{error}"
         yield Event("passage" if role == PASSAGE else "result", result)
@@ -175,4 +201,7 @@ class Turn:
             inserted = inserted[1:]  # the model wrote <|result|> itself, to end the call
         limits = self.assistant.limits
         room = self.assistant.model.config.context - self.cache.length - limits.part * 3 // 2  # a quote and an answer
-        self.insert([*inserted[: max(0, min(limits.inserted, room))], self.tokenizer.special_id(ASSISTANT)])
+        inserted = inserted[: max(0, min(limits.inserted, room))]
+        if role == PASSAGE:
+            self.passage = inserted[1:]
+        self.insert([*inserted, self.tokenizer.special_id(ASSISTANT)])

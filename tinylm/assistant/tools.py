@@ -201,6 +201,12 @@ def calculator() -> Tool:
 # Handbook search -----------------------------------------------------------------------------------------------------
 
 
+# The share of a question (see `Found`) that a passage must hold to be shown. Of the handbook's 297 questions, 97 in a
+# hundred find such a passage; with the document that answers taken away, 12 in a hundred still do. (0.40: 99 and 21;
+# 0.50: 94 and 6.)
+ENOUGH = 0.45
+
+
 class Search:
     """The search tool over an index that may be exchanged. It searches for the user's `message`, word for word.
 
@@ -212,8 +218,8 @@ class Search:
         self.found: list[Found] = []  # of the last search
 
     def run(self) -> str:
-        """The text of the best passage; ValueError where nothing shares a word with the message."""
-        self.found = self.index.search(self.message)
+        """The text of the best passage; ValueError where none holds enough of the message."""
+        self.found = [found for found in self.index.search(self.message) if found.share >= ENOUGH]
         if not self.found:
             raise ValueError("nothing was found")
         return self.found[0].passage.text

@@ -1,16 +1,18 @@
-"""lesson, cost: a claim put to the test on this machine, and what training at any size takes."""
+"""lesson, cost, host: a claim put to the test on this machine, and what training and hosting at any size take."""
 
 import math
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from tyro.conf import Positional
+from tyro.conf import OmitArgPrefixes, Positional
 
 from tinylm.commands.shared import clean, say
+from tinylm.lessons.hosting import Prices, break_even, per_day, per_request
 
 if TYPE_CHECKING:
     from tinylm.lessons.frame import Lesson
@@ -113,9 +115,7 @@ def cost(parameters: float, tokens: float, gpu: Literal["v100", "a100", "h100", 
     """
     from tinylm.lessons.published import GPUS, MODELS, UTILISATION, bill
 
-    for name, value in (("parameters", parameters), ("tokens", tokens), ("price", 1.0 if price is None else price)):
-        if not 0 < value < math.inf:
-            raise ValueError(f"--{name} {value:g}: a number above 0 is needed, such as 7e9")
+    check_positive(parameters=parameters, tokens=tokens, price=1.0 if price is None else price)
     chosen = GPUS[gpu]
     found = bill(parameters, tokens, chosen, price)
     rate = chosen.dollars_per_hour if price is None else price
@@ -127,3 +127,28 @@ def cost(parameters: float, tokens: float, gpu: Literal["v100", "a100", "h100", 
     print(f"energy     {found.kilowatt_hours:,.0f} kWh   ({chosen.watts:g} W a GPU, a fifth on top for the building)")
     low, high = min(model.ratio for model in MODELS), max(model.ratio for model in MODELS)
     say(f"{len(MODELS)} models say what they took: this is {low:.2f} to {high:.2f} times that; see tinylm lesson cost")
+
+
+LIST_PRICES = Prices()
+
+
+def host(prices: OmitArgPrefixes[Prices] = LIST_PRICES) -> None:
+    """A host of one's own or a price per request: from how many requests a day the host is cheaper.
+
+    Args:
+        prices: Your prices.
+    """
+    check_positive(**asdict(prices))
+    each, even = per_request(prices), break_even(prices)
+    print(f"{'requests a day':>14}  {'own host':>12}  {'per request':>12}   (dollars a day)")
+    for requests in (100, 1_000, 10_000, 100_000, 1_000_000):
+        print(f"{requests:>14,}  {per_day(prices, requests):>12,.2f}  {requests * each:>12,.2f}")
+    print(f"break-even: {even:,.0f} requests a day" if even else
+          "no break-even: one host cannot answer so many requests as it would have to")  # fmt: skip
+
+
+def check_positive(**values: float) -> None:
+    """ValueError for an option that is no number above 0."""
+    for name, value in values.items():
+        if not 0 < value < math.inf:
+            raise ValueError(f"--{name.replace('_', '-')} {value:g}: a number above 0 is needed, such as 7e9")

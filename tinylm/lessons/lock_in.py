@@ -7,8 +7,8 @@ In the second edition everybody has moved house, bought another boat and changed
 asked for the new answers. The child of v1 cannot know them: nothing that happens to its base reaches it.
 
 Costs are counted twice: what redoing the child took here, and by arithmetic what it takes for a model of 8 billion
-parameters. Then the premium of a host of one's own over paying per request, at prices that are arguments
-(`break_even`): put in your own.
+parameters. Then the premium of a host of one's own over paying per request, at list prices; `tinylm host`
+tells it at yours.
 
 Trade-off: verse alone makes a model of this size forget (see the lesson style), so each child reads as much of what its
 own base has read between the poems: what the child of v1 lacks is then owed to its version, not to forgetting.
@@ -24,6 +24,7 @@ from matplotlib.figure import Figure
 from tinylm.evaluation.statistics import interval, paired_difference
 from tinylm.figures import canvas, colour, percent
 from tinylm.lessons.frame import Arm, Finding, Lesson, above, dots, together
+from tinylm.lessons.hosting import Prices, break_even, per_day, per_request
 from tinylm.lessons.lab import Lab, Progress
 from tinylm.lessons.published import GPUS, bill
 from tinylm.lessons.shared import CHANGED, answers, continued, document_corpus, ends, exam, knowing, town_texts, verse
@@ -31,30 +32,10 @@ from tinylm.runs import Run
 from tinylm.training.load import load_model
 
 ARMS = ("v1", "child of v1", "v2", "child of v2")
+TUNING_TOKENS = 100e6  # that a fine-tune of a large model reads: 25 million of one's own, four times over
+MACHINE_PER_HOUR = 0.0832  # dollars: AWS, t3.large (2 virtual cores as here), on demand, us-east-1, 2024
 STEPS = {"smoke": 4, "full": 160}
 EVERY = {"smoke": 30, "full": 1}  # every so many of the questions is asked
-
-
-@dataclass(frozen=True)
-class Prices:
-    """What hosting and requests cost, in dollars; every figure is to be replaced by the reader's own."""
-
-    host_per_hour: float = GPUS["h100"].dollars_per_hour
-    """One rented H100, which carries a model of 8 billion parameters."""
-    host_tokens_per_second: float = 1000.0
-    """Tokens that the host writes, all its conversations together; a cautious round number, to be measured."""
-    million_tokens_in: float = 0.15
-    """A small model, paid per request: OpenAI's list price of GPT-4o mini in July 2024."""
-    million_tokens_out: float = 0.60
-    """From the same list."""
-    tokens_in: int = 1000
-    """Of one request: about 700 words of instructions and documents."""
-    tokens_out: int = 300
-    """Of its answer."""
-    tuning_tokens: float = 100e6
-    """That a fine-tune of a large model reads: about 25 million tokens of one's own, four times over."""
-    machine_per_hour: float = 0.0832
-    """Of a machine such as this one, for training: AWS, t3.large (2 virtual cores), on demand, us-east-1, 2024."""
 
 
 def run(lab: Lab) -> Generator[Progress, None, Finding]:
@@ -96,33 +77,6 @@ def work_of(run: Run) -> Work:
     return Work(*(run.manifest[key] for key in ("seconds", "flops", "tokens")))
 
 
-def per_request(prices: Prices) -> float:
-    """Dollars for one request where requests are paid one by one.
-
-    >>> round(per_request(Prices(million_tokens_in=1, million_tokens_out=2, tokens_in=1000, tokens_out=500)), 6)
-    0.002
-    """
-    spent = prices.tokens_in * prices.million_tokens_in + prices.tokens_out * prices.million_tokens_out
-    return spent / 1e6
-
-
-def per_day(prices: Prices, requests: float) -> float:
-    """Dollars a day for hosts of one's own: as many as so many requests need, busy or idle, one at least."""
-    capacity = 86_400 * prices.host_tokens_per_second / prices.tokens_out  # requests a day that one host answers
-    return float(24 * prices.host_per_hour * max(1, np.ceil(requests / capacity)))
-
-
-def break_even(prices: Prices) -> float | None:
-    """Requests a day from which a host of one's own is cheaper; None where one host could not answer so many.
-
-
-    >>> break_even(Prices(host_per_hour=1, million_tokens_in=1, million_tokens_out=2, tokens_in=1000, tokens_out=500))
-    12000.0
-    """
-    requests = 24 * prices.host_per_hour / per_request(prices)
-    return requests if per_day(prices, requests) == per_day(prices, 1) else None
-
-
 # -- what follows -----------------------------------------------------------------------------------------------------
 
 
@@ -157,9 +111,9 @@ def bills_of(redone: Sequence[Work], prices: Prices) -> dict[str, float]:
     """What redoing the child took here, and by arithmetic what it takes with a model of 8 billion parameters."""
     seconds, flops, tokens = (float(np.mean([getattr(work, key) for work in redone]))
                               for key in ("seconds", "flops", "tokens"))
-    large = bill(8e9, prices.tuning_tokens, GPUS["h100"], prices.host_per_hour)
+    large = bill(8e9, TUNING_TOKENS, GPUS["h100"], prices.host_per_hour)
     return {
-        "minutes": seconds / 60, "flops": flops, "tokens": tokens, "dollars": seconds / 3600 * prices.machine_per_hour,
+        "minutes": seconds / 60, "flops": flops, "tokens": tokens, "dollars": seconds / 3600 * MACHINE_PER_HOUR,
         "8B: flops": large.flops, "8B: GPU-hours": large.gpu_hours, "8B: dollars": large.dollars,
     }
 
