@@ -1,7 +1,7 @@
 """The lesson on the assistant: a mix of messages, none of them trained on."""
 
-from tinylm.assistant.dialogues import SORRY
 from tinylm.assistant.conversation import DONT_KNOW
+from tinylm.assistant.dialogues import SORRY
 from tinylm.assistant.tools import Orders
 from tinylm.assistant.training import assistant_cases, held_out
 from tinylm.lessons.assistant import MIX, finding, messages

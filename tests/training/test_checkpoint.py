@@ -1,4 +1,6 @@
+import gc
 import shutil
+import tracemalloc
 
 import pytest
 import torch
@@ -90,3 +92,17 @@ def test_a_damaged_state_refuses_to_resume_but_the_model_still_samples(tmp_path,
     with pytest.raises(ValueError, match="damaged or changed"):
         resume_run(run.folder)
     assert load_model(open_run(run.folder)).model
+
+
+def test_reading_the_same_weights_over_and_over_holds_no_memory(base_run):
+    path = base_run.path("model/model.safetensors")
+    for _ in range(5):
+        read_tensors(path)
+    gc.collect()
+    tracemalloc.start()
+    for _ in range(100):
+        read_tensors(path)
+    gc.collect()
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert held < 100 * 300  # bytes a call

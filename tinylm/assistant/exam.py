@@ -1,8 +1,9 @@
 """What an assistant did with a message, and whether that was right.
 
 `ask` runs one message through the whole conversation: the model decides, the program searches, calls and inserts, the
-model answers. An answer is right when it says the same words in the same order as the right one, capital letters,
-full stop and blanks aside; behind a number, one word more or less (its unit) makes no difference.
+model answers. An answer is right when it says the same words in the same order as the right one; capital letters, the
+full stop, blanks and words that the question says already make no difference ("Which form?" "K7", "form K7"), nor does
+one word more or less behind a number (its unit).
 """
 
 from collections import defaultdict
@@ -58,13 +59,19 @@ def ask(assistant: Assistant, message: str) -> Outcome:
     )
 
 
-def same_answer(given: str, right: str) -> bool:
-    """Whether two answers say the same; a number may come with its unit or without it.
+def same_answer(given: str, right: str, question: str = "") -> bool:
+    """Whether two answers to a question say the same; a number may come with its unit or without it.
 
     >>> same_answer("Anselm pike.", "Anselm  Pike"), same_answer("3.40", "3.40 crowns"), same_answer("3", "3.40 crowns")
     (True, True, False)
+    >>> same_answer("form K7.", "K7", "On which form?"), same_answer("the form", "a form", "On which form?")
+    (True, False)
     """
     said, wanted = plain(given), plain(right)
+    known = plain(question.replace("?", ""))
+    news = [[word for word in words if word not in known] for words in (said, wanted)]
+    if all(news):
+        said, wanted = news
     if said and wanted and wanted[0][0].isdigit():
         short = min(len(said), len(wanted))
         return said[:short] == wanted[:short] and abs(len(said) - len(wanted)) <= 1

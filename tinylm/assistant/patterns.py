@@ -1,8 +1,8 @@
 """Facts of every kind a handbook holds, said and asked in many ways: the bulk of the reading practice.
 
 A row of the table is a relation: what kind of value it has, ways to state it, ways to ask for it. Any statement goes
-with any question, about any thing, so that a few hundred phrases make thousands of pairs. Half of the sentences say
-more than is asked: a second thing with another value, or a clause behind the fact or before it.
+with any question, about any thing, so that a few hundred phrases make thousands of pairs. Most of the sentences
+say more than is asked: a second thing with another value, a fact of another kind, or a clause behind or before it.
 
 Trade-off: written by hand, so what the model can read is what somebody thought of. The handbook's own sentences were
 not copied into the table; its relations (prices, times, people, places) are those of any handbook.
@@ -205,8 +205,13 @@ def fact(chance: Chance, relation: Relation | None = None) -> Fact:
     if chance.happens(0.25):  # the same said of something else, before or behind
         others = {"a": thing(chance), "w": kind_of_thing(chance), "x": new_word(chance)}
         other = said.format(**others, v=value(relation.value, chance)[0])
-        joined = (statement, other) if chance.happens(0.5) else (other, statement)
-        statement = f"{joined[0]}{chance.pick((', and ', ', but ', '; '))}{joined[1]}"
+        statement = joined(statement, other, chance)
+    if chance.happens(0.3):  # something of another kind, so that what is asked for decides
+        different = chance.pick([row for row in RELATIONS if row.value != relation.value])
+        subject = "it" if chance.happens(0.5) else thing(chance)
+        others = {"a": subject, "w": kind_of_thing(chance), "x": new_word(chance)}
+        other = chance.pick(different.statements).format(**others, v=value(different.value, chance)[0])
+        statement = joined(statement, other, chance)
     more = {"w": new_word(chance), "n": chance.pick(range(2, 99)), "y": chance.pick(range(1800, 2000))}
     if chance.happens(0.35):
         statement += chance.pick(SMALL_TALK).format(**more)
@@ -216,6 +221,12 @@ def fact(chance: Chance, relation: Relation | None = None) -> Fact:
         answer = answer[0].upper() + answer[1:]
     statement = statement[0].upper() + statement[1:] + "."
     return Fact(relation, statement, chance.pick(fitting).format(**words), answer)
+
+
+def joined(one: str, other: str, chance: Chance) -> str:
+    """Two statements as one, in chance order."""
+    first, second = (one, other) if chance.happens(0.5) else (other, one)
+    return f"{first}{chance.pick((', and ', ', but ', '; '))}{second}"
 
 
 def slots(way: str) -> set[str]:

@@ -19,8 +19,9 @@ Trade-offs: the second rule costs questions that need a passage and then a calcu
 understands one question at a time: of what was said before, it sees only a proposal that waits for a yes or no.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal, NamedTuple
 
 import torch
@@ -37,6 +38,7 @@ from tinylm.assistant.conversation import (
     Part,
     encode_part,
 )
+from tinylm.assistant.retrieval import WORD
 from tinylm.assistant.tools import ERROR, Call, Search, Tool, parse_call, run_call
 from tinylm.model.gpt import GPT, Cache
 from tinylm.text.tokenizers import DOCUMENT, StreamDecoder, Tokenizer
@@ -113,7 +115,7 @@ class Turn:
         self.cache = Cache(model.config, 1, model.tokens.weight.dtype, model.tokens.weight.device)
         self.ids: list[int] = []  # of this turn
         self.parts = 0
-        self.passage: list[int] | None = None  # ids of the passage that was read in this turn
+        self.quotes: list[list[int]] = []  # once a passage was read: its ids from each word on, and DONT_KNOW's
         self.feed([self.tokenizer.special_id(DOCUMENT), *past])
         said = encode_part(Part(USER, message), self.tokenizer)[: assistant.limits.message]
         self.insert([*said, self.tokenizer.special_id(ASSISTANT)])
@@ -163,20 +165,18 @@ class Turn:
             return self.tokenizer.special_id(ENDS[role])
         allowed = {ENDS[role]} if written else set()
         if role == ASSISTANT and not written and self.parts < MOST_PARTS and room > part + 8:
-            allowed |= {STEP, CALL} if self.passage is None else {STEP}
+            allowed |= {STEP} if self.quotes else {STEP, CALL}
         scores = self.scores
         scores[[id for id, name in self.names.items() if name not in allowed]] = float("-inf")
-        if role == ASSISTANT and self.passage is not None:
+        if role == ASSISTANT and self.quotes:
             keep = self.quotable(self.ids[len(self.ids) - written :]) | set(map(self.tokenizer.special_id, allowed))
             scores[[id for id in range(len(scores)) if id not in keep]] = float("-inf")
         return int(scores.argmax())
 
     def quotable(self, written: list[int]) -> set[int]:
         """The ids after which an answer is still a quote: a run of the passage's ids, a full stop, or DONT_KNOW."""
-        assert self.passage is not None
         count, stop = len(written), self.tokenizer.encode(".")[-1]
-        sources = [self.passage[i:] for i in range(len(self.passage))] + [self.tokenizer.encode(f" {DONT_KNOW}")]
-        rest = [ids[count:] for ids in sources if ids[:count] == written]
+        rest = [ids[count:] for ids in self.quotes if ids[:count] == written]
         return {ids[0] for ids in rest if ids} | ({stop} if rest and count else set())
 
     def answer_call(self, text: str) -> Iterator[Event]:
@@ -203,5 +203,18 @@ class Turn:
         room = self.assistant.model.config.context - self.cache.length - limits.part * 3 // 2  # a quote and an answer
         inserted = inserted[: max(0, min(limits.inserted, room))]
         if role == PASSAGE:
-            self.passage = inserted[1:]
+            passage = inserted[1:]
+            self.quotes = [passage[i:] for i in word_starts([self.tokenizer.decode([id]) for id in passage])]
+            self.quotes.append(self.tokenizer.encode(f" {DONT_KNOW}"))
         self.insert([*inserted, self.tokenizer.special_id(ASSISTANT)])
+
+
+def word_starts(pieces: Sequence[str]) -> list[int]:
+    """Numbers of the pieces of text with which a word or number begins.
+
+    >>> word_starts([" A", " tick", "et", " (", "blue", ")", " costs", " 3", ".", "40"])
+    [0, 1, 4, 6, 7]
+    """
+    ends = accumulate(map(len, pieces))
+    words = {found.start() for found in WORD.finditer("".join(pieces))}
+    return [i for i, (piece, end) in enumerate(zip(pieces, ends)) if end - len(piece.lstrip()) in words]

@@ -116,7 +116,7 @@ def examine(run: Run, seed: int, share: float) -> Rows:
             {
                 "kind": message.kind, **outcome.to_json(), "expected": message.case.answer,
                 "decision right": outcome.decision == message.case.decision,
-                "right": same_answer(outcome.answer, message.case.answer),
+                "right": same_answer(outcome.answer, message.case.answer, message.case.message),
             }
         )  # fmt: skip
     return rows

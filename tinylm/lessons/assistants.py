@@ -22,7 +22,7 @@ class Size:
     steps: int
 
 
-SIZES = {"smoke": Size(60, 10, 3), "full": Size(24_000, 200, 1_600)}
+SIZES = {"smoke": Size(60, 10, 3), "full": Size(40_000, 200, 1_600)}
 
 
 def start_of(lab: Lab, seed: int) -> Steps:

@@ -96,8 +96,8 @@ def pair(question: Question) -> Dialogue:
 def mark(assistant: Assistant, question: Question, edition: int) -> dict[str, Any]:
     """One question asked and judged; `stale` where it is the first edition's answer, and no longer right."""
     outcome = ask(assistant, question.question)
-    right = same_answer(outcome.answer, question.answer_in(edition))
-    stale = not right and same_answer(outcome.answer, question.answer)
+    right = same_answer(outcome.answer, question.answer_in(edition), question.question)
+    stale = not right and same_answer(outcome.answer, question.answer, question.question)
     hit = evidence_in(question, outcome.result, edition)
     return {"id": question.id, "answer": outcome.answer, "right": right, "stale": stale, "hit": hit}
 
