@@ -63,6 +63,15 @@ def test_a_misspelt_field_is_refused_with_the_closest_match(capsys):
     assert 'did you mean "steps"' in err and 'did you mean "model"' in err and "Traceback" not in err
 
 
+def test_a_misspelt_command_or_option_is_told_where_it_was_written(capsys):
+    for words, told in (
+        (["smaple", "runs/x"], 'tinylm: no command smaple (did you mean "sample"?)'),
+        (["train", "your-text", "--corpus.txt", "a.txt"], 'tinylm: --corpus.txt: no such field (did you mean "text"?)'),
+        (["train", "your-text"], "tinylm: no your-text.txt; --corpus.text takes a text file, a folder"),
+    ):
+        assert called(capsys, *words, code=2).err.startswith(told)
+
+
 def test_a_users_mistakes_are_one_line_and_exit_code_two(capsys, base_run, tmp_path):
     for words in (
         ["sample", tmp_path / "nowhere"], ["sample", base_run.folder, "--temperature", "-1"],

@@ -7,7 +7,7 @@ from tinylm.recipes import load_recipe, parse_recipe, put, shipped
 def mistakes(tree) -> list[str]:
     with pytest.raises(ValueError) as error:
         parse_recipe(tree, where="here")
-    return str(error.value).removeprefix("here: ").splitlines()
+    return [line.removeprefix("here: ") for line in str(error.value).splitlines()]
 
 
 def test_all_mistakes_are_listed_at_once_each_with_the_closest_match():

@@ -20,7 +20,7 @@ from tinylm.commands.shared import explain
 from tinylm.commands.texts import corpus, fetch, meter, tokenizer
 from tinylm.commands.training import demo, resume, train
 from tinylm.commands.workshop import doctor, pack, report
-from tinylm.config import Recipe, Section
+from tinylm.config import Recipe, Section, closest
 
 app = tyro.extras.SubcommandApp()
 COMMANDS = (demo, train, resume, sample, evaluate, compare, plot, lesson, chat, cost, host, corpus, tokenizer, meter,
@@ -71,6 +71,11 @@ def main(argv: list[str] | None = None) -> None:
     words = with_settings([word for word in words if word != "--debug"] or ["--help"])
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
+    names = [command.__name__.strip("_") for command in (*COMMANDS, import_)]
+    if words[0] not in names and words[0][:1] != "-":
+        hint = closest(words[0], names)
+        print(f"tinylm: no command {words[0]}{hint}; there are: {', '.join(names)}", file=sys.stderr)
+        sys.exit(2)
     if words[:1] == ["train"]:
         head, args = (train.__doc__ or "").split("    Args:")
         train.__doc__ = head + "".join(f"    {line}\n" for line in recipe_fields()) + "\n    Args:" + args

@@ -6,6 +6,7 @@ Unknown or wrong fields are all reported at once, each with what is allowed and 
 import re
 import reprlib
 import tomllib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -46,7 +47,7 @@ def load_recipe(name: str, overrides: dict[str, str] | None = None) -> Recipe:
     tree.setdefault("name", path.stem)
     for key, value in (overrides or {}).items():
         put(tree, key.split("."), value)
-    return parse_recipe(tree, where=str(path))
+    return parse_recipe(tree, where=str(path), options=overrides or {})
 
 
 def put(tree: dict[str, Any], keys: list[str], value: str) -> None:
@@ -64,14 +65,18 @@ def put(tree: dict[str, Any], keys: list[str], value: str) -> None:
     tree[last] = None if value == "none" else tomllib.loads(f"x = {value}")["x"] if value.startswith("[") else value
 
 
-def parse_recipe(tree: dict[str, Any], where: str) -> Recipe:
-    """Validate a nested dictionary; ValueError has one line per mistake, with what is allowed and the closest match."""
+def parse_recipe(tree: dict[str, Any], where: str, options: Collection[str] = ()) -> Recipe:
+    """Validate a nested dictionary; ValueError has one line per mistake, with what is allowed and the closest match.
+
+    `where` is the file that the fields stand in, except for those in `options`, which the command line gave.
+    """
     try:
         return Recipe.model_validate(tree)
     except ValidationError as error:
         # A default that follows from a wrong field is no mistake of its own.
         lines = [describe(dict(e)) for e in error.errors() if e["type"] != "default_factory_not_called"]
-        raise ValueError(f"{where}: " + "\n".join(lines)) from None
+        told = [f"--{line}" if line.partition(":")[0] in options else f"{where}: {line}" for line in lines]
+        raise ValueError("\n".join(told)) from None
 
 
 def describe(mistake: dict[str, Any]) -> str:

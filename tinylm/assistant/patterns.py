@@ -158,7 +158,7 @@ class Fact:
 
 def value(kind: str, chance: Chance) -> tuple[str, str]:
     """A value of a kind, and the unit that a question may name ("hours"), or ""."""
-    number = str(chance.pick(range(2, 10 ** chance.pick((1, 2, 3)))))
+    number = f"{chance.pick(range(2, 10 ** chance.pick((1, 1, 2, 2, 3, 3, 4)))):,}"
     decimal = f"{chance.pick(range(0, 20))}.{chance.pick(range(5, 100, 5)):02d}"
     unit = chance.pick(("minutes", "hours", "days", "weeks", "months", "years"))
     load = chance.pick(("kilograms", "tonnes", "boxes"))
@@ -169,7 +169,7 @@ def value(kind: str, chance: Chance) -> tuple[str, str]:
         "day": chance.pick(KINDS["day"].split()), "month": chance.pick(KINDS["month"].split()),
         "date": f"{chance.pick(range(1, 31))} {chance.pick(KINDS['month'].split())}",
         "span": f"{number} {unit}", "often": f"every {number} {unit}", "length": f"{number} metres",
-        "weight": f"{number} {load}", "percent": f"{decimal} percent", "code": number + chance.pick("0123456789"),
+        "weight": f"{number} {load}", "percent": f"{decimal} percent", "code": str(chance.pick(range(10, 10_000))),
         "limit": f"{number} {chance.pick((*LIMITS, DEGREES))}", "colour": chance.pick(KINDS["colour"].split()),
         "paper": f"{chance.pick(KINDS['colour'].split())} {chance.pick(('book', 'form', 'card', 'ledger', word))}",
         "place": f"{chance.pick(('room', 'shed', 'bay', 'hatch', 'row', 'pump', 'hall', word))} {number}",

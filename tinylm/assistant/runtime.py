@@ -49,6 +49,7 @@ ENDS = {ASSISTANT: USER, STEP: ASSISTANT, CALL: RESULT}  # the token by which th
 CONFIRM = "please confirm"  # the first result of a call that writes
 YES = frozenset(("yes", "yes please", "ok", "okay", "sure", "please do", "do it", "go ahead", "i confirm"))
 NO = frozenset(("no", "no thanks", "no thank you", "stop", "cancel", "better not", "please don't"))
+SURE = 3.0  # nats by which DONT_KNOW must beat the passage: the search has left out most of what does not answer
 MOST_PARTS = 4  # steps and calls in one turn
 
 
@@ -115,7 +116,8 @@ class Turn:
         self.cache = Cache(model.config, 1, model.tokens.weight.dtype, model.tokens.weight.device)
         self.ids: list[int] = []  # of this turn
         self.parts = 0
-        self.quotes: list[list[int]] = []  # once a passage was read: its ids from each word on, and DONT_KNOW's
+        self.passage: list[int] = []  # ids of the passage that was read in this turn
+        self.starts, self.ends = set[int](), set[int]()  # the ids among them with which words begin and end
         self.feed([self.tokenizer.special_id(DOCUMENT), *past])
         said = encode_part(Part(USER, message), self.tokenizer)[: assistant.limits.message]
         self.insert([*said, self.tokenizer.special_id(ASSISTANT)])
@@ -165,19 +167,24 @@ class Turn:
             return self.tokenizer.special_id(ENDS[role])
         allowed = {ENDS[role]} if written else set()
         if role == ASSISTANT and not written and self.parts < MOST_PARTS and room > part + 8:
-            allowed |= {STEP} if self.quotes else {STEP, CALL}
+            allowed |= {STEP} if self.passage else {STEP, CALL}
         scores = self.scores
         scores[[id for id, name in self.names.items() if name not in allowed]] = float("-inf")
-        if role == ASSISTANT and self.quotes:
-            keep = self.quotable(self.ids[len(self.ids) - written :]) | set(map(self.tokenizer.special_id, allowed))
+        if role == ASSISTANT and self.passage:
+            said, unknown = self.ids[len(self.ids) - written :], self.tokenizer.encode(f" {DONT_KNOW}")
+            keep = self.quotable(said) | set(map(self.tokenizer.special_id, allowed))
+            if not said:
+                scores[unknown[0]] -= SURE
+            if said == unknown[:written]:
+                keep |= set(unknown[written : written + 1])
             scores[[id for id in range(len(scores)) if id not in keep]] = float("-inf")
         return int(scores.argmax())
 
     def quotable(self, written: list[int]) -> set[int]:
-        """The ids after which an answer is still a quote: a run of the passage's ids, a full stop, or DONT_KNOW."""
+        """The ids after which an answer is still a quote: whole words of the passage in its order, then a full stop."""
         count, stop = len(written), self.tokenizer.encode(".")[-1]
-        rest = [ids[count:] for ids in self.quotes if ids[:count] == written]
-        return {ids[0] for ids in rest if ids} | ({stop} if rest and count else set())
+        after = [i + count for i in self.starts if self.passage[i : i + count] == written]
+        return {self.passage[i] for i in after if i < len(self.passage)} | {stop for i in after if i in self.ends}
 
     def answer_call(self, text: str) -> Iterator[Event]:
         """Run a call that the model has finished, and insert what comes back, as text and nothing else."""
@@ -203,18 +210,21 @@ class Turn:
         room = self.assistant.model.config.context - self.cache.length - limits.part * 3 // 2  # a quote and an answer
         inserted = inserted[: max(0, min(limits.inserted, room))]
         if role == PASSAGE:
-            passage = inserted[1:]
-            self.quotes = [passage[i:] for i in word_starts([self.tokenizer.decode([id]) for id in passage])]
-            self.quotes.append(self.tokenizer.encode(f" {DONT_KNOW}"))
+            self.passage = inserted[1:]
+            self.starts, self.ends = words_in([self.tokenizer.decode([id]) for id in self.passage])
         self.insert([*inserted, self.tokenizer.special_id(ASSISTANT)])
 
 
-def word_starts(pieces: Sequence[str]) -> list[int]:
-    """Numbers of the pieces of text with which a word or number begins.
+def words_in(pieces: Sequence[str]) -> tuple[set[int], set[int]]:
+    """Numbers of the pieces of a text with which a word or number begins, and of those behind the last of one.
 
-    >>> word_starts([" A", " tick", "et", " (", "blue", ")", " costs", " 3", ".", "40"])
-    [0, 1, 4, 6, 7]
+    >>> words_in([" A", " tick", "et", " (", "blue", ")", " costs", " 3", ".", "40"])
+    ({0, 1, 4, 6, 7}, {1, 3, 5, 7, 10})
     """
-    ends = accumulate(map(len, pieces))
-    words = {found.start() for found in WORD.finditer("".join(pieces))}
-    return [i for i, (piece, end) in enumerate(zip(pieces, ends)) if end - len(piece.lstrip()) in words]
+    words = list(WORD.finditer("".join(pieces)))
+    first, last = {found.start() for found in words}, {found.end() for found in words}
+    ends = list(accumulate(map(len, pieces)))
+    return (
+        {i for i, (piece, end) in enumerate(zip(pieces, ends)) if end - len(piece.lstrip()) in first},
+        {i + 1 for i, end in enumerate(ends) if end in last},
+    )

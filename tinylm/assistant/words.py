@@ -1,6 +1,9 @@
 """Words to fill practice with: things of a harbour town, and words that do not exist, so that spelling is copied."""
 
+from functools import cache
+
 from tinylm.text.corpora.chance import Chance
+from tinylm.text.corpora.stories import vocabulary
 
 KINDS = {  # words that take each other's place, so that a day stays a day
     "day": "Monday Tuesday Wednesday Thursday Friday Saturday Sunday",
@@ -27,17 +30,34 @@ nut oar onion oven paddle page paint pear pebble pepper pillow pipe plank plate 
 ring rope saddle sail salt saw school shelf shovel slate soap spade sponge spoon stamp stove string swan table
 tailor teapot tent thimble tower trumpet tunnel turnip umbrella valley wagon walnut wheel whistle window wool
 """
-_SYLLABLES = """
-ba be bi bo bu da de di do du fa fe fi fo ga ge go ha he hi ho ja jo ka ke ki ko la le li lo lu ma me mi mo mu na
-ne ni no pa pe pi po ra re ri ro ru sa se si so ta te ti to tu va ve vi wa we wi ya zo
+# Beginnings, middles and ends of English syllables: made-up words meet nearly all pieces that words are cut into.
+_ONSETS = """
+b bl br c ch cl cr d dr f fl fr g gl gr h j k kn l m n p ph pl pr qu r s sc sh shr sk sl sm sn sp spr st str sw t th
+thr tr tw v w wh wr y z
 """
-_ENDINGS = "n l r s t ck rd nt ll sh th x m st"
-COMMON, WORDS, SYLLABLES, ENDINGS = (text.split() for text in (_COMMON, _WORDS, _SYLLABLES, _ENDINGS))
+_VOWELS = "a e i o u a e i o u ai au aw ay ea ee ei eu ew ey ia ie io oa oo ou ow oy ue y"
+_CODAS = """
+b ck d dge ff ft g ght k l ld ll lm lt m mp n nce nd ng nk nt p pt r rd rk rl rm rn rs rt s se sh sk ss st t tch te th
+ve w x
+"""
+COMMON, WORDS, ONSETS, VOWELS, CODAS = (text.split() for text in (_COMMON, _WORDS, _ONSETS, _VOWELS, _CODAS))
 
 
 def new_word(chance: Chance) -> str:
-    """A word of the town, or one that does not exist, so that spelling is copied and not guessed."""
-    if chance.happens(0.5):
+    """A word of the town, of its stories, or one that does not exist, so that spelling is copied and not guessed."""
+    if chance.happens(0.3):
         return chance.pick(WORDS)
-    middle = chance.pick(SYLLABLES) if chance.happens(0.5) else ""
-    return chance.pick(SYLLABLES) + middle + chance.pick(SYLLABLES) + chance.pick(ENDINGS)
+    return chance.pick(story_words()) if chance.happens(0.4) else made_up(chance)
+
+
+@cache
+def story_words() -> list[str]:
+    """The longer words of the stories."""
+    return sorted(word for word in vocabulary() if len(word) > 3 and word.isalpha() and word not in COMMON)
+
+
+def made_up(chance: Chance) -> str:
+    """One to three syllables, such as "scouth" or "blewerond"."""
+    count = chance.pick((1, 2, 2, 3))
+    word = "".join(chance.pick(ONSETS) + chance.pick(VOWELS) for _ in range(count))
+    return word + chance.pick(CODAS) if chance.happens(0.8) else word

@@ -104,6 +104,9 @@ def test_one_file_that_cannot_be_read_is_an_error_of_one_line(tmp_path: Path) ->
     with pytest.raises(ValueError, match=r"latin.txt: not UTF-8 text \(byte 103 is 0xE9\)") as caught:
         read_documents(latin)
     assert "\n" not in str(caught.value)
+    (tmp_path / "wide.txt").write_text("as Notepad saves it", encoding="utf-16")
+    with pytest.raises(ValueError, match="as in UTF-16, which Windows calls Unicode"):
+        read_documents(tmp_path / "wide.txt")
     with pytest.raises(ValueError, match="no such file or folder"):
         read_documents(tmp_path / "gone.txt")
     (tmp_path / "empty.txt").write_bytes(b"")

@@ -85,7 +85,7 @@ def split_corpus(config: CorpusConfig) -> Split:
             raise ValueError(f"{name} is not on this machine: tinylm fetch {name}, or give another --corpus.text FILE")
     if not path.exists():
         hint = closest(name, [*SHIPPED, *CORPORA])
-        raise ValueError(f"corpus.text: no {path}{hint}; give a text file, a folder, or one of {', '.join(SHIPPED)}")
+        raise ValueError(f"no {path}{hint}; --corpus.text takes a text file, a folder, or one of {', '.join(SHIPPED)}")
     if path.is_file() and config.separator is None:
         return cut_text(path, config.valid_share)
     if path.is_file():

@@ -88,9 +88,10 @@ def iter_text(path: Path, chunk_bytes: int = MIB) -> Iterator[str]:
             except UnicodeDecodeError as error:
                 # the decoder may have put bytes kept from the chunk before in front of this one
                 offset = file.tell() - len(error.object) + error.start
+                wide = offset == 0 and error.object[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
                 raise ValueError(
-                    f"{path}: not UTF-8 text (byte {offset} is 0x{error.object[error.start]:02X}). "
-                    "Save it as UTF-8 and try again"
+                    f"{path}: not UTF-8 text (byte {offset} is 0x{error.object[error.start]:02X}"
+                    f"{', as in UTF-16, which Windows calls Unicode' if wide else ''}). Save it as UTF-8 and try again"
                 ) from error
             if text:
                 yield text
