@@ -112,6 +112,7 @@ def test_next_tokens_names_what_each_model_expects():
     prompt = {"prompt": "The", "tokens": ["␣sea", "⏎"], "probabilities": [[0.7, 0.1], [None, 0.6]]}
     figure = figures.next_tokens([prompt], ["base", "verse"])
     assert flat_title(figure) == "After “The” base expects “␣sea”, verse expects “⏎”"
+    assert "base 70 %, verse 60 %" in flat_title(figures.next_tokens([prompt, prompt], ["base", "verse"]))
 
 
 def test_the_heat_map_names_the_model_that_expected_the_text_best():

@@ -44,7 +44,8 @@ def canvas(title: str, size: tuple[float, float] = (7.6, 4.4)) -> Iterator[Figur
     """A new figure under the house style, titled with its finding; `size` is in inches."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=size, dpi=150, layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.06))
-        wrapped = textwrap.fill(title, int(8.6 * size[0]))
+        whole = title.replace(" %", "\u00a0%")  # a number and its sign stay on one line
+        wrapped = textwrap.fill(whole, int(8.6 * size[0])).replace("\u00a0", " ")
         figure.suptitle(wrapped, x=0.01, ha="left", fontsize=13.5, fontweight="bold", linespacing=1.25)
         yield figure
         for text in figure.findobj(Text):
@@ -259,13 +260,18 @@ def shares(rows: Sequence[dict[str, Any]], labels: Sequence[str], title: str) ->
 
 def next_tokens(prompts: Sequence[dict[str, Any]], labels: Sequence[str]) -> Figure:
     """The likeliest next tokens of the same prompts, one bar per run."""
-    told = []
-    for prompt in prompts:
-        best = [prompt["tokens"][int(np.argmax([q or 0 for q in run]))] for run in zip(*prompt["probabilities"])]
+    # prompt, run, token; a token that a run does not have counts as 0
+    found = [[[q or 0 for q in run] for run in zip(*prompt["probabilities"])] for prompt in prompts]
+    if len(prompts) == 1:
+        best = [prompts[0]["tokens"][int(np.argmax(run))] for run in found[0]]
         expected = ", ".join(f"{label} expects “{token}”" for label, token in zip(labels, best))
-        told.append(f"After “{shorten(prompt['prompt'])}” {expected}")
+        title = f"After “{shorten(prompts[0]['prompt'])}” {expected}"
+    else:
+        sure = [np.mean([max(runs[place]) for runs in found]) for place in range(len(labels))]
+        told = ", ".join(f"{label} {percent(share)}" for label, share in zip(labels, sure))
+        title = f"Probability of the likeliest of these words, on average: {told}"
     rows = max(len(prompt["tokens"]) for prompt in prompts)
-    with canvas(". ".join(told), (8.4, 1.9 + 0.36 * rows * max(1, len(labels) / 2))) as figure:
+    with canvas(title, (8.4, 1.9 + 0.36 * rows * max(1, len(labels) / 2))) as figure:
         for axes, prompt in zip(figure.subplots(1, len(prompts), squeeze=False)[0], prompts):
             height = 0.8 / len(labels)
             for run, label in enumerate(labels):
@@ -276,7 +282,8 @@ def next_tokens(prompts: Sequence[dict[str, Any]], labels: Sequence[str]) -> Fig
             axes.invert_yaxis()
             axes.grid(axis="y", visible=False)
             axes.set_xlabel("probability, %")
-            axes.set_title(f"“{shorten(prompt['prompt'])}” …", loc="left", fontsize=12)
+            head = f"“{shorten(prompt['prompt'])}” …"
+            axes.set_title(textwrap.fill(head, 60 // len(prompts)), loc="left", fontsize=12)
         figure.legend(frameon=False, loc="outside lower center", ncols=min(4, len(labels)))
     return figure
 

@@ -208,7 +208,7 @@ def budgets(points: dict[int, list[list[Point]]], exponent: Arm) -> Figure:
 
 def published(within: Sequence[Published]) -> Figure:
     """Our GPU-hours over the published ones, model by model."""
-    title = f"{len(within)} of {len(MODELS)} models within twice or half their published GPU-hours, by 6 x N x D"
+    title = f"{len(within)} of {len(MODELS)} models within a factor of 2 of their published GPU-hours"
     with canvas(title, (8.0, 1.8 + 0.36 * len(MODELS))) as figure:
         axes = figure.subplots()
         axes.axvspan(0.5, 2, color=MUTED, alpha=0.12, linewidth=0)

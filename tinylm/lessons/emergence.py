@@ -238,7 +238,7 @@ def finding(seen: dict[int, list[dict[str, Any]]]) -> Finding:
     ends = [Arm(f"{name} at the end", ABILITIES[name], [own[-1] for own in seeds]) for name, seeds in curves.items()]
     return Finding(
         verdict, f"Half of each ability is there, in thousand tokens seen: {told}.", [*onsets.values(), *ends],
-        {"abilities.png": pictures(title, tokens, curves, onsets)},
+        {"abilities.png": pictures(title, tokens, curves, {name: onsets[name] for name in order})},
         bars={f"the onset of {name} is located": name in order for name in ABILITIES},
         details={"tokens": tokens, "curves": curves, "samples": {look["tokens"]: look["sample"] for look in seen[1]},
                  "rises": {name: [r.mean, r.low, r.high] for name, r in rises.items()}},
@@ -258,12 +258,12 @@ def in_thousands(found: Interval) -> str:
 def pictures(
     title: str, tokens: Sequence[float], curves: dict[str, list[list[float]]], onsets: dict[str, Arm]
 ) -> Figure:
-    """A panel for each ability against tokens seen, its onset marked."""
+    """A panel for each ability against tokens seen, its onset marked where it has one."""
     with canvas(title, (9.2, 6.2)) as figure:
         for place, (axes, (name, seeds)) in enumerate(zip(figure.subplots(2, 2).flat, curves.items())):
             x = [max(t, tokens[1] / 3) / 1e3 for t in tokens]  # the untrained model stands at the left edge
             band(axes, x, [interval(at, groups=range(len(at))) for at in zip(*seeds)], place)
-            for value in onsets[name].values:
+            for value in onsets[name].values if name in onsets else ():
                 axes.axvline(max(value, tokens[1] / 3) / 1e3, color=colour(place), linewidth=1.2, linestyle=(0, (4, 3)))
             unit = ABILITIES[name]
             axes.set(xlabel="thousand tokens seen", ylabel=unit, ylim=(0, 1.02) if "share" in unit else (None, None))
