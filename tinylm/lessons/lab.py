@@ -32,7 +32,7 @@ from tinylm.model.gpt import GPT
 from tinylm.model.lora import attach_lora
 from tinylm.recipes import load_recipe
 from tinylm.runs import Run, open_run, read_json, write_json
-from tinylm.text.batches import Batches, Corpus
+from tinylm.text.batches import Corpus
 from tinylm.text.token_files import read_ids, write_ids
 from tinylm.training import start
 from tinylm.training.load import load_model, read_state, set_weights
@@ -176,12 +176,7 @@ def trainer_in(folder: Path, recipe: Recipe, corpus: Corpus | None = None) -> Tr
         trainer = Trainer(run.recipe, own, last_model(run), folder)
         start.restore(trainer, run)
         return trainer
-    trainer = start.resume_run(folder)
-    if corpus:  # the run folder knows the ids, not their masks
-        trainer.corpus = replace(corpus, base_valid=trainer.corpus.base_valid)
-        shape = (trainer.model.config.context, recipe.train.batch_size, recipe.train.seed)
-        trainer.batches = Batches(trainer.corpus, *shape)
-    return trainer
+    return start.resume_run(folder)
 
 
 def last_model(run: Run) -> GPT:
@@ -194,8 +189,9 @@ def last_model(run: Run) -> GPT:
 def start_on(corpus: Corpus, recipe: Recipe, folder: Path) -> Trainer:
     """As `start_run`, on a corpus that is ready."""
     lock = start.create_folder(folder, replace=True)
-    for side in ("train", "valid"):
-        write_ids(folder / "data" / side, [getattr(corpus, side)])
+    for side in ("train", "valid", "train_mask", "valid_mask"):
+        if (ids := getattr(corpus, side)) is not None:
+            write_ids(folder / "data" / side, [ids])
     if recipe.start_from is None:
         model = GPT(recipe.model.model_copy(update={"vocab_size": corpus.tokenizer.vocab_size}))
         model.initialise(torch.Generator().manual_seed(recipe.train.seed))

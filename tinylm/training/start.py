@@ -38,7 +38,7 @@ from tinylm.training.trainer import Trainer, peak_memory
 PARTS = ("model", "state", "data")
 # What a run may have written before its first save was whole.
 OWN_FILE = re.compile(
-    r"(data/(train|valid|base_valid)\.uint(16|32)|(metrics|samples|timings)\.jsonl|recipe\.json|manifest\.json\.new"
+    r"(data/(train|valid|base_valid|train_mask|valid_mask)\.uint(8|16|32)|(metrics|samples|timings)\.jsonl|recipe\.json|manifest\.json\.new"
     r"|model/(config|tokenizer)\.json|(model|state)/(model|adapter|state)\.safetensors)(\.new)?"
 )
 
@@ -201,9 +201,9 @@ def resume_run(folder: Path, lead: bool = True) -> Trainer:
     lock = lock_folder(folder) if lead else None
     tokenizer = load_tokenizer(run.path("model/tokenizer.json"))
     base = token_file(run, "base_valid") if run.manifest["parent"] else None
-    corpus = Corpus(
-        tokenizer, token_file(run, "train"), token_file(run, "valid"), run.manifest["corpus_sha256"], base
-    )
+    ids = (token_file(run, "train"), token_file(run, "valid"))
+    masks = (token_file(run, name) if has_tokens(run, name) else None for name in ("train_mask", "valid_mask"))
+    corpus = Corpus(tokenizer, *ids, run.manifest["corpus_sha256"], base, *masks)
     if run.recipe.lora is not None:
         model = with_dropout(load_model(parent_of(run)).model, run.recipe.model.dropout)
         attach_lora(model, run.recipe.lora, torch.Generator())
@@ -279,8 +279,12 @@ def parent_record(folder: Path, parent: Run) -> dict[str, str]:
     return {"path": str(parent.folder), "relative_path": relative, "fingerprint": parent.fingerprint}
 
 
+def has_tokens(run: Run, side: str) -> bool:
+    return any(name.startswith(f"data/{side}.") for name in run.manifest["files"])
+
+
 def token_file(run: Run, side: str) -> np.ndarray:
-    """The ids in data/SIDE.uint16 or .uint32 of a run (tokens,), checked and memory-mapped."""
+    """The ids in data/SIDE.uint16 or .uint32 of a run, or the mask in .uint8 (tokens,), checked and memory-mapped."""
     name = next((name for name in run.manifest["files"] if name.startswith(f"data/{side}.")), f"data/{side}")
     return read_ids(run.path(name))
 
