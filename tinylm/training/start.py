@@ -202,8 +202,9 @@ def resume_run(folder: Path, lead: bool = True) -> Trainer:
     tokenizer = load_tokenizer(run.path("model/tokenizer.json"))
     base = token_file(run, "base_valid") if run.manifest["parent"] else None
     ids = (token_file(run, "train"), token_file(run, "valid"))
-    masks = (token_file(run, name) if has_tokens(run, name) else None for name in ("train_mask", "valid_mask"))
-    corpus = Corpus(tokenizer, *ids, run.manifest["corpus_sha256"], base, *masks)
+    train_mask, valid_mask = (token_file(run, f"{side}_mask") if has_tokens(run, f"{side}_mask") else None
+                              for side in ("train", "valid"))  # fmt: skip
+    corpus = Corpus(tokenizer, *ids, run.manifest["corpus_sha256"], base, train_mask, valid_mask)
     if run.recipe.lora is not None:
         model = with_dropout(load_model(parent_of(run)).model, run.recipe.model.dropout)
         attach_lora(model, run.recipe.lora, torch.Generator())
