@@ -27,6 +27,7 @@ from tinylm.runs import read_json, write_json
 
 FORMAT = "tinylm-index"
 LONGEST = 40  # words in a sentence before it is cut
+MANY = 200  # passages; in fewer, how many of them hold a word says little
 OWN_WEIGHT = 3  # how often a passage's own words count against once for those of its context
 HEADING = re.compile(r"^(#+ .*)$", re.MULTILINE)
 BLANK_LINE = re.compile(r"\n\s*\n")
@@ -135,9 +136,12 @@ class Index:
         ]  # fmt: skip
 
     def rarity(self, word: str) -> float:
-        """The idf of a word: high where few passages hold it, highest where none does."""
-        holders = self.holders[word]
-        return math.log(1 + (len(self.passages) - holders + 0.5) / (holders + 0.5))
+        """The idf of a word: high where few passages hold it, highest where none does.
+
+        Fewer than MANY passages count as MANY: in a handful of them every word is as rare as the next.
+        """
+        holders, passages = self.holders[word], max(len(self.passages), MANY)
+        return math.log(1 + (passages - holders + 0.5) / (holders + 0.5))
 
     def updated(self, documents: Mapping[str, str]) -> "Index":
         """An index of `documents`, for which only those are cut that are new or changed."""
