@@ -168,7 +168,8 @@ def finding(scores: Sequence[Scores]) -> Finding:
     return Finding(
         together(*map(above, gains.values()), above(facts["LoRA"], 0.9)), sentence,
         arms,
-        {"metre.png": dots(f"Fine-tuned lines scan {times:.1f} x as often", of_measure("metre", arms), "share"),
+        {"metre.png": dots(f"Lines scan {times:.1f} x as often after the full fine-tune", of_measure("metre", arms),
+                           "share of lines that scan (the base's prose: cut at ten syllables)"),
          "facts.png": trade(scores, facts)},
         bars={"metre x >= 2.5, against the base's prose cut at ten syllables": bool(times >= 2.5),
               "LoRA keeps >= 90 % of the facts": facts["LoRA"].mean >= 0.9},
@@ -189,8 +190,8 @@ def trade(scores: Sequence[Scores], facts: dict[str, Interval]) -> Figure:
             axes.plot(*zip(*points), MARKERS[place], color=colour(place), markersize=9, label=arm)
         axes.axhline(0.25, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
         axes.annotate("guessing", (0.0, 0.25), textcoords="offset points", xytext=(2, 4))
-        axes.set(xlabel="lines that scan, share", ylabel="facts known, share", xlim=(0, None), ylim=(0, 1.02))
-        axes.legend(frameon=False)
+        axes.set(xlabel="lines that scan, share", ylabel="facts known, share", xlim=(-0.01, None), ylim=(0, 1.02))
+        axes.legend(frameon=False, loc="center left")
     return figure
 
 
