@@ -12,6 +12,8 @@ utilisation, is then held against the GPU-hours that the makers of large models 
 Trade-offs: the learning rate stays constant after its warm-up, so that one run serves every D (a decaying one would
 need a run for each); the losses are a little higher than with a decay. All sizes share one learning rate. N counts the
 token table too, which is most of the smallest models. Over so small a range E is hardly known, and says so.
+The stories are no natural text: once a model begins to keep to their people its loss falls steeply, and a law that was
+fitted before that point cannot foresee it.
 """
 
 import math
@@ -88,10 +90,10 @@ def fields(width: int, depth: int, sizes: Sizes) -> dict[str, str]:
 
 def points_of(trained: Run) -> list[Point]:
     """The validation losses of a run, from the end of its warm-up on."""
-    size, train = size_of(trained.model_config), trained.recipe.train
-    tokens = train.batch_size * trained.model_config.context  # in a step
-    records = [r for r in trained.records("valid") if r["step"] >= max(1, BEGIN * train.steps)]
-    return [Point(size.matrices + size.embedding, r["step"] * tokens, r["nats_per_token"]) for r in records]
+    size = size_of(trained.model_config)
+    seen = {record["step"]: record["tokens"] for record in trained.records("train")}
+    records = [r for r in trained.records("valid") if r["step"] >= max(1, BEGIN * trained.recipe.train.steps)]
+    return [Point(size.matrices + size.embedding, seen[r["step"]], r["nats_per_token"]) for r in records]
 
 
 # -- what follows -----------------------------------------------------------------------------------------------------
