@@ -191,10 +191,10 @@ def band(axes: Axes, x: Sequence[float], found: Sequence[Interval], place: int, 
 
 
 def logarithmic(axis: Axis) -> None:
-    """Give an x or y axis a logarithmic scale with plain numbers at 1, 2, 5, 10 ...; over two decades, at 1, 3 ..."""
+    """Give an x or y axis a logarithmic scale with plain numbers, fewer of them the more decades it spans."""
     axes = axis.axes
     (axes.set_xscale if axis is axes.xaxis else axes.set_yscale)("log")
     low, high = axis.get_data_interval()
-    axis.set_major_locator(LogLocator(subs=(1, 3) if high >= 100 * low else (1, 2, 5)))
-    axis.set_major_formatter("{x:,g}")
+    axis.set_major_locator(LogLocator(subs=(1,) if high >= 3000 * low else (1, 3) if high >= 100 * low else (1, 2, 5)))
+    axis.set_major_formatter("{x:,.12g}")
     axis.set_minor_formatter(NullFormatter())

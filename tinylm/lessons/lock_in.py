@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 
 from tinylm.evaluation.statistics import interval, paired_difference
 from tinylm.figures import canvas, colour, percent
-from tinylm.lessons.frame import Arm, Finding, Lesson, above, dots, together
+from tinylm.lessons.frame import Arm, Finding, Lesson, above, dots, logarithmic, together
 from tinylm.lessons.hosting import Prices, break_even, per_day, per_request
 from tinylm.lessons.lab import Lab, Progress
 from tinylm.lessons.published import GPUS, bill
@@ -130,7 +130,9 @@ def hosting(prices: Prices) -> Figure:
         axes.plot(requests, requests * per_request(prices), color=colour(1), linestyle="--", label="paid per request")
         if even:
             axes.plot([even], [per_day(prices, even)], "o", color=colour(2), markersize=9)
-        axes.set(xscale="log", yscale="log", xlabel="requests a day", ylabel="dollars a day")
+        axes.set(xlabel="requests a day", ylabel="dollars a day")
+        logarithmic(axes.xaxis)
+        logarithmic(axes.yaxis)
         axes.legend(frameon=False)
     return figure
 

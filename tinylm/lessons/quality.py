@@ -16,6 +16,7 @@ data. A smaller corpus is read more often, as it would be in life.
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import partial
 
 import numpy as np
@@ -148,8 +149,9 @@ def by_size(scores: Scores, slopes: dict[str, Interval]) -> Figure:
     with canvas(title, (8.4, 4.4)) as figure:
         for place, (axes, measure) in enumerate(zip(figure.subplots(1, 2), ("bits", "metre"))):
             band(axes, SIZES_OF_DATA, [over_seeds(scores[measure][size_name(s)]) for s in SIZES_OF_DATA], place)
-            axes.set_xscale("log", base=2)
-            axes.set(xlabel="share of the poems", ylabel=LABELS[measure])
+            axes.set(xscale="log", xlabel="share of the poems", ylabel=LABELS[measure])
+            axes.set_xticks(SIZES_OF_DATA, [str(Fraction(size)) for size in SIZES_OF_DATA])
+            axes.minorticks_off()
     return figure
 
 
