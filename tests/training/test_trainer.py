@@ -135,6 +135,16 @@ def test_a_loss_that_is_no_number_stops_with_advice_before_it_reaches_the_weight
     assert all(torch.isfinite(w).all() for w in load_model(open_run(tmp_path / "run")).model.parameters())
 
 
+def test_a_first_batch_that_is_easier_than_the_others_is_no_alarm(tmp_path, text_file):
+    """A fine-tune on old and new text mixed may begin with old text alone."""
+    trainer = start_run(tiny_recipe(text_file), tmp_path / "run")
+    guess = math.log(trainer.model.config.vocab_size)
+    trainer.check(0.5, 1.0)
+    trainer.check(1.5 * guess, 1.0)
+    with pytest.raises(ValueError, match="the loss runs away"):
+        trainer.check(2 * guess + 3, 1.0)
+
+
 def test_a_huge_learning_rate_is_stopped_and_zero_changes_nothing(tmp_path, text_file):
     wild = tiny_recipe(text_file, train={"steps": 60, "optimizer": "adamw", "learning_rate": 1e6, "warmup": 0})
     with pytest.raises(ValueError, match=r"the loss (runs away|is not a finite number)"):

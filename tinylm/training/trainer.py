@@ -148,11 +148,11 @@ class Trainer:
         return self.team.add_up(total, [w.grad for w in self.model.parameters() if w.grad is not None])
 
     def check(self, loss: float, norm: float) -> None:
-        """Stop before a bad update reaches the weights."""
+        """Stop before a bad update reaches the weights: at twice the loss of the first batch and of guessing."""
         if math.isnan(self.first_loss):
             self.first_loss = loss
         finite = math.isfinite(loss) and math.isfinite(norm)
-        if finite and loss < 2 * self.first_loss + 2:
+        if finite and loss < 2 * max(self.first_loss, math.log(self.model.config.vocab_size)) + 2:
             return
         raise ValueError(
             f"step {self.step + 1}: the loss {'runs away' if finite else 'is not a finite number'} (loss {loss:.3g}, "
