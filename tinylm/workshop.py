@@ -240,14 +240,14 @@ def kept_run(name: str, recipe: str, fields: dict[str, str]) -> Run:
     return finish(trained(chosen, home() / f"{name}-{key_of(settings_of(chosen))}", None, name))
 
 
-def assistant_run(base: Run, steps: int = 500) -> Run:
+def assistant_run(base: Run, steps: int = 1_000) -> Run:
     """The assistant that `tinylm chat` or a lesson has trained; where there is none, one that practised far less."""
     places = [Path("runs/assistant/model-1"), *sorted(Path("runs/lessons").glob("assistant-seed-1-*"))]
     for place in filter(is_finished, places):
         return open_run(place)
     whole = SIZES["full"]
     tell(
-        f"No trained assistant is in `runs`, so one practises now, for {sized(steps, 3)} steps instead of "
+        f"No trained assistant is in `runs`, so one practises now, for {sized(steps, 3):,} steps instead of "
         f"{whole.steps:,}: expect mistakes. `tinylm chat` trains the whole one."
     )
     parent = prepared(base, home() / f"prepared-{key_of(base.fingerprint)}")

@@ -191,7 +191,7 @@ def trade(scores: Sequence[Scores], facts: dict[str, Interval]) -> Figure:
         axes.axhline(0.25, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
         axes.annotate("guessing", (0.0, 0.25), textcoords="offset points", xytext=(2, 4))
         axes.set(xlabel="lines that scan, share", ylabel="facts known, share", xlim=(-0.01, None), ylim=(0, 1.02))
-        axes.legend(frameon=False, loc="center left")
+        axes.legend(frameon=False, loc="center left", bbox_to_anchor=(0.03, 0.62))
     return figure
 
 
