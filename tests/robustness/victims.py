@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 FORKS = multiprocessing.get_context("forkserver") if sys.platform != "win32" else None
@@ -51,7 +52,8 @@ def struck(words: list[object], log: Path, delay: float, number: int) -> int | N
     process = started(words, log)
     process.join(delay)
     if process.exitcode is None and process.pid is not None:
-        os.kill(process.pid, number)
+        with suppress(ProcessLookupError):  # it may come to its end just now
+            os.kill(process.pid, number)
     process.join(60)
     assert process.exitcode is not None, "still running a minute after the signal"
     return process.exitcode
