@@ -127,8 +127,7 @@ class Practice:
     def reading(self, chance: Chance, unknown: float = 0.05) -> Reading:
         """One question; with probability `unknown` about a passage that does not answer it.
 
-        Seldom: the search leaves out most passages that do not, and a model that meets many of them gives up on the
-        others, too (at 0.15 it answered "I don't know." to 30 % of what stood in the passage).
+        Seldom: the search leaves out most passages that do not.
         """
         return self.from_patterns(chance, unknown) if chance.happens(0.6) else self.from_documents(chance, unknown)
 

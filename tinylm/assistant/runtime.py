@@ -172,7 +172,9 @@ class Turn:
         scores[[id for id, name in self.names.items() if name not in allowed]] = float("-inf")
         if role == ASSISTANT and self.passage:
             said, unknown = self.ids[len(self.ids) - written :], self.tokenizer.encode(f" {DONT_KNOW}")
-            keep = self.quotable(said) | set(map(self.tokenizer.special_id, allowed))
+            keep = self.quotable(said)
+            if not written or said == unknown or self.is_quote(said):
+                keep |= set(map(self.tokenizer.special_id, allowed))
             if not said:
                 scores[unknown[0]] -= SURE
             if said == unknown[:written]:
@@ -185,6 +187,14 @@ class Turn:
         count, stop = len(written), self.tokenizer.encode(".")[-1]
         after = [i + count for i in self.starts if self.passage[i : i + count] == written]
         return {self.passage[i] for i in after if i < len(self.passage)} | {stop for i in after if i in self.ends}
+
+    def is_quote(self, written: list[int]) -> bool:
+        """Whether an answer may end here: whole words of the passage, with or without a full stop."""
+        stop = self.tokenizer.encode(".")[-1]
+        for ids in [written, written[:-1]] if written[-1] == stop else [written]:
+            if any(self.passage[i : i + len(ids)] == ids and i + len(ids) in self.ends for i in self.starts):
+                return True
+        return False
 
     def answer_call(self, text: str) -> Iterator[Event]:
         """Run a call that the model has finished, and insert what comes back, as text and nothing else."""

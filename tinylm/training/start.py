@@ -38,8 +38,8 @@ from tinylm.training.trainer import Trainer, peak_memory
 PARTS = ("model", "state", "data")
 # What a run may have written before its first save was whole.
 OWN_FILE = re.compile(
-    r"(data/(train|valid|base_valid|train_mask|valid_mask)\.uint(8|16|32)|(metrics|samples|timings)\.jsonl|recipe\.json|manifest\.json\.new"
-    r"|model/(config|tokenizer)\.json|(model|state)/(model|adapter|state)\.safetensors)(\.new)?"
+    r"(data/((train|valid)(_mask)?|base_valid)\.uint(8|16|32)|(metrics|samples|timings)\.jsonl|recipe\.json"
+    r"|manifest\.json\.new|model/(config|tokenizer)\.json|(model|state)/(model|adapter|state)\.safetensors)(\.new)?"
 )
 
 
