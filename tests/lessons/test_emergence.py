@@ -51,7 +51,7 @@ def test_a_model_that_never_read_anything_copies_nothing(smoke_lesson, lessons_f
     base = next((lessons_folder / "emergence" / "runs").glob("*/manifest.json")).parent
     loaded = load_model(open_run(base))
     fresh = GPT(loaded.model.config)  # nothing is drawn: all that matters is that it never read anything
-    assert abs(emergence.copying(fresh, loaded.tokenizer)) < 0.3
+    assert abs(emergence.copying(fresh, loaded.tokenizer, 6)) < 0.5
     assert 0 <= emergence.facts_known(fresh, loaded.tokenizer, 20) <= 0.6
     assert 0 <= emergence.grammar(fresh, loaded.tokenizer, ["Mara went to the sea."] * 2) <= 1
 

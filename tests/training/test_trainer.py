@@ -215,6 +215,36 @@ def test_compiling_falls_back_in_one_line_where_it_cannot_work(tmp_path, text_fi
     assert "training without it" in trainer.notices[0]
 
 
+def test_a_compiled_run_is_the_same_run_also_where_its_steps_are_fitted_into_a_time(tmp_path, text_file, monkeypatch):
+    calls = []
+
+    def compiling(model):  # what torch.compile returns is called in the model's place; no compiler is needed for that
+        calls.append(model)
+        return lambda ids: model(ids)
+
+    monkeypatch.setattr(torch, "compile", compiling)
+    fields = {"compile": True, "max_minutes": 10.0}
+    trainer = start_run(tiny_recipe(text_file, train=fields), tmp_path / "compiled")
+    assert calls == [trainer.model] and trainer.forward is not trainer.model
+    plain = start_run(tiny_recipe(text_file), tmp_path / "plain")
+    assert [record.loss for record in trainer.run()] == [record.loss for record in plain.run()]
+
+
+@pytest.mark.long
+@pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile needs a C++ compiler here")
+def test_a_compiled_run_resumes_to_the_same_bits(tmp_path, text_file):
+    fields = {"model": {"dropout": 0.1}, "train": {"compile": True, "precision": "bf16"}}
+    whole = start_run(tiny_recipe(text_file, **fields), tmp_path / "whole")
+    losses = [record.loss for record in whole.run()]
+    fields["train"]["stop_after"] = 2
+    parts = [record.loss for record in start_run(tiny_recipe(text_file, **fields), tmp_path / "parts").run()]
+    resumed = resume_run(tmp_path / "parts")
+    assert parts + [record.loss for record in resumed.run()] == losses
+    assert not whole.notices and not resumed.notices  # all three were compiled
+    weights = [(tmp_path / name / "model" / "model.safetensors").read_bytes() for name in ("whole", "parts")]
+    assert weights[0] == weights[1]
+
+
 def test_the_manifest_tells_where_a_run_comes_from(base_run):
     manifest = base_run.manifest
     assert manifest["seed"] == 1 and manifest["precision"] == "float32" and len(manifest["corpus_sha256"]) == 64

@@ -72,9 +72,9 @@ def start_run(recipe: Recipe, folder: Path, overwrite: bool = False) -> Trainer:
             trainer.notices.append("document_token is off: the text, or the base run's tokenizer, knows no documents")
         trainer.notices += doubts(trainer)
         trainer.lock = lock
-        if recipe.train.max_minutes is not None:
-            trainer = fit_into(recipe.train.max_minutes, trainer)
-        return compiled(trainer) if recipe.train.compile else trainer
+        if recipe.train.compile:
+            trainer = compiled(trainer)
+        return fit_into(recipe.train.max_minutes, trainer) if recipe.train.max_minutes is not None else trainer
     except BaseException:
         remove_folder(folder)
         folder.rmdir()
@@ -127,20 +127,24 @@ def fit_into(minutes: float, trainer: Trainer) -> Trainer:
     train = trainer.recipe.train.model_copy(update={"steps": fitting})
     recipe = trainer.recipe.model_copy(update={"train": train})
     shorter = Trainer(recipe, trainer.corpus, trainer.model, trainer.folder, trainer.parent)
-    shorter.lock = trainer.lock
+    shorter.lock, shorter.forward = trainer.lock, trainer.forward
     shorter.notices += trainer.notices
     shorter.notices.append(f"{fitting:,} of {steps:,} steps fit into {minutes:g} minutes")
     return shorter
 
 
 def compiled(trainer: Trainer) -> Trainer:
-    """The trainer with torch.compile at work where that works here; where it does not, a notice says so."""
+    """The trainer with torch.compile at work where that works here; where it does not, a notice says so.
+
+    The first batch goes through once, forward and backward, since compiling waits for the shapes; it leaves no trace.
+    """
     try:
-        forward = torch.compile(trainer.model)
-        forward(torch.zeros(1, trainer.model.config.context, dtype=torch.long, device=trainer.compute.device))
-        trainer.forward = forward
+        trainer.forward = torch.compile(trainer.model)
+        trainer.accumulate(trainer.batches[trainer.step])
     except Exception as error:  # whatever the compiler's tool chain may raise: training does not depend on it
+        trainer.forward = trainer.model
         trainer.notices.append(f"torch.compile does not work here ({type(error).__name__}): training without it")
+    trainer.model.zero_grad(set_to_none=True)
     return trainer
 
 
@@ -291,17 +295,17 @@ def token_file(run: Run, side: str) -> np.ndarray:
 
 
 def estimate(trainer: Trainer, trials: int = 3) -> Estimate:
-    """Time a few steps and a piece of a validation pass on a copy of the model, which leaves no trace."""
-    train, config = trainer.recipe.train, trainer.model.config
+    """Time a few steps and a piece of a validation pass; the weights are put back, so this leaves no trace."""
+    train, config, kept = trainer.recipe.train, trainer.model.config, copy.deepcopy(trainer.model.state_dict())
     probe = copy.copy(trainer)
-    probe.model = copy.deepcopy(trainer.model)
-    probe.forward, probe.optimizers = probe.model, Optimizers(probe.model, train)
+    probe.optimizers = Optimizers(probe.model, train)
     times = []
     for trial in range(trials + 1):  # the first one warms up
         start = time.perf_counter()
         probe.accumulate(trainer.batches[trial])
         probe.optimizers.step(trainer.step)
         times.append(time.perf_counter() - start)
+    trainer.model.load_state_dict(kept)
     piece, start = trainer.corpus.valid[: 8 * config.context + 1], time.perf_counter()
     measure(probe.model, piece, trainer.corpus.tokenizer, trainer.compute)
     per_token = (time.perf_counter() - start) / len(piece)
