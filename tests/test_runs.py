@@ -1,9 +1,10 @@
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
-from tinylm.runs import append_line, open_run, read_lines, save_files, write_json
+from tinylm.runs import append_line, finish_save, open_run, read_lines, read_manifest, save_files
 from tinylm.training.start import create_folder
 
 
@@ -46,17 +47,38 @@ def test_a_log_may_grow_but_its_past_may_not_change(copy_of_run):
         open_run(copy_of_run).path("metrics.jsonl")
 
 
-def test_a_crash_between_the_files_and_the_manifest_loses_nothing(tmp_path):
-    manifest = save_files(
-        tmp_path, {"a.bin": b"one"}, {"format": 1, "step": 1, "steps": 2, "status": "running", "best": {}}
-    )
-    # The crash: new content is announced and in place, the final manifest was never written.
-    pending = {"a.bin": {"bytes": 3, "sha256": "3fc4ccfe745870e2c0d99f71f30ff0656c8dedd41cc1d7d3d376b0dbe685e2f3"}}
-    write_json(tmp_path / "manifest.json", {**manifest, "pending": pending})
-    (tmp_path / "a.bin").write_bytes(b"two")
-    assert open_run(tmp_path).path("a.bin")
-    (tmp_path / "a.bin").write_bytes(b"one")
-    assert open_run(tmp_path).path("a.bin")
+def test_a_save_counts_from_its_announcement_on_wherever_a_crash_comes(tmp_path, monkeypatch):
+    manifest = {"format": 1, "step": 1, "steps": 2, "status": "running", "best": {}, "parent": None}
+    manifest = save_files(tmp_path, {"a.bin": b"one", "b.bin": b"one"}, manifest)
+    moves, real = [], Path.replace
+
+    def dies(path, target):
+        moves.append(Path(target).name)
+        if len(moves) > allowed:
+            raise KeyboardInterrupt
+        return real(path, target)
+
+    for allowed in (1, 2, 3):  # the announcement, then a, then b; the last manifest never comes
+        moves.clear()
+        new, before = f"step {allowed}".encode(), read_manifest(tmp_path)
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(Path, "replace", dies)
+            save_files(tmp_path, {"a.bin": new, "b.bin": new}, {**before, "step": 2, "status": "finished"})
+        run = open_run(tmp_path)
+        assert run.manifest["status"] == "finished"
+        assert [run.path(name).read_bytes() for name in ("a.bin", "b.bin")] == [new, new]
+        finish_save(tmp_path)
+        assert [(tmp_path / name).read_bytes() for name in ("a.bin", "b.bin")] == [new, new]
+        assert open_run(tmp_path).path("a.bin") == tmp_path / "a.bin" and not read_manifest(tmp_path)["pending"]
+        assert not list(tmp_path.glob("*.new"))
+
+
+def test_a_crash_before_the_announcement_leaves_the_save_before(tmp_path):
+    manifest = {"format": 1, "step": 1, "steps": 2, "status": "running", "best": {}, "parent": None}
+    save_files(tmp_path, {"a.bin": b"one"}, manifest)
+    (tmp_path / "a.bin.new").write_bytes(b"two")
+    finish_save(tmp_path)
+    assert open_run(tmp_path).path("a.bin").read_bytes() == b"one"
 
 
 def test_a_cut_last_line_of_a_log_is_left_out(tmp_path):

@@ -6,9 +6,10 @@
     model/            best weights so far, config, tokenizer        state/   the last step, for an exact resume
     data/             the token ids that the run learns from and is judged on
 
-Every file is written beside its place and renamed into it. The manifest first announces the new hashes as `pending`,
-then the files move, then it lists them as `files`: a crash between leaves files that match one list or the other. The
-manifest carries a hash of itself. No torch here: pages and tables read runs without loading it.
+Every file is written beside its place and renamed into it. Once all are written, the manifest announces the new save,
+with their hashes as `pending`; then the files move; then it lists them as `files`. After a crash in between, the save
+counts: readers find a file that has not moved beside its place, and the next resume moves it. The manifest carries a
+hash of itself. No torch here: pages and tables read runs without loading it.
 """
 
 import hashlib
@@ -74,14 +75,13 @@ class Run:
         A log may have grown since the last save: the part that the manifest knows must be unchanged.
         """
         path = self.folder / name
+        announced, listed = (self.manifest[part].get(name) for part in ("pending", "files"))
+        if announced and holds(temporary(path), announced):  # a crash came before it could move
+            return temporary(path)
         if not path.is_file():
             raise ValueError(f"{self.folder}: {name} is missing; restore it, or train again")
-        entries = [self.manifest[part][name] for part in ("files", "pending") if name in self.manifest[part]]
-        size = path.stat().st_size
-        for entry in entries:
-            long_enough = size >= entry["bytes"] if name in LOGS else size == entry["bytes"]
-            if long_enough and sha256_of(path, entry["bytes"]) == entry["sha256"]:
-                return path
+        if any(entry and holds(path, entry) for entry in (announced, listed)):
+            return path
         raise ValueError(f"{path}: damaged or changed after it was saved (its SHA-256 is not the manifest's)")
 
 
@@ -130,6 +130,25 @@ def save_files(folder: Path, files: dict[str, bytes], manifest: dict[str, Any]) 
     done = {**manifest, "files": {**kept, **entries}, "pending": {}}
     write_manifest(folder, done)
     return done
+
+
+def finish_save(folder: Path) -> None:
+    """Move what a save had written and announced before a crash, and list it; nothing where every save is whole."""
+    manifest = read_manifest(folder)
+    for name, entry in manifest["pending"].items():
+        if holds(temporary(folder / name), entry):
+            temporary(folder / name).replace(folder / name)
+        if holds(folder / name, entry):
+            manifest["files"][name] = entry
+    if manifest["pending"]:
+        write_manifest(folder, {**manifest, "pending": {}})
+
+
+def holds(path: Path, entry: dict[str, Any]) -> bool:
+    """Whether there is a file with the manifest's size and SHA-256; a log may be longer."""
+    size = path.stat().st_size if path.is_file() else -1
+    long_enough = size >= entry["bytes"] if path.name in LOGS else size == entry["bytes"]
+    return long_enough and sha256_of(path, entry["bytes"]) == entry["sha256"]
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:

@@ -91,6 +91,14 @@ def test_a_start_that_was_interrupted_before_its_first_save_is_begun_again(tmp_p
     assert len(list(start_run(tiny_recipe(text_file), tmp_path / "run").run())) == 6
 
 
+@pytest.mark.parametrize("made", [(), ("model",), ("model", "state", "data")])
+def test_a_start_killed_before_it_wrote_a_file_is_begun_again(tmp_path, text_file, made):
+    (tmp_path / "run").mkdir()
+    for part in made:
+        (tmp_path / "run" / part).mkdir()
+    assert len(list(start_run(tiny_recipe(text_file), tmp_path / "run").run())) == 6
+
+
 def test_a_folder_with_a_file_of_somebody_elses_is_never_taken_for_an_abandoned_start(tmp_path, text_file):
     (tmp_path / "run" / "data").mkdir(parents=True)
     (tmp_path / "run/data/thesis.txt").write_text("precious", encoding="utf-8")

@@ -166,5 +166,6 @@ def test_where_one_process_dies_the_other_says_so_and_the_run_goes_on_with_two_o
 
 def test_a_mistake_that_only_the_first_process_can_see_ends_both(tmp_path, recipe):
     (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.txt").write_text("precious", encoding="utf-8")
     errors = Pair(tmp_path, "train", recipe, "--out", tmp_path / "run").ended(2, 2)
     assert errors[0].startswith("tinylm: ") and "exists" in errors[0] and errors[1] == ""

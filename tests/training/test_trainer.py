@@ -21,8 +21,9 @@ FILES = ("metrics.jsonl", "samples.jsonl", "model/model.safetensors", "state/sta
 
 def contents(folder) -> dict[str, bytes]:
     """What must be equal bit for bit: logs and weights, and the state but for the seconds in its header."""
-    tensors, _ = read_tensors(folder / "state/state.safetensors")
-    out = {name: (folder / name).read_bytes() for name in FILES[:3]}
+    run = open_run(folder)
+    tensors, _ = read_tensors(run.path("state/state.safetensors"))
+    out = {name: run.path(name).read_bytes() for name in FILES[:3]}
     return out | {name: tensor.numpy().tobytes() for name, tensor in tensors.items()}
 
 

@@ -23,7 +23,7 @@ from tinylm.config import ModelConfig, Recipe
 from tinylm.evaluation.likelihood import measure
 from tinylm.model.gpt import GPT, size_of
 from tinylm.model.lora import attach_lora
-from tinylm.runs import LOGS, Run, open_run
+from tinylm.runs import LOGS, Run, finish_save, open_run
 from tinylm.text.batches import Corpus
 from tinylm.text.corpora.build import build_corpus, has_documents
 from tinylm.text.token_files import read_ids, write_ids
@@ -200,9 +200,12 @@ def resume_run(folder: Path, lead: bool = True) -> Trainer:
     run = open_run(folder)
     if run.manifest["status"] == "imported":
         raise ValueError(f"{folder} was imported and has no steps to go on with: fine-tune it with --start-from")
+    lock = lock_folder(folder) if lead else None
+    if lead:
+        finish_save(folder)
+        run = open_run(folder)
     if run.manifest["step"] >= run.recipe.train.steps:
         raise ValueError(f"{folder} is finished: all {run.manifest['steps']} steps are done")
-    lock = lock_folder(folder) if lead else None
     tokenizer = load_tokenizer(run.path("model/tokenizer.json"))
     base = token_file(run, "base_valid") if run.manifest["parent"] else None
     ids = (token_file(run, "train"), token_file(run, "valid"))
@@ -261,11 +264,14 @@ def is_run(folder: Path) -> bool:
 
 
 def is_abandoned(folder: Path) -> bool:
-    """Whether a folder holds what is left of a start that never came to its first save, and nothing of anybody else."""
+    """Whether a folder holds what is left of a start that never came to its first save, and nothing of anybody else.
+
+    That may be nothing yet, or only folders.
+    """
     if not folder.is_dir() or (folder / "manifest.json").exists():
         return False
-    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*")]
-    return "data" in names and all(name in PARTS or OWN_FILE.fullmatch(name) for name in names)
+    files = [name for path in folder.rglob("*") if (name := path.relative_to(folder).as_posix()) not in PARTS]
+    return not files or ((folder / "data").is_dir() and all(OWN_FILE.fullmatch(name) for name in files))
 
 
 def remove_folder(folder: Path) -> None:
