@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tinylm.runs import append_line, finish_save, open_run, read_lines, read_manifest, save_files
-from tinylm.training.start import create_folder
+from tinylm.runs import append_line, open_run, read_lines, read_manifest, save_files
+from tinylm.training.start import create_folder, finish_save
 
 
 @pytest.fixture

@@ -75,13 +75,12 @@ class Run:
         A log may have grown since the last save: the part that the manifest knows must be unchanged.
         """
         path = self.folder / name
-        announced, listed = (self.manifest[part].get(name) for part in ("pending", "files"))
-        if announced and holds(temporary(path), announced):  # a crash came before it could move
-            return temporary(path)
+        entries = [self.manifest[part][name] for part in ("pending", "files") if name in self.manifest[part]]
+        for place in (temporary(path), path):  # beside its place: a crash came before it could move
+            if any(holds(place, entry) for entry in entries):
+                return place
         if not path.is_file():
             raise ValueError(f"{self.folder}: {name} is missing; restore it, or train again")
-        if any(entry and holds(path, entry) for entry in (announced, listed)):
-            return path
         raise ValueError(f"{path}: damaged or changed after it was saved (its SHA-256 is not the manifest's)")
 
 
@@ -132,23 +131,10 @@ def save_files(folder: Path, files: dict[str, bytes], manifest: dict[str, Any]) 
     return done
 
 
-def finish_save(folder: Path) -> None:
-    """Move what a save had written and announced before a crash, and list it; nothing where every save is whole."""
-    manifest = read_manifest(folder)
-    for name, entry in manifest["pending"].items():
-        if holds(temporary(folder / name), entry):
-            temporary(folder / name).replace(folder / name)
-        if holds(folder / name, entry):
-            manifest["files"][name] = entry
-    if manifest["pending"]:
-        write_manifest(folder, {**manifest, "pending": {}})
-
-
 def holds(path: Path, entry: dict[str, Any]) -> bool:
     """Whether there is a file with the manifest's size and SHA-256; a log may be longer."""
-    size = path.stat().st_size if path.is_file() else -1
-    long_enough = size >= entry["bytes"] if path.name in LOGS else size == entry["bytes"]
-    return long_enough and sha256_of(path, entry["bytes"]) == entry["sha256"]
+    more = path.stat().st_size - entry["bytes"] if path.is_file() else -1
+    return more >= 0 and (not more or path.name in LOGS) and sha256_of(path, entry["bytes"]) == entry["sha256"]
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:

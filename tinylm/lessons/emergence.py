@@ -190,7 +190,8 @@ def copying(model: GPT, tokenizer: Tokenizer, count: int) -> float:
     told = renamed(count)
     begin, sizes = [tokenizer.special_id(DOCUMENT)], tokenizer.bytes_per_token()
     rows = [tokenizer.encode(text) for text, _ in told]
-    first, later = [], []
+    first: list[float] = []
+    later: list[float] = []
     for (text, name), ids, nats in zip(told, rows, sequence_nats(model, [begin + ids for ids in rows])):
         ends = np.cumsum(sizes[ids])  # in bytes, which are characters here: the stories are ASCII
         for number, place in enumerate(re.finditer(rf"\b{name}\b", text)):

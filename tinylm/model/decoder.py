@@ -1,8 +1,8 @@
 """One new position through a GPT in NumPy: on a CPU about four times as fast as `GPT.forward` at width 128.
 
-So little work is one position that torch spends most of its time on calling operations. `GPT.forward` still reads the
-prompt, serves GPUs and adapters (LoRA), and is this module's oracle. At width 384 reading the weights from memory sets
-the pace, and twice as fast remains. Source of the idea: llama2.c (Karpathy 2023), which writes the same in C.
+One position is so little work that torch spends most of its time on calling operations. `GPT.forward` still reads the
+prompt, serves GPUs and adapters, and is this module's oracle. At width 384 memory sets the pace, and twice as fast
+remains. Source of the idea: llama2.c (Karpathy 2023), which writes the same in C.
 """
 
 import numpy as np
@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from tinylm.model.gpt import GPT, Cache
 
 Array = NDArray[np.float32]
-# Layers that read the same input: the first one's name, that of all as one matrix, the others'.
-TOGETHER = {".q.": (".qkv.", ".k.", ".v."), ".gate.": (".gate_up.", ".up.")}
+TOGETHER = {".q.": (".qkv.", ".k.", ".v."), ".gate.": (".gate_up.", ".up.")}  # the first; all in one; the others
 
 
 class Decoder:
@@ -30,10 +29,10 @@ class Decoder:
         # Matrices lie as (in, out), which BLAS reads a fifth faster; tables stay (rows, W).
         matrices = [name for name, w in weights.items() if w.ndim == 2 and name.startswith(("blocks", "head"))]
         self.weights = weights | {name: np.ascontiguousarray(weights[name].T) for name in matrices}
-        repeats = [self.config.heads, self.config.kv_heads]
-        for name in [name for name in weights if ".q_norm." in name]:  # q and k in one norm, too
-            pair = [weights[name], weights[name.replace(".q_norm.", ".k_norm.")]]  # (D,) each -> (H + K, D)
-            self.weights[name.replace(".q_norm.", ".qk_norm.")] = np.repeat(pair, repeats, axis=0)
+        for name in [name for name in weights if ".q_norm." in name]:  # q and k in one norm: (D,) each -> (H + K, D)
+            pair = [weights[name], weights[name.replace(".q_norm.", ".k_norm.")]]
+            repeated = np.repeat(pair, [self.config.heads, self.config.kv_heads], axis=0)
+            self.weights[name.replace(".q_norm.", ".qk_norm.")] = repeated
 
     def linear(self, x: Array, name: str) -> Array:
         """x (B, in) -> (B, out)."""

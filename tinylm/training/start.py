@@ -23,7 +23,7 @@ from tinylm.config import ModelConfig, Recipe
 from tinylm.evaluation.likelihood import measure
 from tinylm.model.gpt import GPT, size_of
 from tinylm.model.lora import attach_lora
-from tinylm.runs import LOGS, Run, finish_save, open_run
+from tinylm.runs import LOGS, Run, holds, open_run, read_manifest, temporary, write_manifest
 from tinylm.text.batches import Corpus
 from tinylm.text.corpora.build import build_corpus, has_documents
 from tinylm.text.token_files import read_ids, write_ids
@@ -221,6 +221,18 @@ def resume_run(folder: Path, lead: bool = True) -> Trainer:
     restore(trainer, run)
     trainer.lock = lock
     return compiled(trainer) if run.recipe.train.compile else trainer
+
+
+def finish_save(folder: Path) -> None:
+    """Move what a save had written and announced before a crash, and list it; nothing where every save is whole."""
+    manifest = read_manifest(folder)
+    for name, entry in manifest["pending"].items():
+        if holds(temporary(folder / name), entry):
+            temporary(folder / name).replace(folder / name)
+        if holds(folder / name, entry):
+            manifest["files"][name] = entry
+    if manifest["pending"]:
+        write_manifest(folder, {**manifest, "pending": {}})
 
 
 def restore(trainer: Trainer, run: Run) -> None:

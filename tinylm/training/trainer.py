@@ -14,7 +14,6 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -139,7 +138,9 @@ class Trainer:
         rows = min(self.recipe.train.micro_batch_size, len(batch.inputs) // self.team.count)  # a part for every process
         total = 0.0
         self.model.train()
-        with dropout_noise(self.model.config.dropout, noise):
+        with torch.random.fork_rng(enabled=self.model.config.dropout > 0):  # torch's own stays as it was
+            if self.model.config.dropout:
+                torch.manual_seed(int(np.random.SeedSequence(noise).generate_state(1)[0]))
             for row in range(self.team.rank * rows, len(batch.inputs), self.team.count * rows):
                 part = Batch(batch.inputs[row : row + rows], batch.targets[row : row + rows])
                 loss = batch_nats(self.forward, part, self.compute).sum() / count
@@ -246,17 +247,6 @@ class Trainer:
                 "torch": torch.__version__, "numpy": np.__version__,
             },
         }
-
-
-@contextmanager
-def dropout_noise(dropout: float, seed: tuple[int, int, int]) -> Iterator[None]:
-    """Inside, torch's own generator is that of `seed`: of a run, step and process; afterwards it is as it was."""
-    if not dropout:
-        yield
-        return
-    with torch.random.fork_rng():
-        torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
-        yield
 
 
 def peak_memory() -> int:
