@@ -246,9 +246,10 @@ def finding(seen: dict[int, list[dict[str, Any]]]) -> Finding:
     read = [[look["tokens"] for look in own] for own in seen.values()]  # seeds differ: so do batches
     tokens = [float(np.mean(at)) for at in zip(*read)]
     curves = {name: [[look[name] for look in own] for own in seen.values()] for name in ABILITIES}
-    onsets = {
-        name: Arm(f"onset of {name}", "tokens", list(map(onset, read, seeds))) for name, seeds in curves.items()
-    }
+    onsets = {}
+    for name, seeds in curves.items():
+        found = list(map(onset, read, seeds))
+        onsets[name] = Arm(f"onset of {name}", "tokens", found, on_log_scale(found))
     rises = {name: rise(seeds) for name, seeds in curves.items()}
     verdict = together(*map(above, rises.values()))
     risen = [name for name in ABILITIES if above(rises[name]) == "supported"]
@@ -270,6 +271,12 @@ def finding(seen: dict[int, list[dict[str, Any]]]) -> Finding:
 def rise(seeds: Sequence[Sequence[float]]) -> Interval:
     """How far an ability has come from the untrained model to the last look, seed by seed."""
     return paired_difference([own[-1] for own in seeds], [own[0] for own in seeds], groups=range(len(seeds)))
+
+
+def on_log_scale(found: Sequence[float]) -> Interval:
+    """Geometric mean and its interval: what spreads by factors has no business below 0."""
+    logs = interval(np.log(np.maximum(found, 1.0)), groups=range(len(found)))
+    return Interval(*(float(np.exp(value)) for value in (logs.mean, logs.low, logs.high)))
 
 
 def in_thousands(found: Interval) -> str:
