@@ -3,6 +3,11 @@
 Promised across thread counts: the losses of 12 steps agree to a relative 1e-5 in fp32.
 """
 
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -35,3 +40,16 @@ def test_another_number_of_threads_gives_the_same_losses_to_rounding(tmp_path, t
     worst = ((losses[2] - losses[1]).abs() / losses[1]).max().item()
     print(f"largest relative difference of a loss between one thread and two: {worst:.1e}")
     assert worst < ACROSS_THREADS
+
+
+@pytest.mark.long
+def test_two_builds_of_the_wheel_are_the_same_bytes(tmp_path):
+    root, wheels = Path(__file__).resolve().parents[2], []
+    for name in ("one", "two"):
+        parts = shutil.ignore_patterns(".*", "runs", "__pycache__", "dist")
+        shutil.copytree(root, tmp_path / name, ignore=parts)
+        words = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", str(tmp_path / f"{name}-built"), "."]
+        if subprocess.run(words, cwd=tmp_path / name, capture_output=True, check=False).returncode:
+            pytest.skip("pip cannot build a wheel here (it needs hatchling)")
+        wheels += [path.read_bytes() for path in (tmp_path / f"{name}-built").glob("*.whl")]
+    assert len(wheels) == 2 and wheels[0] == wheels[1]
