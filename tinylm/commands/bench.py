@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ def bench(
     """Measure TinyLM against its peers: ratios with their spread, beside the bars they are held against.
 
     Args:
-        rows: What to measure (--list tells what there is). Default: all but the longest.
+        rows: What to measure (--list tells what there is). Default: all but those that --list marks.
         nanogpt: A clone of github.com/karpathy/nanoGPT; it is copied, nothing is written into it.
         llama2c: A clone of github.com/karpathy/llama2.c.
         texts: Folder with tinyshakespeare.txt, and with the four texts that the row meter names.
@@ -45,12 +46,14 @@ def bench(
     print(machine_line(facts))
     json.parent.mkdir(parents=True, exist_ok=True)
     records: Any = []
+    began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="tinylm-bench-", ignore_cleanup_errors=True) as scratch:
         say(f"measuring {', '.join(names)}; leave the machine alone meanwhile")
         for reading in run_rows(names, Setup(Path(scratch), nanogpt, llama2c, texts)):
             print(clean(reading_line(reading)), flush=True)
             records.append(reading.record())
             write_json(json, {"machine": facts, "readings": records})  # after each: an interruption keeps the rest
+    say(f"{(time.perf_counter() - began) / 60:.1f} minutes")
     if figure := picture(records, facts):
         save_figure(figure, json.parent / "bench.png")
         say(f"{json} and {json.parent / 'bench.png'}")
