@@ -27,11 +27,11 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 
 from tinylm.bench.measure import machine
-from tinylm.doctor import step_seconds
+from tinylm.workshop.doctor import step_seconds
 from tinylm.evaluation.statistics import interval
-from tinylm.figures import MARKERS, canvas, colour, save_figure
-from tinylm.lessons.frame import band
-from tinylm.lessons.lab import is_finished, settings_of
+from tinylm.pages.figures import MARKERS, canvas, colour, save_figure
+from tinylm.lessons.lesson import band
+from tinylm.lessons.experiment import is_finished, settings_of
 from tinylm.runs import Run, open_run
 
 HERE = Path(__file__).resolve().parent

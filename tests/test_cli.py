@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import train_run
 from tinylm import cli
-from tinylm.commands.shared import clean
+from tinylm.commands.terminal import clean
 from tinylm.runs import open_run
 
 

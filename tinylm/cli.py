@@ -13,10 +13,10 @@ from pydantic.fields import FieldInfo
 
 from tinylm.commands.assistant import chat
 from tinylm.commands.bench import bench
-from tinylm.commands.exchange import export, import_
+from tinylm.commands.formats import export, import_
 from tinylm.commands.lessons import cost, host, lesson
 from tinylm.commands.models import compare, evaluate, plot, sample
-from tinylm.commands.shared import explain
+from tinylm.commands.terminal import explain
 from tinylm.commands.texts import corpus, fetch, meter, tokenizer
 from tinylm.commands.training import demo, resume, train
 from tinylm.commands.workshop import doctor, pack, report

@@ -20,9 +20,9 @@ from tinylm.assistant.conversation import (
     with_rows,
 )
 from tinylm.assistant.dialogues import SORRY, calculation, cases, order, steps
-from tinylm.assistant.exam import same_answer
-from tinylm.assistant.patterns import RELATIONS, fact
-from tinylm.assistant.practice import Practice, Reading, exchange
+from tinylm.assistant.fact_patterns import RELATIONS, fact
+from tinylm.assistant.grading import same_answer
+from tinylm.assistant.reading_practice import Practice, Reading, exchange
 from tinylm.assistant.tools import ERROR, calculate
 from tinylm.assistant.training import (
     assistant_cases,
@@ -33,9 +33,9 @@ from tinylm.assistant.training import (
     prepared,
     questions_held_out,
 )
+from tinylm.corpora.chance import Chance
+from tinylm.corpora.handbook import questions
 from tinylm.text.batches import IGNORE, Batches
-from tinylm.text.corpora.chance import Chance
-from tinylm.text.corpora.handbook import questions
 from tinylm.text.tokenizers import DOCUMENT, CharTokenizer
 from tinylm.training.load import load_model
 

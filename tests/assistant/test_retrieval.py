@@ -4,7 +4,7 @@ import pytest
 
 from tinylm.assistant.retrieval import Index, Passage, split_passages
 from tinylm.assistant.tools import ENOUGH
-from tinylm.text.corpora.handbook import handbook, questions
+from tinylm.corpora.handbook import handbook, questions
 
 DOCUMENTS = {
     "ferry": "# The ferry\n\nA ticket costs 3 crowns. Children pay nothing.\n\nThe last boat leaves at ten.",

@@ -5,7 +5,7 @@ import torch
 
 from tests.assistant.conftest import TICKET, TRAP
 from tinylm.assistant.conversation import CALL, PASSAGE, RESULT, ROLES, USER, Part, encode_part, with_roles
-from tinylm.assistant.exam import ask
+from tinylm.assistant.grading import ask
 from tinylm.assistant.retrieval import Index
 from tinylm.assistant.runtime import CONFIRM, Assistant
 from tinylm.assistant.tools import ERROR, Orders, Parameter, Search, Tool, calculator, line, toolbox

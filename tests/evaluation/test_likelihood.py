@@ -6,7 +6,7 @@ import torch
 
 from tests.model.test_gpt import build
 from tinylm.evaluation.likelihood import measure
-from tinylm.model.compute import Compute, choose_compute, choose_device
+from tinylm.model.device import Compute, choose_compute, choose_device
 from tinylm.text.batches import IGNORE
 from tinylm.text.bpe_training import train_bpe_tokenizer
 from tinylm.text.tokenizers import DOCUMENT, BpeTokenizer, CharTokenizer

@@ -4,7 +4,7 @@ from functools import cache
 
 import pytest
 
-from tinylm.lessons.frame import find_lesson, run_lesson
+from tinylm.lessons.lesson import find_lesson, run_lesson
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,8 @@ import pytest
 
 from tinylm.cli import main
 from tinylm.lessons.cost import finding
-from tinylm.lessons.law import Law, Point, fit
 from tinylm.lessons.published import GPUS, MODELS, bill
+from tinylm.lessons.scaling_law import Law, Point, fit
 
 TRUE = Law(E=1.2, A=40.0, alpha=0.4, B=300.0, beta=0.45)
 

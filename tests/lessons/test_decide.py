@@ -3,7 +3,7 @@
 import pytest
 
 from tinylm.lessons.decide import ROWS, decision, finding, page, run
-from tinylm.lessons.lab import Lab
+from tinylm.lessons.experiment import Lab
 from tinylm.runs import write_json
 
 

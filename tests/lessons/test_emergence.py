@@ -6,12 +6,12 @@ from itertools import islice
 import pytest
 import torch
 
+from tinylm.corpora.stories import stories
+from tinylm.corpora.world import PEOPLE
 from tinylm.lessons import emergence
 from tinylm.lessons.emergence import ABILITIES, exchanged, finding, onset, spelling
 from tinylm.model.gpt import GPT
 from tinylm.runs import open_run
-from tinylm.text.corpora.stories import stories
-from tinylm.text.corpora.world import PEOPLE
 from tinylm.training.load import load_model
 
 

@@ -3,10 +3,10 @@
 import pytest
 
 from tinylm.cli import main
+from tinylm.corpora.facts import facts
 from tinylm.lessons.hosting import Prices, break_even, per_day
 from tinylm.lessons.lock_in import ARMS, Work, finding
 from tinylm.lessons.shared import CHANGED, answer_in, exam, register
-from tinylm.text.corpora.facts import facts
 
 REDONE = [Work(seconds=60.0, flops=1e12, tokens=1000)] * 3
 

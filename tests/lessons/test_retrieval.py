@@ -1,8 +1,8 @@
 """The lesson on retrieval: who is asked what, and how an answer is judged."""
 
 from tinylm.assistant.training import questions_held_out
+from tinylm.corpora.handbook import questions
 from tinylm.lessons.retrieval import evidence_in, finding, hit_rates
-from tinylm.text.corpora.handbook import questions
 
 
 def rows(right: int, of: int, stale: int = 0) -> list[dict]:

@@ -11,10 +11,10 @@ from tinylm.config import Sampling
 from tinylm.evaluation.meter import scan, shuffled
 from tinylm.generation import narrow, stream
 from tinylm.playground.export import tokenizer_facts
-from tinylm.playground.metre import table_of
+from tinylm.playground.meter_table import table_of
 from tinylm.playground.weights import pack, with_weights
 from tinylm.text.bpe_training import train_bpe
-from tinylm.text.show import token_label
+from tinylm.text.explain import token_label
 from tinylm.text.tokenizers import BpeTokenizer, CharTokenizer
 
 SPECIALS = ["<|document|>"]

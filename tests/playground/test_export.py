@@ -12,7 +12,7 @@ import torch
 from tests.playground.conftest import VERSE, family
 from tinylm.model.gpt import GPT
 from tinylm.playground.export import write_page
-from tinylm.playground.metre import is_verse, table_of
+from tinylm.playground.meter_table import is_verse, table_of
 from tinylm.playground.weights import ALLOWED, choose, pack
 from tinylm.text.tokenizers import CharTokenizer
 

@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import tiny_recipe, train_run
 from tests.training.test_trainer import contents
 from tinylm import cli
-from tinylm.commands.shared import explain
+from tinylm.commands.terminal import explain
 from tinylm.runs import open_run
 from tinylm.training.load import load_model
 from tinylm.training.start import resume_run, start_run

@@ -9,9 +9,9 @@ import torch
 from tests.conftest import tiny_recipe, train_run
 from tinylm.runs import open_run
 from tinylm.text.batches import Batches
+from tinylm.training.alerts import watched
 from tinylm.training.load import load_model
 from tinylm.training.start import resume_run, start_run
-from tinylm.training.watch import watched
 
 
 def told(trainer) -> list[str]:

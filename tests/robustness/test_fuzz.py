@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from tests.conftest import train_run
 from tinylm.assistant.retrieval import Index
 from tinylm.config import Recipe, Sampling
+from tinylm.corpora.documents import READERS, html_to_text, read_documents
 from tinylm.evaluation.meter import scan
 from tinylm.generation import Request, generate
 from tinylm.recipes import parse_recipe, put
 from tinylm.runs import open_run
-from tinylm.text.corpora.documents import READERS, html_to_text, read_documents
 from tinylm.text.tokenizer_files import tokenizer_from_dict
 from tinylm.training.load import load_model
 from tinylm.training.start import resume_run

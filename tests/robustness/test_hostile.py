@@ -21,9 +21,9 @@ from tests.conftest import tiny_recipe, train_run
 from tests.text.corpora.test_documents import page, pdf
 from tinylm import cli
 from tinylm.assistant.tools import Orders, calculator, parse_call, run_call, toolbox
+from tinylm.corpora.documents import html_to_text, read_documents
 from tinylm.recipes import load_recipe
 from tinylm.runs import file_entry, open_run, write_manifest
-from tinylm.text.corpora.documents import html_to_text, read_documents
 from tinylm.training.checkpoint import read_tensors
 from tinylm.training.load import load_model
 from tinylm.training.start import start_run

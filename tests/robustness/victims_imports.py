@@ -2,8 +2,3 @@
 
 import torch._dynamo  # noqa: F401 (an optimiser loads it when it is made)
 
-import tinylm.cli
-import tinylm.comparison
-import tinylm.training.processes
-import tinylm.training.start
-import tinylm.training.watch  # noqa: F401

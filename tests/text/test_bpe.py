@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinylm.text import bpe, bpe_training
-from tinylm.text.show import merge_steps
+from tinylm.text.explain import merge_steps
 
 settings.register_profile("steady", deadline=None, derandomize=True)  # for slow machines; same strings each time
 settings.load_profile("steady")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tinylm.text.bpe import Pair
 from tinylm.text.bpe_training import train_bpe_tokenizer
-from tinylm.text.show import show, token_label
+from tinylm.text.explain import show, token_label
 from tinylm.text.tokenizer_files import load_tokenizer, tokenizer_from_dict
 from tinylm.text.tokenizers import BpeTokenizer, CharTokenizer, StreamDecoder, Tokenizer
 

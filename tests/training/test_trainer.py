@@ -9,7 +9,7 @@ import torch
 
 from tests.conftest import tiny_recipe, train_run
 from tinylm.evaluation.likelihood import measure
-from tinylm.model.compute import choose_compute
+from tinylm.model.device import choose_compute
 from tinylm.runs import file_entry, open_run, write_manifest
 from tinylm.text.batches import IGNORE, Batch
 from tinylm.training.checkpoint import read_tensors

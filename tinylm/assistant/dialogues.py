@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tinylm.assistant.conversation import ASSISTANT, CALL, DONT_KNOW, PASSAGE, RESULT, STEP, USER, Dialogue, Part
-from tinylm.assistant.practice import Practice, Reading
+from tinylm.assistant.reading_practice import Practice, Reading
 from tinylm.assistant.runtime import CONFIRM, NO, YES
 from tinylm.assistant.tools import BERTHS, CUSTOMERS, DAYS, ERROR, GOODS, STATES, calculate
-from tinylm.assistant.words import new_word
-from tinylm.text.corpora.chance import Chance
+from tinylm.assistant.vocabulary import new_word
+from tinylm.corpora.chance import Chance
 
 Decision = Literal["answer", "step", "search", "calculator", "order", "book"]
 NOTHING = f"{ERROR}nothing was found"  # of a search; no failure, but an answer

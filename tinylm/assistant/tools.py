@@ -20,7 +20,7 @@ from typing import Any
 
 from tinylm.assistant.retrieval import Found, Index
 from tinylm.config import closest
-from tinylm.text.corpora.chance import Chance
+from tinylm.corpora.chance import Chance
 
 ERROR = "error: "  # how the result of a call that failed begins
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")

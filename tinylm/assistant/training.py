@@ -17,11 +17,11 @@ from safetensors.torch import save as to_safetensors
 
 from tinylm.assistant.conversation import Dialogue, encode_dialogues, with_roles, with_rows
 from tinylm.assistant.dialogues import Case, cases
-from tinylm.assistant.practice import Practice
+from tinylm.assistant.reading_practice import Practice
 from tinylm.config import CorpusConfig, Recipe, SampleConfig
+from tinylm.corpora.handbook import Question, handbook, questions
 from tinylm.runs import Run, file_entry, open_run, save_files
 from tinylm.text.batches import Corpus
-from tinylm.text.corpora.handbook import Question, handbook, questions
 from tinylm.text.token_files import write_ids
 from tinylm.text.tokenizers import Tokenizer
 from tinylm.training.checkpoint import model_files, trained

@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 import torch
 
-from tinylm.text.corpora.fetch import CORPORA, data_folder
+from tinylm.corpora.fetch import CORPORA, data_folder
 
 REPEATS = 3
 PACKAGES = ("tinylm", "torch", "numpy", "tokenizers", "tiktoken", "transformers")

@@ -37,7 +37,7 @@ from tinylm.bench.sampling import sampling
 from tinylm.bench.texts import bpe, meter
 from tinylm.bench.training import a100_loss, demo, memory, mfu, nanogpt_loss, optimiser, throughput
 from tinylm.config import closest
-from tinylm.figures import MUTED, PALETTE, canvas
+from tinylm.pages.figures import MUTED, PALETTE, canvas
 
 TIME_FOR_REPEATS = 15 * 60.0  # seconds; no row is begun anew where that would end later than this
 

@@ -15,11 +15,11 @@ import torch
 
 from tinylm.bench.measure import REPEATS, Bar, Reading, Setup, Skip, contest, gemm_flops, python, ratios
 from tinylm.bench.nanogpt import CPU_COMMAND, CPU_TOKENS, NanoGpt, Score, step_times
-from tinylm.model.compute import choose_compute
+from tinylm.corpora.build import endless
+from tinylm.model.device import choose_compute
 from tinylm.model.gpt import flops_per_token
 from tinylm.recipes import load_recipe
 from tinylm.runs import open_run
-from tinylm.text.corpora.build import endless
 from tinylm.training.start import start_run
 from tinylm.training.trainer import Trainer
 

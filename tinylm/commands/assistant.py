@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tinylm.commands.shared import clean, say
+from tinylm.commands.terminal import clean, say
 from tinylm.runs import append_line
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ def chat(
     from tinylm.assistant.retrieval import Index
     from tinylm.assistant.runtime import Assistant
     from tinylm.assistant.tools import Orders, Search, calculator, toolbox
+    from tinylm.corpora.handbook import handbook
     from tinylm.runs import open_run
-    from tinylm.text.corpora.handbook import handbook
     from tinylm.training.load import load_model
 
     texts = handbook(1) if documents is None else read_folder(documents)
@@ -55,7 +55,7 @@ def chat(
 
 def read_folder(path: Path) -> dict[str, str]:
     """The user's documents by name; says which ones could not be read."""
-    from tinylm.text.corpora.documents import read_documents
+    from tinylm.corpora.documents import read_documents
 
     found = read_documents(path)
     for left_out in found.skipped:
@@ -73,7 +73,7 @@ def first_use(base: Path, out: Path) -> "Run":
     from tinylm.assistant.training import assistant_cases, assistant_recipe, dialogue_corpus, prepared
     from tinylm.commands.training import follow
     from tinylm.lessons.assistants import SIZES
-    from tinylm.lessons.lab import is_finished, trainer_in
+    from tinylm.lessons.experiment import is_finished, trainer_in
     from tinylm.recipes import load_recipe
     from tinylm.runs import open_run
     from tinylm.training.load import load_model

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional
 
-from tinylm.commands.shared import clean, say
+from tinylm.commands.terminal import clean, say
 
 if TYPE_CHECKING:
     from tinylm.bench.measure import Reading
@@ -35,7 +35,7 @@ def bench(
     """
     from tinylm.bench.measure import Setup, machine
     from tinylm.bench.rows import ROWS, chosen, picture, run_rows
-    from tinylm.figures import save_figure
+    from tinylm.pages.figures import save_figure
     from tinylm.runs import write_json
 
     if list:

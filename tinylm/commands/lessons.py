@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tyro.conf import OmitArgPrefixes, Positional
 
-from tinylm.commands.shared import clean, say
+from tinylm.commands.terminal import clean, say
 from tinylm.lessons.hosting import Prices, break_even, per_day, per_request
 
 if TYPE_CHECKING:
-    from tinylm.lessons.frame import Lesson
+    from tinylm.lessons.lesson import Lesson
 
 
 def lesson(
@@ -32,7 +32,7 @@ def lesson(
         out: Folder for results.json and the pictures. Default: runs/lessons/NAME, for smoke runs/lessons-smoke/NAME.
         list: Show all lessons with the minutes they take on 2 cores, and those of the runs they share.
     """
-    from tinylm.lessons.frame import find_lesson, lessons
+    from tinylm.lessons.lesson import find_lesson, lessons
 
     if list or name is None:
         for each in lessons():
@@ -53,7 +53,7 @@ def follow(chosen: "Lesson", scale: Literal["smoke", "full"], out: Path | None) 
     """Run a lesson under one progress bar after another; its results, or None where it was stopped."""
     from tqdm.auto import tqdm
 
-    from tinylm.lessons.frame import run_lesson
+    from tinylm.lessons.lesson import run_lesson
 
     steps, bar, part, progress = run_lesson(chosen, scale, out), None, "", None
     with interruptions() as stopped:

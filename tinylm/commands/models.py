@@ -5,7 +5,7 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from tinylm.commands.shared import at_least, checked, clean, print_json, say
+from tinylm.commands.terminal import at_least, checked, clean, print_json, say
 from tinylm.config import Sampling
 
 
@@ -80,10 +80,10 @@ def evaluate(run: Positional[Path], text: Path, json: bool = False) -> None:
     """
     import numpy as np
 
+    from tinylm.corpora.documents import read_documents
     from tinylm.evaluation.likelihood import measure
-    from tinylm.model.compute import choose_compute
+    from tinylm.model.device import choose_compute
     from tinylm.runs import open_run
-    from tinylm.text.corpora.documents import read_documents
     from tinylm.training.load import load_model
 
     model, tokenizer, recipe = load_model(open_run(run))
@@ -111,8 +111,8 @@ def compare(runs: Positional[tuple[Path, ...]], out: Path, scale: Literal["smoke
     """
     if len(runs) < 2:
         raise ValueError(f"compare needs two or more runs, not {len(runs)}")
-    from tinylm.comparison import compare_runs
-    from tinylm.contest import SMOKE, Effort
+    from tinylm.compare.judge import compare_runs
+    from tinylm.compare.samples import SMOKE, Effort
 
     print(clean(compare_runs(list(runs), out, effort=SMOKE if scale == "smoke" else Effort())))
     say(f"The page: {(out / 'index.html').resolve()}")
@@ -125,7 +125,7 @@ def plot(runs: Positional[tuple[Path, ...]], out: Path = Path("curves.png")) -> 
         runs: Run folders.
         out: The picture to write (.png or .svg).
     """
-    from tinylm.figures import loss_curves, save_figure
+    from tinylm.pages.figures import loss_curves, save_figure
     from tinylm.runs import open_run
 
     save_figure(loss_curves([open_run(run) for run in runs]), out)

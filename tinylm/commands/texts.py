@@ -6,7 +6,7 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from tinylm.commands.shared import at_least, clean, print_json, say
+from tinylm.commands.terminal import at_least, clean, print_json, say
 from tinylm.config import CorpusConfig, closest
 
 
@@ -22,13 +22,13 @@ def corpus(
         stats: Print figures about it instead.
     """
     at_least(1, bytes=bytes)
-    from tinylm.text.corpora import build
+    from tinylm.corpora import build
 
     if name not in build.SHIPPED:
         hint = closest(name, list(build.SHIPPED))
         raise ValueError(f"no shipped corpus {name}{hint}; there are: {', '.join(build.SHIPPED)}")
     if stats:
-        from tinylm.datasheet import corpus_figures
+        from tinylm.pages.datasheet import corpus_figures
 
         print("\n".join(f"{label:48} {value:,.4g}" for label, value in corpus_figures(name, bytes).items()))
         return
@@ -57,9 +57,9 @@ def tokenizer(
         vocab_size: train: tokens to learn (bpe).
         out: train: where to write it.
     """
+    from tinylm.corpora.documents import iter_text
     from tinylm.text.bpe_training import train_bpe_tokenizer
-    from tinylm.text.corpora.documents import iter_text
-    from tinylm.text.show import show
+    from tinylm.text.explain import show
     from tinylm.text.tokenizer_files import load_tokenizer
     from tinylm.text.tokenizers import CharTokenizer
 
@@ -89,8 +89,8 @@ def meter(file: Positional[Path], json: bool = False) -> None:
         file: A text file, one line of verse per line; - for standard input.
         json: One JSON object per line: line, ok, score, syllables, pattern.
     """
+    from tinylm.corpora.documents import iter_text
     from tinylm.evaluation.meter import scan_lines
-    from tinylm.text.corpora.documents import iter_text
 
     text = sys.stdin.read() if str(file) == "-" else "".join(iter_text(file)) if file.is_file() else None
     if text is None:
@@ -115,7 +115,7 @@ def fetch(name: Positional[str], out: Path | None = None) -> None:
     """
     from tqdm.auto import tqdm
 
-    from tinylm.text.corpora.fetch import fetch as download
+    from tinylm.corpora.fetch import fetch as download
 
     with tqdm(unit="B", unit_scale=True, desc=name, delay=1) as bar:
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, UseAppendAction, arg
 
-from tinylm.commands.shared import clean, say
+from tinylm.commands.terminal import clean, say
 from tinylm.recipes import load_recipe
 
 if TYPE_CHECKING:
@@ -37,10 +37,10 @@ def demo(
         scale: full takes minutes and learns; smoke takes seconds and only shows that everything works.
         resume_from: A file that `tinylm pack` made of both trained runs: then they are taken from it and compared.
     """
-    from tinylm.bundle import unpack
-    from tinylm.comparison import compare_runs
-    from tinylm.contest import SMOKE as QUICK
-    from tinylm.contest import Effort
+    from tinylm.compare.judge import compare_runs
+    from tinylm.compare.samples import SMOKE as QUICK
+    from tinylm.compare.samples import Effort
+    from tinylm.formats.archive import unpack
     from tinylm.training.start import start_run
 
     if scale == "smoke":
@@ -96,10 +96,10 @@ def train(
         fields["train.max_minutes"] = str(max_minutes)
     chosen = load_recipe(recipe, fields)
 
-    from tinylm.training import processes
+    from tinylm.training import distributed
 
-    with processes.joined() as team:
-        trainer = processes.start(team, chosen, out or Path("runs") / chosen.name)
+    with distributed.joined() as team:
+        trainer = distributed.start(team, chosen, out or Path("runs") / chosen.name)
         if chosen.purpose:
             say(chosen.purpose)
         follow(trainer, tensorboard)
@@ -112,10 +112,10 @@ def resume(run: Positional[Path], tensorboard: bool = False) -> None:
         run: A run folder.
         tensorboard: Also write the records for TensorBoard, into the run folder.
     """
-    from tinylm.training import processes
+    from tinylm.training import distributed
 
-    with processes.joined() as team:
-        trainer = processes.resume(team, run)
+    with distributed.joined() as team:
+        trainer = distributed.resume(team, run)
         say(f"{run}: from step {trainer.step} of {trainer.recipe.train.steps}")
         follow(trainer, tensorboard)
 
@@ -124,9 +124,9 @@ def follow(trainer: "Trainer", tensorboard: bool = False) -> bool:
     """Announce a run, train it under a progress bar, and say how it ended and what to do next; whether it is done."""
     from tqdm.auto import tqdm
 
-    from tinylm.trackers import observed, open_tensorboard
+    from tinylm.formats.tensorboard import observed, open_tensorboard
+    from tinylm.training.alerts import watched
     from tinylm.training.start import estimate
-    from tinylm.training.watch import watched
 
     train, whole = trainer.recipe.train, estimate(trainer)
     for notice in trainer.notices:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from tinylm.commands.shared import clean, say
+from tinylm.commands.terminal import clean, say
 
 
 def report(folders: Positional[tuple[Path, ...]] = (Path("runs"),), out: Path = Path("report.html")) -> None:
@@ -15,8 +15,8 @@ def report(folders: Positional[tuple[Path, ...]] = (Path("runs"),), out: Path = 
         folders: Folders with runs and lessons in them, at any depth.
         out: The page to write: one file that opens anywhere.
     """
-    from tinylm.report import find
-    from tinylm.report import report as page
+    from tinylm.workshop.report import find
+    from tinylm.workshop.report import report as page
 
     found = find(folders)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -35,7 +35,7 @@ def doctor(folder: Positional[Path] = Path()) -> None:
     Args:
         folder: Where runs are going to be written.
     """
-    from tinylm.doctor import checks
+    from tinylm.workshop.doctor import checks
 
     problems = 0
     for check in checks(folder):
@@ -54,7 +54,7 @@ def pack(runs: Positional[tuple[Path, ...]], out: Path = Path("demo.zip")) -> No
         runs: Run folders. `tinylm demo --resume-from` looks for two called base and verse.
         out: The file to write.
     """
-    from tinylm.bundle import pack as write
+    from tinylm.formats.archive import pack as write
     from tinylm.runs import open_run
 
     if not runs:

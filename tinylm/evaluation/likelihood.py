@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tinylm.model.compute import Compute
+from tinylm.model.device import Compute
 from tinylm.model.gpt import GPT
 from tinylm.text.batches import IGNORE, Batch, begin_of, validation_windows
 from tinylm.text.tokenizers import Tokenizer

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from tinylm.evaluation.likelihood import batch_nats
-from tinylm.model.compute import Compute
+from tinylm.model.device import Compute
 from tinylm.model.gpt import GPT
 from tinylm.text.batches import Batch
 from tinylm.text.tokenizers import DOCUMENT, Tokenizer

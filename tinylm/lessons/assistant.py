@@ -19,17 +19,17 @@ from itertools import islice
 from typing import Any
 
 from tinylm.assistant.dialogues import SORRY, Case, cases, looked_up, order
-from tinylm.assistant.exam import ask, same_answer
-from tinylm.assistant.practice import Reading
+from tinylm.assistant.grading import ask, same_answer
+from tinylm.assistant.reading_practice import Reading
 from tinylm.assistant.tools import Orders
 from tinylm.assistant.training import assistant_recipe, handbook_practice, questions_held_out
+from tinylm.corpora.chance import Chance
+from tinylm.corpora.handbook import handbook
 from tinylm.evaluation.statistics import interval, paired_difference
 from tinylm.lessons import assistants
-from tinylm.lessons.frame import Arm, Finding, Lesson, above, dots, together
-from tinylm.lessons.lab import Lab, Progress, Steps
+from tinylm.lessons.experiment import Lab, Progress, Steps
+from tinylm.lessons.lesson import Arm, Finding, Lesson, above, dots, together
 from tinylm.runs import Run
-from tinylm.text.corpora.chance import Chance
-from tinylm.text.corpora.handbook import handbook
 
 TEST_SEED = 20_000  # beyond all training seeds
 MIX = {  # how many of a hundred messages are of each kind

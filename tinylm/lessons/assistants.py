@@ -6,10 +6,10 @@ from tinylm.assistant.retrieval import Index
 from tinylm.assistant.runtime import Assistant
 from tinylm.assistant.tools import Orders, Search, calculator, toolbox
 from tinylm.assistant.training import assistant_cases, assistant_recipe, dialogue_corpus, prepared
-from tinylm.lessons.lab import Lab, Steps, key_of, settings_of, trained
+from tinylm.corpora.handbook import handbook
+from tinylm.lessons.experiment import Lab, Steps, key_of, settings_of, trained
 from tinylm.runs import Run
 from tinylm.text.batches import Corpus
-from tinylm.text.corpora.handbook import handbook
 from tinylm.training.load import load_model
 
 

@@ -24,16 +24,16 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from tinylm.corpora.build import endless
 from tinylm.evaluation.statistics import Interval, interval
-from tinylm.figures import INK, MARKERS, MUTED, canvas, colour
-from tinylm.lessons.frame import Arm, Finding, Lesson, below, logarithmic, together
-from tinylm.lessons.lab import Lab, Progress
-from tinylm.lessons.law import Law, Point, fit
+from tinylm.lessons.experiment import Lab, Progress
+from tinylm.lessons.lesson import Arm, Finding, Lesson, below, logarithmic, together
 from tinylm.lessons.published import GPUS, MODELS, UTILISATION, Published, bill
+from tinylm.lessons.scaling_law import Law, Point, fit
 from tinylm.model.gpt import size_of
+from tinylm.pages.figures import INK, MARKERS, MUTED, canvas, colour
 from tinylm.runs import Run
 from tinylm.text.batches import Corpus
-from tinylm.text.corpora.build import endless
 from tinylm.text.tokenizers import CharTokenizer
 
 

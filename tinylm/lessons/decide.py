@@ -15,10 +15,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from tinylm.figures import canvas
-from tinylm.lessons.frame import Finding, Lesson, Verdict
-from tinylm.lessons.lab import Lab, Progress
-from tinylm.page import Html, bullets, document, heading, paragraph, table
+from tinylm.lessons.experiment import Lab, Progress
+from tinylm.lessons.lesson import Finding, Lesson, Verdict
+from tinylm.pages.figures import canvas
+from tinylm.pages.html import Html, bullets, document, heading, paragraph, table
 from tinylm.runs import read_json
 
 PAGE = "decision.html"

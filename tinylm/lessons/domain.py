@@ -23,15 +23,15 @@ from typing import Any
 import numpy as np
 
 from tinylm.config import Recipe
+from tinylm.corpora.domain import documents, probes
 from tinylm.evaluation.knowledge import Question
 from tinylm.evaluation.statistics import Interval, difference, interval, paired_difference
-from tinylm.figures import percent
-from tinylm.lessons.frame import Arm, Finding, Lesson, above, below, dots, together
-from tinylm.lessons.lab import Lab, Progress
+from tinylm.lessons.experiment import Lab, Progress
+from tinylm.lessons.lesson import Arm, Finding, Lesson, above, below, dots, together
 from tinylm.lessons.shared import answers, bits, document_corpus, ends, of_measure, searched, unseen_stories
+from tinylm.pages.figures import percent
 from tinylm.runs import Run
 from tinylm.text.bpe_training import train_bpe_tokenizer
-from tinylm.text.corpora.domain import documents, probes
 from tinylm.text.tokenizers import DOCUMENT, Tokenizer
 from tinylm.training.load import load_model
 

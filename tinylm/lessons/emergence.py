@@ -29,21 +29,21 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from tinylm.corpora.build import endless
+from tinylm.corpora.facts import RELATIONS, facts, story_lines
+from tinylm.corpora.stories import stories, vocabulary
+from tinylm.corpora.world import PEOPLE
 from tinylm.evaluation.knowledge import Question, probe
 from tinylm.evaluation.statistics import Interval, interval, paired_difference
 from tinylm.evaluation.surprisal import continuation_nats, sequence_nats
-from tinylm.figures import canvas, colour
 from tinylm.generation import Request, generate
-from tinylm.lessons.frame import Arm, Finding, Lesson, above, band, logarithmic, together
-from tinylm.lessons.lab import Lab, Progress, Steps, trainer_in, training
+from tinylm.lessons.experiment import Lab, Progress, Steps, trainer_in, training
+from tinylm.lessons.lesson import Arm, Finding, Lesson, above, band, logarithmic, together
 from tinylm.model.gpt import GPT
+from tinylm.pages.figures import canvas, colour
 from tinylm.runs import open_run
 from tinylm.text.batches import Corpus
 from tinylm.text.bpe_training import train_bpe_tokenizer
-from tinylm.text.corpora.build import endless
-from tinylm.text.corpora.facts import RELATIONS, facts, story_lines
-from tinylm.text.corpora.stories import stories, vocabulary
-from tinylm.text.corpora.world import PEOPLE
 from tinylm.text.tokenizers import DOCUMENT, Tokenizer
 
 

@@ -26,16 +26,16 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tinylm.config import Recipe
+from tinylm.corpora.domain import documents
+from tinylm.corpora.noise import corrupt
+from tinylm.corpora.stories import stories
 from tinylm.evaluation.statistics import Interval, interval
-from tinylm.figures import canvas, colour
-from tinylm.lessons.frame import Arm, Finding, Lesson, below
-from tinylm.lessons.lab import Lab, Progress, is_finished
+from tinylm.lessons.experiment import Lab, Progress, is_finished
+from tinylm.lessons.lesson import Arm, Finding, Lesson, below
 from tinylm.lessons.shared import bits, continued, document_corpus, register, searched, verse
+from tinylm.pages.figures import canvas, colour
 from tinylm.runs import Run, open_run
 from tinylm.text.batches import Corpus
-from tinylm.text.corpora.domain import documents
-from tinylm.text.corpora.noise import corrupt
-from tinylm.text.corpora.stories import stories
 from tinylm.text.tokenizers import DOCUMENT, Tokenizer
 from tinylm.training.load import load_model
 

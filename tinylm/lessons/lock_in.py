@@ -22,12 +22,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tinylm.evaluation.statistics import interval, paired_difference
-from tinylm.figures import canvas, colour, percent
-from tinylm.lessons.frame import Arm, Finding, Lesson, above, dots, logarithmic, together
+from tinylm.lessons.experiment import Lab, Progress
 from tinylm.lessons.hosting import Prices, break_even, per_day, per_request
-from tinylm.lessons.lab import Lab, Progress
+from tinylm.lessons.lesson import Arm, Finding, Lesson, above, dots, logarithmic, together
 from tinylm.lessons.published import GPUS, bill
 from tinylm.lessons.shared import CHANGED, answers, continued, document_corpus, ends, exam, knowing, town_texts, verse
+from tinylm.pages.figures import canvas, colour, percent
 from tinylm.runs import Run
 from tinylm.training.load import load_model
 

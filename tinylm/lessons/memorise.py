@@ -26,10 +26,10 @@ from matplotlib.figure import Figure
 from tinylm.evaluation.novelty import cut_like, novelty
 from tinylm.evaluation.statistics import Interval, interval, paired_difference
 from tinylm.evaluation.surprisal import document_bits
-from tinylm.figures import canvas, percent
 from tinylm.generation import Request, generate
-from tinylm.lessons.frame import Arm, Finding, Lesson, above, band, below, together
-from tinylm.lessons.lab import Lab, Progress, last_model
+from tinylm.lessons.experiment import Lab, Progress, last_model
+from tinylm.lessons.lesson import Arm, Finding, Lesson, above, band, below, together
+from tinylm.pages.figures import canvas, percent
 from tinylm.runs import Run
 from tinylm.text.batches import Corpus
 from tinylm.text.tokenizers import DOCUMENT, Tokenizer

@@ -19,15 +19,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from tinylm.contest import read_documents
+from tinylm.compare.samples import read_documents
+from tinylm.corpora.stories import stories
 from tinylm.evaluation.ngram import NgramModel
 from tinylm.evaluation.statistics import Interval, interval, paired_difference
 from tinylm.evaluation.surprisal import document_bits
-from tinylm.figures import next_tokens
-from tinylm.lessons.frame import Arm, Finding, Lesson, above, dots, together
-from tinylm.lessons.lab import Lab, Progress
+from tinylm.lessons.experiment import Lab, Progress
+from tinylm.lessons.lesson import Arm, Finding, Lesson, above, dots, together
+from tinylm.pages.figures import next_tokens
 from tinylm.runs import Run
-from tinylm.text.corpora.stories import stories
 from tinylm.text.tokenizers import DOCUMENT, Tokenizer
 from tinylm.training.load import load_model
 from tinylm.training.start import token_file

@@ -22,16 +22,16 @@ from functools import partial
 import numpy as np
 from matplotlib.figure import Figure
 
+from tinylm.compare.measures import flagged, scans
 from tinylm.config import Recipe
+from tinylm.corpora.noise import corrupt
 from tinylm.evaluation.statistics import Interval, interval, paired_difference
-from tinylm.figures import MUTED, canvas, colour
-from tinylm.lessons.frame import Arm, Finding, Lesson, above, band, below, together
-from tinylm.lessons.lab import Lab, Progress
+from tinylm.lessons.experiment import Lab, Progress
+from tinylm.lessons.lesson import Arm, Finding, Lesson, above, band, below, together
 from tinylm.lessons.shared import bits, document_corpus, ends, share, verse, written
+from tinylm.pages.figures import MUTED, canvas, colour
 from tinylm.recipes import load_recipe
 from tinylm.runs import Run
-from tinylm.scoreboard import flagged, scans
-from tinylm.text.corpora.noise import corrupt
 from tinylm.training.load import load_model
 
 SIZES_OF_DATA = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)

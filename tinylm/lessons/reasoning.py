@@ -23,10 +23,10 @@ import torch
 
 from tinylm.config import Recipe
 from tinylm.evaluation.statistics import interval, paired_difference
-from tinylm.figures import canvas, percent
-from tinylm.lessons.frame import Arm, Finding, Lesson, above, band
-from tinylm.lessons.lab import Lab, Progress
+from tinylm.lessons.experiment import Lab, Progress
+from tinylm.lessons.lesson import Arm, Finding, Lesson, above, band
 from tinylm.lessons.shared import ends, searched
+from tinylm.pages.figures import canvas, percent
 from tinylm.runs import Run
 from tinylm.text.batches import Corpus
 from tinylm.text.tokenizers import DOCUMENT, CharTokenizer

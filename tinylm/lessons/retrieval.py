@@ -21,16 +21,16 @@ from functools import partial
 from typing import Any
 
 from tinylm.assistant.conversation import ASSISTANT, USER, Dialogue, Part
-from tinylm.assistant.exam import ask, same_answer
+from tinylm.assistant.grading import ask, same_answer
 from tinylm.assistant.retrieval import Index
 from tinylm.assistant.runtime import Assistant
 from tinylm.assistant.training import assistant_recipe, dialogue_corpus, held_out, questions_held_out
+from tinylm.corpora.handbook import Question, handbook, questions
 from tinylm.evaluation.statistics import interval, paired_difference
 from tinylm.lessons.assistants import assistant, equipped, start_of
-from tinylm.lessons.frame import Arm, Finding, Lesson, above, below, dots, together
-from tinylm.lessons.lab import Lab, Progress, Steps
+from tinylm.lessons.experiment import Lab, Progress, Steps
+from tinylm.lessons.lesson import Arm, Finding, Lesson, above, below, dots, together
 from tinylm.runs import Run
-from tinylm.text.corpora.handbook import Question, handbook, questions
 from tinylm.training.load import load_model
 
 

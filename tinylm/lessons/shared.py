@@ -14,19 +14,19 @@ from random import Random
 
 import numpy as np
 
+from tinylm.compare.samples import SMOKE, Contestant, Effort, Sample, sample_run
 from tinylm.config import CorpusConfig, Recipe
-from tinylm.contest import SMOKE, Contestant, Effort, Sample, sample_run
+from tinylm.corpora.build import Split, encode, split_corpus, text_hash
+from tinylm.corpora.facts import RELATIONS, Fact, facts, story_lines
+from tinylm.corpora.stories import stories
+from tinylm.corpora.world import PEOPLE
 from tinylm.evaluation.knowledge import Question, probe
 from tinylm.evaluation.statistics import Interval
 from tinylm.evaluation.surprisal import continuation_nats, document_bits
-from tinylm.lessons.frame import Arm
-from tinylm.lessons.lab import Lab, Progress, Steps, key_of, settings_of, trained
+from tinylm.lessons.experiment import Lab, Progress, Steps, key_of, settings_of, trained
+from tinylm.lessons.lesson import Arm
 from tinylm.runs import Run
 from tinylm.text.batches import Corpus, begin_of
-from tinylm.text.corpora.build import Split, encode, split_corpus, text_hash
-from tinylm.text.corpora.facts import RELATIONS, Fact, facts, story_lines
-from tinylm.text.corpora.stories import stories
-from tinylm.text.corpora.world import PEOPLE
 from tinylm.text.tokenizers import Tokenizer
 from tinylm.training.load import load_model
 

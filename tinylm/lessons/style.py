@@ -23,11 +23,11 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from tinylm.compare.measures import cut_shares, flagged, rhyming, scans
 from tinylm.config import Recipe
 from tinylm.evaluation.statistics import Interval, interval, paired_difference
-from tinylm.figures import MARKERS, MUTED, canvas, colour, percent
-from tinylm.lessons.frame import Arm, Finding, Lesson, above, dots, together
-from tinylm.lessons.lab import Lab, Progress
+from tinylm.lessons.experiment import Lab, Progress
+from tinylm.lessons.lesson import Arm, Finding, Lesson, above, dots, together
 from tinylm.lessons.shared import (
     answers,
     bits,
@@ -43,8 +43,8 @@ from tinylm.lessons.shared import (
     verse,
     written,
 )
+from tinylm.pages.figures import MARKERS, MUTED, canvas, colour, percent
 from tinylm.runs import Run
-from tinylm.scoreboard import cut_shares, flagged, rhyming, scans
 from tinylm.training.load import load_model
 
 PROMPTS = ("The tide", "Mara the net-mender")

@@ -21,16 +21,16 @@ from typing import Any
 
 from tinylm.assistant.conversation import ASSISTANT, USER, Dialogue, Part
 from tinylm.assistant.dialogues import SORRY, Case, calculation, cases, order
-from tinylm.assistant.exam import Outcome, ask, same_answer
+from tinylm.assistant.grading import Outcome, ask, same_answer
 from tinylm.assistant.runtime import Assistant
 from tinylm.assistant.tools import BERTHS, DAYS, Orders, toolbox
 from tinylm.assistant.training import assistant_recipe, dialogue_corpus, handbook_practice
+from tinylm.corpora.chance import Chance
 from tinylm.evaluation.statistics import interval, paired_difference
 from tinylm.lessons import assistants
-from tinylm.lessons.frame import Arm, Finding, Lesson, above, below, dots, together
-from tinylm.lessons.lab import Lab, Progress, Steps
+from tinylm.lessons.experiment import Lab, Progress, Steps
+from tinylm.lessons.lesson import Arm, Finding, Lesson, above, below, dots, together
 from tinylm.runs import Run
-from tinylm.text.corpora.chance import Chance
 from tinylm.training.load import load_model
 
 TEST_SEED = 10_000  # beyond all training seeds: other numbers, another database

@@ -25,10 +25,10 @@ from typing import Any
 import numpy as np
 import regex
 
-from tinylm.figures import PALETTE
 from tinylm.model.gpt import GPT, flops_per_token, size_of
-from tinylm.page import CSS, DARK_PALETTE, escape
-from tinylm.playground.metre import is_verse, table_of
+from tinylm.pages.figures import PALETTE
+from tinylm.pages.html import CSS, DARK_PALETTE, escape
+from tinylm.playground.meter_table import is_verse, table_of
 from tinylm.playground.weights import Choice, choose
 from tinylm.runs import Run
 from tinylm.text.tokenizers import DOCUMENT, BpeTokenizer, CharTokenizer, Tokenizer
@@ -239,9 +239,9 @@ def as_data(value: Any) -> str:
 
 
 def fill(page: str, parts: dict[str, str]) -> str:
-    """Put each part in the place of its `@@NAME@@`, once, so that nothing inside a part is taken for a place.
+    """Put each part in the place of its `tinylm.NAMEtinylm.`, once, so that nothing inside a part is taken for a place.
 
-    >>> fill("<b>@@NAME@@</b>", {"NAME": "@@NAME@@"})
-    '<b>@@NAME@@</b>'
+    >>> fill("<b>tinylm.NAMEtinylm.</b>", {"NAME": "tinylm.NAMEtinylm."})
+    '<b>tinylm.NAMEtinylm.</b>'
     """
-    return re.sub("@@([A-Z]+)@@", lambda place: parts[place[1]], page)
+    return re.sub("tinylm.([A-Z]+)tinylm.", lambda place: parts[place[1]], page)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from tinylm.evaluation.likelihood import measure
-from tinylm.model.compute import Compute
+from tinylm.model.device import Compute
 from tinylm.model.gpt import GPT
 from tinylm.text.tokenizers import Tokenizer
 

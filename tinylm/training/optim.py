@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tinylm.config import TrainConfig
-from tinylm.model.compute import choose_compute
+from tinylm.model.device import choose_compute
 from tinylm.model.gpt import matrices
 
 

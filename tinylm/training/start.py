@@ -20,12 +20,12 @@ import numpy as np
 import torch
 
 from tinylm.config import ModelConfig, Recipe
+from tinylm.corpora.build import build_corpus, has_documents
 from tinylm.evaluation.likelihood import measure
 from tinylm.model.gpt import GPT, size_of
 from tinylm.model.lora import attach_lora
 from tinylm.runs import LOGS, Run, holds, open_run, read_manifest, temporary, write_manifest
 from tinylm.text.batches import Corpus
-from tinylm.text.corpora.build import build_corpus, has_documents
 from tinylm.text.token_files import read_ids, write_ids
 from tinylm.text.tokenizer_files import load_tokenizer
 from tinylm.text.tokenizers import DOCUMENT

@@ -27,7 +27,7 @@ import tinylm
 from tinylm.config import Recipe
 from tinylm.evaluation.likelihood import batch_nats, measure
 from tinylm.generation import Request, generate
-from tinylm.model.compute import choose_compute
+from tinylm.model.device import choose_compute
 from tinylm.model.gpt import GPT, flops_per_token, size_of
 from tinylm.runs import FORMAT, LOGS, append_line, file_entry, save_files
 from tinylm.text.batches import IGNORE, Batch, Batches, Corpus

@@ -1,0 +1,317 @@
+"""What a comparison is told as: text for the terminal, samples.md, pictures and index.html, from comparison.json alone.
+
+Every function takes the numbers that `comparison.judge` returned. Sentences are worked out from them: a difference
+inside its interval is called "no measurable difference" wherever it is told.
+"""
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from tinylm.pages import figures
+from tinylm.pages.figures import percent
+from tinylm.pages.html import (
+    Html,
+    bullets,
+    cards,
+    document,
+    folded,
+    heading,
+    join,
+    lines,
+    paragraph,
+    picture,
+    table,
+    visible,
+)
+
+SHOWN_LINES = 12  # of one sample in the terminal
+WIDTH = 110  # characters of the terminal
+NO_DIFFERENCE = "A difference whose own interval holds 0 is called no measurable difference."
+SEEN = 0.1  # share of a validation text's lines that a run may have trained on before that is marked
+NAMES = ("scoreboard", "losses", "forgetting", "metre-steps", "next-tokens", "same-text", "settings")
+HEADLINES = ("Verse lines against cut text", "Facts known", "Copied lines")  # and all bits per byte
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure, what to look for in it, and the table behind it."""
+
+    name: str
+    heading: str
+    figure: Figure
+    caption: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[object]]
+
+
+def labels(result: dict[str, Any]) -> list[str]:
+    return [run["run"] for run in result["runs"]]
+
+
+def number(value: dict[str, Any] | None, unit: str) -> str:
+    """A measured value with its interval, in its unit.
+
+    >>> number({"mean": 0.62, "low": 0.58, "high": 0.66, "count": 500}, "share")
+    '62 % (58 to 66)'
+    """
+    if value is None:
+        return "–"
+    middle, low, high = ("?" if value[key] is None else plain(value[key], unit) for key in ("mean", "low", "high"))
+    low, high = (end.removesuffix(" %").removesuffix(" points") for end in (low, high))
+    return f"{middle} ({low} to {high})" + (" †" if value.get("seen", 0) > SEEN else "")
+
+
+def plain(amount: float, unit: str) -> str:
+    """A number in its unit, without its interval."""
+    if unit == "share":
+        return percent(amount)
+    if unit == "points":
+        return f"{100 * amount:+.0f} points"
+    return f"{amount:.{3 if unit == 'bits/byte' else 1}f}"
+
+
+def judged(gap: dict[str, Any] | None, unit: str) -> str:
+    """A difference to the first run in words and numbers."""
+    if gap is None:
+        return "–"
+    if gap["verdict"] == "no measurable difference":
+        return gap["verdict"]
+    amount = f"{100 * gap['mean']:+.0f} points" if unit in ("share", "points") else f"{gap['mean']:+.3g}"
+    return f"{gap['verdict']} ({amount})"
+
+
+def scoreboard_table(result: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows: each measure, its value for every run, and the verdicts against the first run."""
+    names = labels(result)
+    columns = ["measure", *names, *(f"{name} against {names[0]}" for name in names[1:])]
+    rows = []
+    for row in result["scoreboard"]:
+        values = [number(value, row["unit"]) for value in row["values"]]
+        rows.append([row["name"], *values, *(judged(gap, row["unit"]) for gap in row["differences"][1:])])
+    return columns, rows
+
+
+def findings(result: dict[str, Any]) -> list[str]:
+    """One sentence for each headline measure: the first run, then the others with their verdicts."""
+    names, sentences = labels(result), []
+    for row in result["scoreboard"]:
+        if row["name"] in HEADLINES or row["unit"] == "bits/byte":
+            first, *others = (f"{n} {number(v, row['unit'])}" for n, v in zip(names, row["values"]))
+            gaps = row["differences"][1:]
+            told = [f"{text}: {judged(gap, row['unit'])}" if gap else text for text, gap in zip(others, gaps)]
+            sentences.append(f"{row['name']}: {first}; {'; '.join(told)}.")
+    return sentences
+
+
+def seen_note(result: dict[str, Any]) -> list[str]:
+    """What the dagger means, where one is shown."""
+    seen = [value.get("seen", 0) for row in result["scoreboard"] for value in row["values"] if value]
+    note = "† This run has trained on a part of that text, so its figure there is no measure of skill."
+    return [note] if max(seen) > SEEN else []
+
+
+# -- terminal and Markdown --------------------------------------------------------------------------------------------
+
+
+def terminal(result: dict[str, Any]) -> str:
+    """The side by side, then the scoreboard, then the findings."""
+    blocks = [side_by_side_text(block, labels(result)) for block in result["side_by_side"] if block["seed"] == 0]
+    columns, rows = scoreboard_table(result)
+    widths = [max(len(str(line[i])) for line in [columns, *rows]) for i in range(len(result["runs"]) + 1)]
+    board = "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in [columns, *rows])
+    return "\n\n".join([*blocks, board, "\n".join([*findings(result), *seen_note(result)])])
+
+
+def side_by_side_text(block: dict[str, Any], names: Sequence[str]) -> str:
+    """One prompt, all runs in columns (below each other where more than three); + marks a line that scans."""
+    width = (WIDTH - 3 * (len(names) - 1)) // len(names) if len(names) <= 3 else WIDTH
+    columns = [[name, "-" * len(name), *marked(text, width)] for name, text in zip(names, block["texts"])]
+    prompt = repr(block["prompt"]) if block["prompt"] else "the beginning of a document"
+    title = f"Continuing {prompt}, seed {block['seed']} (+ scans as iambic pentameter)"
+    if len(names) > 3:
+        return "\n".join([title, *(line for column in columns for line in column)])
+    rows = zip_longest(*columns, fillvalue="")
+    return "\n".join([title, *(" | ".join(cell.ljust(width) for cell in row).rstrip() for row in rows)])
+
+
+def marked(text: dict[str, Any], width: int) -> list[str]:
+    """The lines of a sample, wrapped, with a + before each one that scans; at most SHOWN_LINES."""
+    good = {scan["line"] for scan in text["scanned"] if scan["ok"]}
+    out: list[str] = []
+    for line in text["text"].split("\n"):
+        sign = "+ " if line.strip() in good else "  "
+        out += textwrap.wrap(line, width, initial_indent=sign, subsequent_indent="    ") or [""]
+    return out[:SHOWN_LINES] + (["  ..."] if len(out) > SHOWN_LINES else [])
+
+
+def samples_markdown(result: dict[str, Any]) -> str:
+    """samples.md: every shown sample whole, and below it the scansion of its lines."""
+    sampling = ", ".join(f"{key} {value}" for key, value in result["sampling"].items() if value is not None)
+    legend = "x weak, / strong; + accepted as iambic pentameter, - not."
+    parts = [f"# Samples side by side\n\nSame prompts and seeds for all runs; {sampling}. {legend}"]
+    for block in result["side_by_side"]:
+        parts.append(f"## {shown_prompt(block['prompt'])}, seed {block['seed']}")
+        for name, text in zip(labels(result), block["texts"]):
+            scanned = [f"{'+' if s['ok'] else '-'} {s['pattern']:12} {s['line']}{remarks(s)}" for s in text["scanned"]]
+            parts.append(f"### {name}\n\n{fenced(text['text'])}")
+            if scanned:
+                parts.append("Scansion of the whole lines:\n\n" + fenced("\n".join(scanned)))
+    return visible("\n\n".join(parts)) + "\n"
+
+
+def fenced(text: str) -> str:
+    """A code block whose fence is longer than any row of backticks in the text."""
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    return f"{fence}text\n{text}\n{fence}"
+
+
+def shown_prompt(prompt: str) -> str:
+    return f"“{figures.shorten(prompt)}”" if prompt else "A document from its beginning"
+
+
+def remarks(scan: dict[str, Any]) -> str:
+    """Licences taken and what was wrong, in brackets; empty where there is neither."""
+    said = "; ".join([*scan["licences"], *scan["violations"]])
+    return f"  ({said})" if said else ""
+
+
+# -- the page ---------------------------------------------------------------------------------------------------------
+
+
+def html(result: dict[str, Any], drawn: Sequence[Picture]) -> Html:
+    """index.html."""
+    names = labels(result)
+    meanings = table(["measure", "meaning"], [[row["name"], row["meaning"]] for row in result["scoreboard"]])
+    parts = [
+        bullets([*findings(result), *seen_note(result)]),
+        heading("Side by side"), *samples_part(result),
+        heading("Scoreboard"), paragraph("Each value with its 95 % interval. " + NO_DIFFERENCE),
+        table(*scoreboard_table(result)), folded("What each measure means", meanings),
+    ]
+    for shown in drawn:
+        parts += [heading(shown.heading), picture(shown.figure, shown.caption, shown.columns, shown.rows)]
+    parts += [heading("The runs"), runs_table(result)]
+    title = f"{', '.join(names[:-1])} and {names[-1]}, compared"
+    return document(title, "The same prompts, seeds and texts for every run.", parts)
+
+
+def samples_part(result: dict[str, Any]) -> list[Html]:
+    """The first sample of every prompt in boxes beside each other; the others folded away."""
+    first: list[Html] = []
+    more: list[Html] = []
+    for block in result["side_by_side"]:
+        entries = [(name, sample_lines(text)) for name, text in zip(labels(result), block["texts"])]
+        title = paragraph(f"{shown_prompt(block['prompt'])}, seed {block['seed']}")
+        (first if block["seed"] == 0 else more).append(join([title, cards(entries)]))
+    legend = "Below each whole line its scansion: x weak, / strong; ✓ accepted as iambic pentameter, ✗ not."
+    return [paragraph(legend), *first, *([folded("More samples", join(more))] if more else [])]
+
+
+def sample_lines(text: dict[str, Any]) -> Html:
+    """A sample's lines, those that were scanned with their pattern below."""
+    known = {scan["line"]: scan for scan in text["scanned"]}
+    entries: list[tuple[str, str, str, bool | None]] = []
+    for line in text["text"].split("\n"):
+        scan = known.get(line.strip())
+        if scan is None:
+            entries.append((line, "", "", None))
+        else:
+            entries.append((line, scan["pattern"], remarks(scan).strip(), scan["ok"]))
+    return lines(entries)
+
+
+def runs_table(result: dict[str, Any]) -> Html:
+    """One column per run, one line per fact about it."""
+    keys = [key for key in result["runs"][0] if key not in ("run", "fingerprint")]
+    rows = [[key.replace("_", " "), *(shown_fact(run[key]) for run in result["runs"])] for key in keys]
+    return table(["", *labels(result)], rows)
+
+
+def shown_fact(value: Any) -> str:
+    """A recorded value for people: thousands parted, no long fractions, a dash for nothing.
+
+    >>> shown_fact(918912), shown_fact(42.5074), shown_fact(None), shown_fact("cpu")
+    ('918,912', '42.5', '–', 'cpu')
+    """
+    if value is None:
+        return "–"
+    return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def pictures(result: dict[str, Any]) -> list[Picture]:
+    """Every picture that the numbers allow."""
+    names = labels(result)
+    rows = [row for row in result["scoreboard"] if row["unit"] == "share" and any(row["values"])]
+    found = [*([scoreboard_picture(rows, names)] if rows else []), losses_picture(result["losses"])]
+    if result["forgetting"]:
+        found.append(Picture(
+            "forgetting", "Forgetting", figures.forgetting(result["forgetting"]),
+            "A line that climbs is the price of the new text: what the base had learned is written over.",
+            ["run", "step", "bits per byte"],
+            [[c["run"], p["step"], f"{p['bits_per_byte']:.4f}"] for c in result["forgetting"] for p in c["points"]],
+        ))
+    if result["metre_steps"]:
+        found.append(Picture(
+            "metre-steps", "Metre over the steps", figures.metre_steps(result["metre_steps"]),
+            "Only a few lines are sampled along the way, so the bands are wide: look for one that leaves the first.",
+            ["run", "step", "lines that scan", "lines"],
+            [[c["run"], p["step"], number(p, "share"), p["count"]] for c in result["metre_steps"] for p in c["points"]],
+        ))
+    found.append(Picture(
+        "next-tokens", "What comes next", figures.next_tokens(result["next_tokens"], names),
+        "The same words, and what each model expects behind them. ⏎ is a line break, ␣ a blank.",
+        ["prompt", "token", *names],
+        [[p["prompt"], token, *("no such token" if q is None else percent(q) for q in row)]
+         for p in result["next_tokens"] for token, row in zip(p["tokens"], p["probabilities"])],
+    ))
+    same = result["same_text"]
+    found.append(Picture(
+        "same-text", "The same text through every model's eyes", figures.heat(same, names),
+        "A passage kept aside from the last run's training. Bright pieces were expected, dark ones came as a surprise.",
+        [same["unit"], *names],
+        [[figures.shown(piece), *map(percent, row)] for piece, row in zip(same["pieces"], zip(*same["probabilities"]))],
+    ))
+    grids = [grid for grid in result["settings"] if any(cell["accepted"] for row in grid["cells"] for cell in row)]
+    return [*found, *map(settings_picture, grids)]
+
+
+def scoreboard_picture(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> Picture:
+    """All shares of the scoreboard; the title tells the first of them, metre where lines were sampled."""
+    values = ", ".join(f"{n} {percent(v['mean']) if v else 'no lines'}" for n, v in zip(names, rows[0]["values"]))
+    verdicts = ", ".join(judged(gap, "share").split(" (")[0] for gap in rows[0]["differences"][1:])
+    title = f"{rows[0]['name']}: {values} ({verdicts})"
+    return Picture(
+        "scoreboard", "The shares in one picture", figures.shares(rows, names, title),
+        "Where two bars of one row do not overlap, the runs differ. Lines that scan should lie far above the same "
+        "lines shuffled; copied and degenerate lines should lie near 0.",
+        ["measure", *names], [[r["name"], *(number(v, "share") for v in r["values"])] for r in rows],
+    )
+
+
+def losses_picture(curves: Sequence[dict[str, Any]]) -> Picture:
+    return Picture(
+        "losses", "Loss", figures.losses(curves),
+        "Validation that turns upward while training goes on falling is learning by heart. Bits per byte are those of "
+        "each run's own text, so heights compare within one text only.",
+        ["run", "step", "tokens", "bits per byte", "nats per token"],
+        [[c["run"], p["step"], f"{p['tokens']:,}", f"{p['bits_per_byte']:.4f}", f"{p['nats_per_token']:.4f}"]
+         for c in curves for p in c["valid"]],
+    )
+
+
+def settings_picture(grid: dict[str, Any]) -> Picture:
+    cells = [(t, p, cell) for t, row in zip(grid["temperatures"], grid["cells"]) for p, cell in zip(grid["top_p"], row)]
+    return Picture(
+        "settings", f"Sampling settings of {grid['run']}", figures.settings(grid),
+        "Cold and narrow sampling scans better and repeats itself more: read both numbers of a cell.",
+        ["temperature", "top-p", "lines that scan", "distinct"],
+        [[t, p, number(cell["accepted"], "share"), "–" if cell["distinct"] is None else percent(cell["distinct"])]
+         for t, p, cell in cells],
+    )

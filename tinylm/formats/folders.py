@@ -1,0 +1,248 @@
+"""Runs to Hugging Face folders and back: what takes a run into the wider world, and an open checkpoint into this one.
+
+    export_run(open_run("runs/verse"), Path("verse-hf"))        AutoModelForCausalLM.from_pretrained("verse-hf")
+    import_folder(Path("gpt2"), Path("runs/gpt2"))              tinylm train demo-verse --start-from runs/gpt2
+
+An export needs no custom code to load. A LoRA run becomes a PEFT adapter, with the model that it belongs to in base/.
+An import is a run at step 0: it can be sampled, judged and fine-tuned. Since the text that it learned from is not here,
+it is judged on a text of ours, and what a fine-tune forgets is measured on that.
+
+Only safetensors are read: a pickled `.bin` can run code when it is opened. Names and layouts: model/huggingface.py and
+text/tokenizer_json.py.
+"""
+
+import platform
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+import tinylm
+from tinylm.config import CorpusConfig, ModelConfig, Recipe, SampleConfig
+from tinylm.corpora.build import encode, split_corpus, text_hash, within
+from tinylm.evaluation.likelihood import measure
+from tinylm.formats.huggingface import (
+    FAMILIES,
+    family_of,
+    from_hf_config,
+    from_hf_weights,
+    to_hf_config,
+    to_hf_weights,
+    to_peft,
+)
+from tinylm.formats.tokenizer_json import first_id, from_library, to_library
+from tinylm.model.device import choose_compute
+from tinylm.model.gpt import size_of
+from tinylm.runs import FORMAT, Run, append_line, file_entry, open_run, read_json, save_files, sha256_of, write_json
+from tinylm.text.token_files import write_ids
+from tinylm.text.tokenizers import DOCUMENT, Tokenizer
+from tinylm.training.checkpoint import model_files, read_tensors, weights_file
+from tinylm.training.load import load_model, parent_of
+from tinylm.training.start import create_folder, remove_folder, token_file
+
+JUDGED_BYTES = 20_000  # of the text that an import is judged on: seconds for a model of 100 million parameters
+CONTEXT = 1024  # longest sequence of an import where its own is longer: key-value caches and batches grow with it
+
+
+# -- export -----------------------------------------------------------------------------------------------------------
+
+
+def export_run(run: Run, out: Path) -> None:
+    """Write `run` to the new folder `out` for `transformers`, or for PEFT where it is a LoRA run.
+
+    Raises ValueError where no Hugging Face class has its shape (naming the field) or where `out` is not empty.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ValueError(f"{out} exists: choose another --out, or delete it")
+    config = run.model_config
+    family_of(config)  # refused before anything is written
+    out.mkdir(parents=True, exist_ok=True)
+    if run.recipe.lora is None:
+        write_model(run, out)
+        write_text(out / "README.md", card(run))
+        return
+    parent = parent_of(run)
+    export_run(parent, out / "base")
+    path = run.path(weights_file(run.recipe))
+    settings, tensors = to_peft(config, run.recipe.lora, read_tensors(path)[0])
+    settings["base_model_name_or_path"] = str((out / "base").resolve())
+    write_json(out / "adapter_config.json", settings)
+    save_file(tensors, out / "adapter_model.safetensors", {"format": "pt"})
+    write_tokenizer(run, load_model(run).tokenizer, out)
+    write_text(out / "README.md", card(run))
+
+
+def write_model(run: Run, out: Path) -> None:
+    """Weights, shape, tokenizer and sampling settings."""
+    model, tokenizer, recipe = load_model(run)
+    weights = to_hf_weights(model.config, {name: w.detach() for name, w in model.named_parameters()})
+    save_file(weights, out / "model.safetensors", {"format": "pt"})
+    ids = document_ids(tokenizer)
+    write_json(out / "config.json", {**to_hf_config(model.config), **ids})
+    sampling = recipe.sample.sampling
+    drawn = {"temperature": sampling.temperature, "top_p": sampling.top_p, "min_p": sampling.min_p}
+    write_json(out / "generation_config.json", {
+        **ids, "max_new_tokens": recipe.sample.tokens, "repetition_penalty": sampling.repetition_penalty,
+        "do_sample": sampling.temperature > 0, "top_k": sampling.top_k or 0,  # 0: no limit; theirs would be 50
+        **(drawn if sampling.temperature > 0 else {}),
+    })
+    write_tokenizer(run, tokenizer, out)
+
+
+def document_ids(tokenizer: Tokenizer) -> dict[str, int | None]:
+    """The id that begins a document, which also ends the one before it."""
+    id = tokenizer.special_ids.get(DOCUMENT)
+    return {"bos_token_id": id, "eos_token_id": id, "pad_token_id": id}
+
+
+def write_tokenizer(run: Run, tokenizer: Tokenizer, out: Path) -> None:
+    content = to_library(tokenizer)
+    write_json(out / "tokenizer.json", content)
+    name = next((t["content"] for t in content["added_tokens"] if t["id"] == tokenizer.special_ids.get(DOCUMENT)), None)
+    marks = {f"{kind}_token": name for kind in ("bos", "eos", "pad") if name}
+    write_json(out / "tokenizer_config.json", {
+        "tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": run.model_config.context,
+        "clean_up_tokenization_spaces": False, **marks,
+    })
+
+
+def card(run: Run) -> str:
+    """The model card: what the run folder records, in Hugging Face's form."""
+    recipe, manifest, config = run.recipe, run.manifest, run.model_config
+    best = manifest["best"]
+    adapter = recipe.lora is not None
+    start = "`<|document|>` and then the text" if recipe.corpus.document_token else "the text as it is"
+    parent = manifest.get("parent") or {}
+    facts = {
+        "kind": f"LoRA adapter of rank {recipe.lora.rank} for the model in `base/`" if recipe.lora else
+        f"{FAMILIES[family_of(config)].architecture}, {size_of(config).total:,} parameters",
+        "context": f"{config.context} tokens; it has seen nothing longer",
+        "text": f"{Path(recipe.corpus.text).name}, SHA-256 `{manifest['corpus_sha256']}`",
+        "started from": f"run `{Path(parent['path']).name}`, fingerprint `{parent['fingerprint']}`" if parent else
+        "random weights" if manifest["status"] != "imported" else "an imported checkpoint, not trained further",
+        "training": f"{manifest['step']:,} steps, {manifest['tokens']:,} tokens, {manifest['flops']:.3g} "
+        f"floating-point operations, {manifest['seconds'] / 60:.1f} minutes on {manifest['device']}",
+        "validation": f"{best['bits_per_byte']:.4f} bits per byte, {best['nats_per_token']:.4f} nats per token "
+        f"(step {best['step']}, in windows of {best['context']} tokens)",
+        "prompts": f"begin with {start}",
+        "versions": ", ".join(f"{name} {version}" for name, version in manifest["versions"].items()),
+    }
+    library = "peft\nbase_model: base" if adapter else "transformers"
+    return (
+        f"---\nlibrary_name: {library}\npipeline_tag: text-generation\ntags: [tinylm]\n---\n\n# {run.name}\n\n"
+        f"{recipe.purpose or 'A language model'}. Trained with TinyLM {tinylm.__version__}.\n\n| | |\n|---|---|\n"
+        + "".join(f"| {name} | {fact} |\n" for name, fact in facts.items())
+        + "\nA small model of one text: it repeats the text's manner and errors, and knows nothing else. The text's "
+        "licence decides what may be done with it.\n"
+    )
+
+
+def write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+# -- import -----------------------------------------------------------------------------------------------------------
+
+
+def import_folder(source: Path, out: Path, text: str = "handbook", context: int = CONTEXT) -> Run:
+    """Make the run folder `out` from a GPT-2, Llama or Qwen3 folder: weights, shape and tokenizer, judged on `text`.
+
+    Sequences are cut to `context` tokens where the model allows more. Raises ValueError naming the file, setting or
+    weight that cannot be taken over; nothing is left behind then.
+    """
+    theirs = read_json(source / "config.json")
+    if not isinstance(theirs, dict):
+        raise ValueError(f"{source / 'config.json'}: not the settings of a model")
+    paths = weight_files(source)
+    try:
+        family, config = from_hf_config(theirs, context)
+        weights = from_hf_weights(family, config, {k: v for path in paths for k, v in read_tensors(path)[0].items()})
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from None
+    tokenizer, begins = read_tokenizer(source, theirs, config)
+    recipe = Recipe(
+        name=out.name, purpose=f"{family.architecture} imported from {source.resolve().name}", model=config,
+        corpus=CorpusConfig(text=text, document_token=begins), sample=SampleConfig(prompts=("The ",)),
+    )
+    origin = {path.name: sha256_of(path, path.stat().st_size) for path in (source / "config.json", *paths)}
+    judged = split_corpus(recipe.corpus)  # refused before anything is written
+    create_folder(out)
+    try:
+        write_ids(out / "data" / "train", [])  # what it learned from is not here
+        shown = encode(judged, lambda: within(judged.valid(), JUDGED_BYTES), tokenizer, begins)
+        write_ids(out / "data" / "valid", shown)
+        save_import(out, recipe, weights, tokenizer, {"corpus_sha256": text_hash(judged), "source": origin})
+        return judge(open_run(out))
+    except BaseException:
+        with suppress(OSError):  # Windows keeps files that are mapped; without a manifest they are no run
+            remove_folder(out)
+            out.rmdir()
+        raise
+
+
+def judge(run: Run) -> Run:
+    """Score an imported run on its validation text, as the record of step 0."""
+    model, tokenizer, _ = load_model(run)
+    score = measure(model, token_file(run, "valid"), tokenizer, choose_compute("cpu", "fp32"))
+    best = {
+        "step": 0, "nats_per_token": score.nats_per_token, "bits_per_byte": score.bits_per_byte,
+        "tokens": score.tokens, "context": score.context,
+    }
+    append_line(run.folder / "metrics.jsonl", {"kind": "valid", **best})
+    save_files(run.folder, {}, {**run.manifest, "best": best})
+    return open_run(run.folder)
+
+
+def weight_files(source: Path) -> list[Path]:
+    """The safetensors files of a folder, all shards of them; ValueError where there are none, or one is missing."""
+    index = source / "model.safetensors.index.json"
+    names = ["model.safetensors"]
+    if index.is_file():
+        names = sorted({Path(name).name for name in read_json(index)["weight_map"].values()})
+    missing = [name for name in names if not (source / name).is_file()]
+    if missing and any(source.glob("*.bin")):
+        raise ValueError(
+            f"{source} holds pickled weights (.bin), which can run code when opened. Where you trust them, convert: "
+            "transformers.AutoModelForCausalLM.from_pretrained(FOLDER).save_pretrained(NEW_FOLDER)"
+        )
+    if missing:
+        raise ValueError(f"{source}: {', '.join(missing)} is missing")
+    return [source / name for name in names]
+
+
+def read_tokenizer(source: Path, theirs: dict[str, Any], config: ModelConfig) -> tuple[Tokenizer, bool]:
+    """The tokenizer in a folder's tokenizer.json, and whether it puts a token before every text."""
+    path = source / "tokenizer.json"
+    if not path.is_file():
+        raise ValueError(
+            f"{path} is missing; write it with transformers: "
+            "AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)"
+        )
+    content = path.read_text(encoding="utf-8")
+    try:
+        first = first_id(content)
+        marks = (first, theirs.get("bos_token_id"), theirs.get("eos_token_id"))  # what stands between documents
+        begin = next((id for id in marks if isinstance(id, int)), None)
+        return from_library(content, config.vocab_size, begin), first is not None
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def save_import(
+    out: Path, recipe: Recipe, weights: dict[str, Tensor], tokenizer: Tokenizer, origin: dict[str, Any]
+) -> None:
+    """Write the files of an imported run: large weights straight to the disk, the manifest last."""
+    name = weights_file(recipe)
+    save_file(weights, out / name)
+    made = [out / name, *sorted((out / "data").iterdir())]
+    manifest = {
+        "format": FORMAT, "status": "imported", "step": 0, "steps": 0, "best": {"step": 0}, "tokens": 0,
+        "seconds": 0.0, "flops": 0, "parameters": size_of(recipe.model).total, "parent": None, "device": "cpu",
+        "precision": "float32",
+        "versions": {"tinylm": tinylm.__version__, "python": platform.python_version(), "torch": torch.__version__},
+        "files": {path.relative_to(out).as_posix(): file_entry(path) for path in made}, **origin,
+    }
+    save_files(out, model_files(recipe, recipe.model, tokenizer), manifest)
