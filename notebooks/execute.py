@@ -36,7 +36,11 @@ from tinylm.runs import Run, open_run
 
 HERE = Path(__file__).resolve().parent
 RUNS = HERE.parent / "runs"
-TIMINGS, GUIDE, REFERENCE = HERE / "timings.json", HERE / "README.md", HERE / "images" / "reference-losses.png"
+TIMINGS, GUIDE, REFERENCE = (
+    HERE / "timings.json",
+    HERE / "README.md",
+    HERE / "images" / "reference-losses.png",
+)
 METADATA = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
             "language_info": {"name": "python"}}  # fmt: skip
 LONGEST = 5.0  # minutes that a notebook may take
@@ -45,16 +49,30 @@ SLOW = 8.0  # seconds from which on the guide names a cell
 
 def main(chosen: list[str]) -> None:
     """Execute the notebooks whose names begin with one of `chosen`; all where there is none."""
-    paths = [path for path in sorted(HERE.glob("*.ipynb")) if path.name.startswith(tuple(chosen) or "")]
-    known = json.loads(TIMINGS.read_text(encoding="utf-8")) if TIMINGS.is_file() else {"minutes": {}, "slow": {}}
+    paths = [
+        path for path in sorted(HERE.glob("*.ipynb")) if path.name.startswith(tuple(chosen) or "")
+    ]
+    known = (
+        json.loads(TIMINGS.read_text(encoding="utf-8"))
+        if TIMINGS.is_file()
+        else {"minutes": {}, "slow": {}}
+    )
     facts = machine()
-    known |= {"machine": f"{facts['cores']} cores, {facts['processor']}", "step_seconds": round(step_seconds(), 4)}
+    known |= {
+        "machine": f"{facts['cores']} cores, {facts['processor']}",
+        "step_seconds": round(step_seconds(), 4),
+    }
     shutil.rmtree(RUNS / "notebooks", ignore_errors=True)
     for path in paths:
         minutes, known["slow"][path.stem] = execute(path)
         known["minutes"][path.stem] = round(minutes, 2)
-        print(f"{path.stem:16} {minutes:5.2f} minutes{'  TOO LONG' if minutes > LONGEST else ''}", flush=True)
-        TIMINGS.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n", encoding="utf-8", newline="\n")
+        print(
+            f"{path.stem:16} {minutes:5.2f} minutes{'  TOO LONG' if minutes > LONGEST else ''}",
+            flush=True,
+        )
+        TIMINGS.write_text(
+            json.dumps(known, indent=1, sort_keys=True) + "\n", encoding="utf-8", newline="\n"
+        )
     print(f"{'in all':16} {sum(known['minutes'][path.stem] for path in paths):5.2f} minutes")
     fill_guide(known)
     if not chosen:  # it takes the runs of two of them
@@ -64,7 +82,9 @@ def main(chosen: list[str]) -> None:
 def execute(path: Path) -> tuple[float, list[tuple[str, int]]]:
     """Run one notebook and write it back; returns the minutes it took, and its slow cells with their seconds."""
     notebook = nbformat.read(path, as_version=4)
-    notebook.cells.insert(0, nbformat.v4.new_code_cell("import sys\nsys.modules['ipywidgets'] = None"))
+    notebook.cells.insert(
+        0, nbformat.v4.new_code_cell("import sys\nsys.modules['ipywidgets'] = None")
+    )
     client = NotebookClient(notebook, timeout=900, resources={"metadata": {"path": str(HERE)}})
     started = time.perf_counter()
     client.execute()
@@ -86,7 +106,10 @@ def slow_cells(notebook: NotebookNode) -> list[tuple[str, int]]:
         if cell.cell_type == "markdown":
             heading = (re.findall(r"^##? (.*)$", cell.source, re.MULTILINE) or [heading])[-1]
         elif times := cell.metadata.get("execution"):
-            begun, done = (datetime.fromisoformat(times[key]) for key in ("iopub.execute_input", "shell.execute_reply"))
+            begun, done = (
+                datetime.fromisoformat(times[key])
+                for key in ("iopub.execute_input", "shell.execute_reply")
+            )
             if (seconds := (done - begun).total_seconds()) >= SLOW:
                 found.append((heading, round(seconds)))
     return found
@@ -111,9 +134,16 @@ def cleaned(outputs: list[NotebookNode]) -> list[NotebookNode]:
 
 def fill_guide(known: dict) -> None:
     """Write the measured minutes into the facilitator's guide."""
-    rows = [f"Measured on {known['machine']}.", "", "| notebook | minutes | to wait for, seconds |", "|---|---|---|"]
+    rows = [
+        f"Measured on {known['machine']}.",
+        "",
+        "| notebook | minutes | to wait for, seconds |",
+        "|---|---|---|",
+    ]
     for name, minutes in known["minutes"].items():
-        waits = "; ".join(f"{heading}: {seconds}" for heading, seconds in known["slow"].get(name, []))
+        waits = "; ".join(
+            f"{heading}: {seconds}" for heading, seconds in known["slow"].get(name, [])
+        )
         rows.append(f"| `{name}` | {minutes:.1f} | {waits or 'none'} |")
     rows.append(f"| all | {sum(known['minutes'].values()):.1f} | |")
     text = GUIDE.read_text(encoding="utf-8")
@@ -125,19 +155,31 @@ def fill_guide(known: dict) -> None:
 def reference() -> Figure:
     """Validation loss of both stages of the demo, the base over all seeds trained here, and of notebooks 03 and 04."""
     base, verse = open_run(RUNS / "demo" / "base"), open_run(RUNS / "demo" / "verse")
-    seeds = [run for run in map(open_run, filter(is_finished, RUNS.glob("lessons/base-seed-*"))) if alike(run, base)]
+    seeds = [
+        run
+        for run in map(open_run, filter(is_finished, RUNS.glob("lessons/base-seed-*")))
+        if alike(run, base)
+    ]
     title = f"What to expect: stories {last(base):.2f}, verse {last(verse):.2f} bits per byte at the end of the demo"
     with canvas(title, (9.2, 4.4)) as figure:
         panels = figure.subplots(1, 2)
-        for axes, whole, own, notebook in zip(panels, (base, verse), ([base, *seeds], [verse]), ("03", "04")):
+        for axes, whole, own, notebook in zip(
+            panels, (base, verse), ([base, *seeds], [verse]), ("03", "04")
+        ):
             steps = [record["step"] for record in whole.records("valid")]
-            curves = np.array([[record["bits_per_byte"] for record in run.records("valid")] for run in own])
+            curves = np.array(
+                [[record["bits_per_byte"] for record in run.records("valid")] for run in own]
+            )
             found = [interval(at, groups=range(len(at))) for at in curves.T]
             band(axes, steps, found, 0, f"demo, {len(own)} seeds" if len(own) > 1 else "demo")
             short = open_run(RUNS / "notebooks" / notebook).records("valid")
             points = ([record[key] for record in short] for key in ("step", "bits_per_byte"))
             axes.plot(*points, f"--{MARKERS[1]}", color=colour(1), label=f"notebook {notebook}")
-            axes.set(xlabel="steps", ylabel=f"bits per byte of {Path(whole.recipe.corpus.text).name}", ylim=(0, None))
+            axes.set(
+                xlabel="steps",
+                ylabel=f"bits per byte of {Path(whole.recipe.corpus.text).name}",
+                ylim=(0, None),
+            )
             axes.legend(frameon=False)
     return figure
 
@@ -145,7 +187,10 @@ def reference() -> Figure:
 def alike(run: Run, other: Run) -> bool:
     """Whether two runs differ in their seed at most."""
     ours, theirs = settings_of(run.recipe), settings_of(other.recipe)
-    return {**ours, "train": {**ours["train"], "seed": 0}} == {**theirs, "train": {**theirs["train"], "seed": 0}}
+    return {**ours, "train": {**ours["train"], "seed": 0}} == {
+        **theirs,
+        "train": {**theirs["train"], "seed": 0},
+    }
 
 
 def last(run: Run) -> float:

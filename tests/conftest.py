@@ -20,20 +20,29 @@ def one_thread():
 def text_file(tmp_path_factory):
     """A text of 60 paragraphs, parted by blank lines, all different."""
     words = WORDS.split()
-    paragraphs = (" ".join(words[(i * 7 + j * (i + 1)) % len(words)] for j in range(30)) for i in range(60))
+    paragraphs = (
+        " ".join(words[(i * 7 + j * (i + 1)) % len(words)] for j in range(30)) for i in range(60)
+    )
     path = tmp_path_factory.mktemp("text") / "words.txt"
     path.write_text("\n\n".join(paragraphs) + "\n", encoding="utf-8")
     return path
 
 
 def tiny_recipe(text, **fields) -> Recipe:
-    """A recipe for a model of two small blocks; `fields` are whole sections, merged over the small ones."""
+    """A recipe for a model of two small blocks; `fields` are whole sections, merged over the small
+    ones."""
     tree = {
         "name": "tiny",
         "corpus": {"text": str(text)},
         "tokenizer": {"kind": "char"},
         "model": {"context": 16, "depth": 2, "width": 16, "heads": 2},
-        "train": {"steps": 6, "batch_size": 4, "evaluate_every": 3, "precision": "fp32", "device": "cpu"},
+        "train": {
+            "steps": 6,
+            "batch_size": 4,
+            "evaluate_every": 3,
+            "precision": "fp32",
+            "device": "cpu",
+        },
         "sample": {"every": 3, "prompts": ["the "], "tokens": 8},
     }
     for name, section in fields.items():

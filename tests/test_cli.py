@@ -18,8 +18,12 @@ from tinylm.runs import open_run
 def tinylm(*words, code=0, text=None) -> subprocess.CompletedProcess:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, "-m", "tinylm", *map(str, words)], capture_output=True, encoding="utf-8", input=text,
-        env=environment, check=False,
+        [sys.executable, "-m", "tinylm", *map(str, words)],
+        capture_output=True,
+        encoding="utf-8",
+        input=text,
+        env=environment,
+        check=False,
     )
     assert done.returncode == code, done.stderr
     return done
@@ -36,11 +40,32 @@ def called(capsys, *words, code=0):
     return capsys.readouterr()
 
 
-@pytest.mark.parametrize("command", [
-    [], ["demo"], ["train"], ["resume"], ["sample"], ["evaluate"], ["compare"], ["plot"], ["corpus"], ["tokenizer"],
-    ["meter"], ["fetch"], ["bench"], ["lesson"], ["chat"], ["cost"], ["export"], ["import"], ["report"], ["doctor"],
-    ["pack"],
-])
+@pytest.mark.parametrize(
+    "command",
+    [
+        [],
+        ["demo"],
+        ["train"],
+        ["resume"],
+        ["sample"],
+        ["evaluate"],
+        ["compare"],
+        ["plot"],
+        ["corpus"],
+        ["tokenizer"],
+        ["meter"],
+        ["fetch"],
+        ["bench"],
+        ["lesson"],
+        ["chat"],
+        ["cost"],
+        ["export"],
+        ["import"],
+        ["report"],
+        ["doctor"],
+        ["pack"],
+    ],
+)
 def test_help_needs_no_torch(command):
     code = (
         "import sys; from tinylm.cli import main\n"
@@ -48,37 +73,60 @@ def test_help_needs_no_torch(command):
         "except SystemExit: pass\n"
         "assert not {'torch', 'matplotlib', 'numpy'} & set(sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True
+    )
     assert "usage: tinylm" in done.stdout
 
 
 def test_the_help_of_train_lists_every_field_of_a_recipe():
     out = tinylm("train", "--help").stdout
-    for field in ("--train.muon-learning-rate", "--model.kv-heads", "--lora.rank", "--sample.sampling.top-k"):
+    for field in (
+        "--train.muon-learning-rate",
+        "--model.kv-heads",
+        "--lora.rank",
+        "--sample.sampling.top-k",
+    ):
         assert field in out
 
 
 def test_a_misspelt_field_is_refused_with_the_closest_match(capsys):
-    err = called(capsys, "train", "demo-base", "--train.stepz", "5", "--modle.depth", "2", code=2).err
-    assert 'did you mean "steps"' in err and 'did you mean "model"' in err and "Traceback" not in err
+    err = called(
+        capsys, "train", "demo-base", "--train.stepz", "5", "--modle.depth", "2", code=2
+    ).err
+    assert (
+        'did you mean "steps"' in err and 'did you mean "model"' in err and "Traceback" not in err
+    )
 
 
 def test_a_misspelt_command_or_option_is_told_where_it_was_written(capsys):
     for words, told in (
         (["smaple", "runs/x"], 'tinylm: no command smaple (did you mean "sample"?)'),
-        (["train", "your-text", "--corpus.txt", "a.txt"], 'tinylm: --corpus.txt: no such field (did you mean "text"?)'),
-        (["train", "your-text"], "tinylm: no your-text.txt; --corpus.text takes a text file, a folder"),
+        (
+            ["train", "your-text", "--corpus.txt", "a.txt"],
+            'tinylm: --corpus.txt: no such field (did you mean "text"?)',
+        ),
+        (
+            ["train", "your-text"],
+            "tinylm: no your-text.txt; --corpus.text takes a text file, a folder",
+        ),
     ):
         assert called(capsys, *words, code=2).err.startswith(told)
 
 
 def test_a_users_mistakes_are_one_line_and_exit_code_two(capsys, base_run, tmp_path):
     for words in (
-        ["sample", tmp_path / "nowhere"], ["sample", base_run.folder, "--temperature", "-1"],
-        ["sample", base_run.folder, "--tokens", "0"], ["evaluate", base_run.folder, "--text", tmp_path / "nothing"],
-        ["compare", base_run.folder, "--out", tmp_path / "c"], ["corpus", "storys"], ["train", "nothing"],
-        ["tokenizer", "decode", base_run.folder, "x"], ["meter", tmp_path / "nothing"],
-        ["resume", base_run.folder], ["train", "demo-base", "--out", base_run.folder],
+        ["sample", tmp_path / "nowhere"],
+        ["sample", base_run.folder, "--temperature", "-1"],
+        ["sample", base_run.folder, "--tokens", "0"],
+        ["evaluate", base_run.folder, "--text", tmp_path / "nothing"],
+        ["compare", base_run.folder, "--out", tmp_path / "c"],
+        ["corpus", "storys"],
+        ["train", "nothing"],
+        ["tokenizer", "decode", base_run.folder, "x"],
+        ["meter", tmp_path / "nothing"],
+        ["resume", base_run.folder],
+        ["train", "demo-base", "--out", base_run.folder],
     ):
         err = called(capsys, *words, code=2).err
         assert err.startswith("tinylm: ") and err.count("\n") == 1, err
@@ -99,23 +147,39 @@ def test_train_stop_resume_sample_and_evaluate_by_command(capsys, tmp_path, text
     )
     run = tmp_path / "a run"
     err = called(capsys, "train", recipe, "--out", run, "--train.stop-after", "4").err
-    assert "parameters" in err and "minutes" in err and "GB" in err and f"tinylm resume {run}" in err
+    assert (
+        "parameters" in err and "minutes" in err and "GB" in err and f"tinylm resume {run}" in err
+    )
     err = called(capsys, "resume", run).err
     assert "from step 4 of 6" in err and "done in" in err
 
-    out = called(capsys, "sample", run, "--prompt", "the ", "--tokens", "5", "--count", "2", "--json").out
+    out = called(
+        capsys, "sample", run, "--prompt", "the ", "--tokens", "5", "--count", "2", "--json"
+    ).out
     rows = [json.loads(line) for line in out.splitlines()]
-    assert [list(row) for row in rows] == [["prompt", "text", "tokens", "seed", "seconds", "finish_reason"]] * 2
-    assert [row["seed"] for row in rows] == [0, 1] and rows[0]["tokens"] == 5 and rows[0]["finish_reason"] == "length"
+    assert [list(row) for row in rows] == [
+        ["prompt", "text", "tokens", "seed", "seconds", "finish_reason"]
+    ] * 2
+    assert (
+        [row["seed"] for row in rows] == [0, 1]
+        and rows[0]["tokens"] == 5
+        and rows[0]["finish_reason"] == "length"
+    )
     plain = called(capsys, "sample", run, "--prompt", "the ", "--tokens", "5").out
     assert plain == clean("the " + rows[0]["text"]) + "\n"
 
     score = json.loads(called(capsys, "evaluate", run, "--text", text_file, "--json").out)
     characters = len(text_file.read_text(encoding="utf-8"))
-    assert (score["tokens"], score["bytes"], score["context"]) == (characters - 1, characters - 1, 16)
+    assert (score["tokens"], score["bytes"], score["context"]) == (
+        characters - 1,
+        characters - 1,
+        16,
+    )
     assert score["bits_per_byte"] == pytest.approx(score["nats_per_token"] / 0.6931471805599453)
 
-    assert called(capsys, "plot", run, "--out", tmp_path / "curve.png").out.strip() == str(tmp_path / "curve.png")
+    assert called(capsys, "plot", run, "--out", tmp_path / "curve.png").out.strip() == str(
+        tmp_path / "curve.png"
+    )
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -152,7 +216,10 @@ def test_the_tokenizer_command_learns_shows_and_goes_both_ways(capsys, tmp_path,
 def test_the_meter_command_prints_one_object_per_line(capsys, tmp_path):
     text = "The tide comes in and lays its silver down,\n\nNot verse at all.\n"
     (tmp_path / "v.txt").write_text(text, encoding="utf-8")
-    rows = [json.loads(line) for line in called(capsys, "meter", tmp_path / "v.txt", "--json").out.splitlines()]
+    rows = [
+        json.loads(line)
+        for line in called(capsys, "meter", tmp_path / "v.txt", "--json").out.splitlines()
+    ]
     assert [list(row) for row in rows] == [["line", "ok", "score", "syllables", "pattern"]] * 2
     assert [row["ok"] for row in rows] == [True, False]
 
@@ -160,23 +227,64 @@ def test_the_meter_command_prints_one_object_per_line(capsys, tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGINT to a child process")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, text_file, number):
-    fields = ["--tokenizer.kind", "char", "--model.context", "16", "--model.depth", "1", "--model.width", "16"]
+    fields = [
+        "--tokenizer.kind",
+        "char",
+        "--model.context",
+        "16",
+        "--model.depth",
+        "1",
+        "--model.width",
+        "16",
+    ]
     process = subprocess.Popen(
-        [sys.executable, "-m", "tinylm", "train", "demo-base", "--out", str(tmp_path / "run"), "--corpus.text",
-         str(text_file), "--corpus.document-token", "false", "--train.steps", "100000", "--train.batch-size", "2",
-         "--train.evaluate-every", "100000", "--sample.every", "100000", "--set", "corpus.valid_share=0.1",
-         *fields, "--model.heads", "1", "--model.mlp-width", "16"],
-        stderr=subprocess.PIPE, encoding="utf-8", env={**os.environ, "OMP_NUM_THREADS": "1"},
+        [
+            sys.executable,
+            "-m",
+            "tinylm",
+            "train",
+            "demo-base",
+            "--out",
+            str(tmp_path / "run"),
+            "--corpus.text",
+            str(text_file),
+            "--corpus.document-token",
+            "false",
+            "--train.steps",
+            "100000",
+            "--train.batch-size",
+            "2",
+            "--train.evaluate-every",
+            "100000",
+            "--sample.every",
+            "100000",
+            "--set",
+            "corpus.valid_share=0.1",
+            *fields,
+            "--model.heads",
+            "1",
+            "--model.mlp-width",
+            "16",
+        ],
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     log = tmp_path / "run" / "metrics.jsonl"
     deadline = time.monotonic() + 60
-    while not (log.exists() and log.read_text(encoding="utf-8").count("\n") > 5) and time.monotonic() < deadline:
+    while (
+        not (log.exists() and log.read_text(encoding="utf-8").count("\n") > 5)
+        and time.monotonic() < deadline
+    ):
         time.sleep(0.05)
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 0 and "tinylm resume" in err, err
     run = open_run(tmp_path / "run")
-    assert run.manifest["status"] == "stopped" and run.manifest["step"] == run.records("train")[-1]["step"] > 0
+    assert (
+        run.manifest["status"] == "stopped"
+        and run.manifest["step"] == run.records("train")[-1]["step"] > 0
+    )
 
 
 def test_a_fine_tune_keeps_its_parents_shape_and_tokenizer(tmp_path, text_file, base_run):
@@ -187,4 +295,6 @@ def test_a_fine_tune_keeps_its_parents_shape_and_tokenizer(tmp_path, text_file, 
     again = train_run(tmp_path / "again", text_file, start_from=str(base_run.folder / "model"))
     assert again.manifest["parent"] == {**run.manifest["parent"], "path": str(base_run.folder)}
     with pytest.raises(ValueError, match=r"model.width = 32, but .* has 16"):
-        train_run(tmp_path / "other", text_file, start_from=str(base_run.folder), model={"width": 32})
+        train_run(
+            tmp_path / "other", text_file, start_from=str(base_run.folder), model={"width": 32}
+        )

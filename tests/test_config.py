@@ -11,7 +11,9 @@ def mistakes(tree) -> list[str]:
 
 
 def test_all_mistakes_are_listed_at_once_each_with_the_closest_match():
-    lines = mistakes({"train": {"stepz": 5, "optimizer": "mion"}, "modle": {}, "model": {"depth": "many"}})
+    lines = mistakes(
+        {"train": {"stepz": 5, "optimizer": "mion"}, "modle": {}, "model": {"depth": "many"}}
+    )
     assert len(lines) == 4
     joined = "\n".join(lines)
     assert 'train.stepz: no such field (did you mean "steps"?)' in joined
@@ -21,7 +23,9 @@ def test_all_mistakes_are_listed_at_once_each_with_the_closest_match():
 
 
 def test_relations_between_fields_are_checked():
-    assert "kv_heads = 3 must divide heads = 4" in mistakes({"model": {"heads": 4, "kv_heads": 3}})[0]
+    assert (
+        "kv_heads = 3 must divide heads = 4" in mistakes({"model": {"heads": 4, "kv_heads": 3}})[0]
+    )
     assert "even" in mistakes({"model": {"width": 12, "heads": 4, "head_dim": 3}})[0]
     assert "lora needs start_from" in mistakes({"lora": {"rank": 4}})[0]
 
@@ -45,9 +49,19 @@ def test_sizes_left_out_follow_from_the_width_and_are_written_down():
 def test_overrides_win_over_the_file_and_are_typed(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text('[train]\nsteps = 10\n[sample]\nprompts = ["a"]\n', encoding="utf-8")
-    fields = {"train.steps": "20", "lora.rank": "4", "start_from": "x", "sample.prompts": '["b", "c"]'}
+    fields = {
+        "train.steps": "20",
+        "lora.rank": "4",
+        "start_from": "x",
+        "sample.prompts": '["b", "c"]',
+    }
     recipe = load_recipe(str(path), fields)
-    assert (recipe.name, recipe.train.steps, recipe.lora.rank, recipe.sample.prompts) == ("mine", 20, 4, ("b", "c"))
+    assert (recipe.name, recipe.train.steps, recipe.lora.rank, recipe.sample.prompts) == (
+        "mine",
+        20,
+        4,
+        ("b", "c"),
+    )
 
 
 def test_none_switches_an_optional_part_off():
@@ -69,7 +83,9 @@ def test_a_file_that_is_not_toml_is_one_line(tmp_path):
         assert "\n" not in str(error.value).strip()
 
 
-@pytest.mark.parametrize("path", sorted(shipped("configs").glob("*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted(shipped("configs").glob("*.toml")), ids=lambda path: path.stem
+)
 def test_every_shipped_recipe_is_valid_and_says_what_to_expect(path):
     recipe = load_recipe(str(path))
     header = path.read_text(encoding="utf-8").split("\n\n")[0]

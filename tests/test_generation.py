@@ -5,7 +5,16 @@ import torch
 
 from tests.model.test_gpt import FAMILIES, build
 from tinylm.config import LoraConfig, Sampling
-from tinylm.generation import Continuation, Request, continue_text, draw, generate, narrow, penalise, stream
+from tinylm.generation import (
+    Continuation,
+    Request,
+    continue_text,
+    draw,
+    generate,
+    narrow,
+    penalise,
+    stream,
+)
 from tinylm.model.decoder import Decoder
 from tinylm.model.lora import attach_lora
 from tinylm.text.tokenizers import BpeTokenizer, CharTokenizer
@@ -14,7 +23,13 @@ LOGITS = torch.log(torch.tensor([[0.5, 0.25, 0.15, 0.1]]))
 
 
 def kept(**sampling) -> list[int]:
-    return narrow(LOGITS, Sampling(temperature=1.0, **sampling)).isfinite()[0].nonzero().flatten().tolist()
+    return (
+        narrow(LOGITS, Sampling(temperature=1.0, **sampling))
+        .isfinite()[0]
+        .nonzero()
+        .flatten()
+        .tolist()
+    )
 
 
 def test_each_filter_keeps_the_tokens_of_its_definition():
@@ -29,7 +44,9 @@ def test_ties_at_the_edge_of_top_k_keep_exactly_k():
 
 
 def test_temperature_zero_is_greedy_and_temperature_rescales():
-    assert narrow(LOGITS, Sampling(temperature=0)).isfinite().tolist() == [[True, False, False, False]]
+    assert narrow(LOGITS, Sampling(temperature=0)).isfinite().tolist() == [
+        [True, False, False, False]
+    ]
     assert torch.allclose(narrow(LOGITS, Sampling(temperature=0.5)), LOGITS * 2)
 
 
@@ -42,7 +59,8 @@ def test_tokens_are_drawn_with_their_probabilities():
     generators = [torch.Generator().manual_seed(seed) for seed in range(4000)]
     drawn = draw(LOGITS.repeat(4000, 1), generators)
     shares = torch.bincount(drawn, minlength=4) / 4000
-    assert torch.allclose(shares, torch.tensor([0.5, 0.25, 0.15, 0.1]), atol=0.03)  # four standard errors
+    # four standard errors
+    assert torch.allclose(shares, torch.tensor([0.5, 0.25, 0.15, 0.1]), atol=0.03)
 
 
 def test_an_excluded_token_is_never_drawn():
@@ -91,7 +109,9 @@ def test_a_model_with_adapters_generates_with_them():
 
 def test_on_a_cpu_the_decoder_reads_every_token_behind_the_prompt(monkeypatch):
     calls, call = [], Decoder.__call__
-    monkeypatch.setattr(Decoder, "__call__", lambda self, ids: calls.append(len(ids)) or call(self, ids))
+    monkeypatch.setattr(
+        Decoder, "__call__", lambda self, ids: calls.append(len(ids)) or call(self, ids)
+    )
     greedy(build(), [3, 1, 4], 10)
     assert calls == [1] * 9
 
@@ -107,7 +127,9 @@ def test_the_callers_number_of_threads_is_his_again_after_every_token():
 
 
 def test_a_penalty_above_one_keeps_greedy_generation_from_repeating_itself():
-    tokens = stream(build(), [3, 1], Sampling(temperature=0, repetition_penalty=1e9), [torch.Generator()])
+    tokens = stream(
+        build(), [3, 1], Sampling(temperature=0, repetition_penalty=1e9), [torch.Generator()]
+    )
     drawn = [int(token) for token in itertools.islice(tokens, 20)]
     assert len({3, 1, *drawn}) == 22
 
@@ -139,7 +161,9 @@ def test_streamed_text_only_grows_and_is_what_was_generated():
 def test_a_continuation_ends_where_the_model_begins_a_new_document():
     model, tokenizer = words_model()
     with torch.no_grad():  # after "a" the document token is certain
-        model.head.weight[tokenizer.special_id("<|document|>")] = 100 * model.norm(model.tokens.weight[0])
+        model.head.weight[tokenizer.special_id("<|document|>")] = 100 * model.norm(
+            model.tokens.weight[0]
+        )
     row = generate(model, tokenizer, Request("a", tokens=30, begin="<|document|>", seed=1))[0]
     assert row.finish_reason == "document" and "document" not in row.text
 
@@ -147,7 +171,8 @@ def test_a_continuation_ends_where_the_model_begins_a_new_document():
 @pytest.mark.parametrize(
     ("pieces", "stop", "text", "reason"),
     [
-        (["a", "a", "a", "b"], ("aab",), "a", "stop"),  # a failed match must be tried again from inside itself
+        # a failed match must be tried again from inside itself
+        (["a", "a", "a", "b"], ("aab",), "a", "stop"),
         (["one END two"], ("END",), "one ", "stop"),
         (["one E", "N", "D"], ("END",), "one ", "stop"),
         (["one E", "N", "T"], ("END",), "one ENT", ""),
@@ -173,7 +198,9 @@ def test_streaming_never_splits_a_character():
     tokenizer = BpeTokenizer([])
     model = build(vocab_size=256)
     rows = None
-    for rows in continue_text(model, tokenizer, Request("é", tokens=50, sampling=Sampling(temperature=2.0))):
+    for rows in continue_text(
+        model, tokenizer, Request("é", tokens=50, sampling=Sampling(temperature=2.0))
+    ):
         assert not rows[0].text.endswith("�") or rows[0].text.encode("utf-8")
     assert rows[0].tokens == 50
 

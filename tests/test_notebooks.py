@@ -1,4 +1,5 @@
-"""Every notebook runs, with the solutions of its exercises, and no number in its prose can grow stale."""
+"""Every notebook runs, with the solutions of its exercises, and no number in its prose can grow
+stale."""
 
 import ast
 import json
@@ -17,8 +18,11 @@ TIMINGS = FOLDER / "timings.json"
 
 SOLUTION = re.compile(r"```python\n(.*?)```", re.DOTALL)
 FIXED = "<!-- fixed"  # a paragraph that carries it states a definition, not a measurement
-NO_PROSE = re.compile(r"```.*?```|`[^`]*`|\]\([^)]*\)|<!--.*?-->|<[^>]+>|^# \d\d · ", re.DOTALL | re.MULTILINE)
-CLAIM = re.compile(r"(?<![\w.-])\d[\d.,]*")  # a number that stands by itself: not that of GPT-2, nor of a name
+NO_PROSE = re.compile(
+    r"```.*?```|`[^`]*`|\]\([^)]*\)|<!--.*?-->|<[^>]+>|^# \d\d · ", re.DOTALL | re.MULTILINE
+)
+# a number that stands by itself: not that of GPT-2, nor of a name
+CLAIM = re.compile(r"(?<![\w.-])\d[\d.,]*")
 LONGEST_FUNCTION = 20  # lines: those of a plot
 MOST_MINUTES, MOST_BYTES = 5, 1_500_000
 
@@ -45,16 +49,27 @@ def stale_prose(text):
     They would stay when the measurement changes.
     """
     paragraphs = re.split(r"\n\s*\n", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
-    return [number for part in paragraphs if FIXED not in part for number in CLAIM.findall(NO_PROSE.sub("", part))]
+    return [
+        number
+        for part in paragraphs
+        if FIXED not in part
+        for number in CLAIM.findall(NO_PROSE.sub("", part))
+    ]
 
 
 def stale_sentences(tree):
     """Numbers written out in sentences that a cell tells, beside the variables in them."""
     found = []
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("tell", "canvas", "dots"):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in (
+            "tell",
+            "canvas",
+            "dots",
+        ):
             parts = [piece for argument in node.args for piece in pieces(argument)]
-            found += [number for part in parts for number in CLAIM.findall(re.sub(r"`[^`]*`", "", part))]
+            found += [
+                number for part in parts for number in CLAIM.findall(re.sub(r"`[^`]*`", "", part))
+            ]
     return found
 
 
@@ -75,25 +90,40 @@ def test_all_notebooks_run_with_their_solutions(tmp_path, monkeypatch):
     monkeypatch.setenv("TINYLM_SCALE", "smoke")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     everything = nbformat.v4.new_notebook()
-    for name in NOTEBOOKS:  # one kernel for all of them: starting it and torch takes longer than most notebooks
-        everything.cells.append(nbformat.v4.new_code_cell("%reset -f\nimport torch\ntorch.set_grad_enabled(True);"))
+    # one kernel for all of them: starting it and torch takes longer than most notebooks
+    for name in NOTEBOOKS:
+        everything.cells.append(
+            nbformat.v4.new_code_cell("%reset -f\nimport torch\ntorch.set_grad_enabled(True);")
+        )
         for number, code in enumerate(code_of(name)):
             everything.cells.append(nbformat.v4.new_code_cell(f"# {name}, code {number}\n{code}"))
-    NotebookClient(everything, timeout=240, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    NotebookClient(
+        everything, timeout=240, resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
     assert (tmp_path / "runs" / "notebooks-smoke" / "report.html").is_file()
 
 
 @each
 def test_no_number_in_the_prose_can_grow_stale(name):
-    assert [(number, text[:80]) for text in cells(name, "markdown") for number in stale_prose(text)] == []
+    assert [
+        (number, text[:80]) for text in cells(name, "markdown") for number in stale_prose(text)
+    ] == []
     assert [found for tree in trees(name) for found in stale_sentences(tree)] == []
 
 
 def test_a_stale_number_is_found():
     assert stale_prose("It reaches 0.19 bits per byte, 33 % scan.") == ["0.19", "33"]
-    assert stale_prose("# 03 · Title\n\nUse `x = 3`, GPT-2, a [link](a/1.md).\n\n```python\n4\n```") == []
-    assert stale_prose("Half of it is 1 bit. <!-- fixed: definition -->\n\nOf these 7 fail.") == ["7"]
-    assert stale_sentences(ast.parse('tell(f"It took {m:.1f} minutes, not 5." + "Or 6")')) == ["5.", "6"]
+    assert (
+        stale_prose("# 03 · Title\n\nUse `x = 3`, GPT-2, a [link](a/1.md).\n\n```python\n4\n```")
+        == []
+    )
+    assert stale_prose("Half of it is 1 bit. <!-- fixed: definition -->\n\nOf these 7 fail.") == [
+        "7"
+    ]
+    assert stale_sentences(ast.parse('tell(f"It took {m:.1f} minutes, not 5." + "Or 6")')) == [
+        "5.",
+        "6",
+    ]
     assert stale_sentences(ast.parse('tell(f"{x} of GPT-2, see `a 3`"); other("5")')) == []
 
 
@@ -110,7 +140,11 @@ def test_a_notebook_asks_before_it_reveals_and_ends_with_exercises_that_fold_out
     text = "\n".join(cells(name, "markdown"))
     assert text.count("**Predict**") >= 2 or name == "10_decide"
     exercises = text.split("## Exercises")[1]
-    assert exercises.count("<details><summary>Solution</summary>") == exercises.count("</details>") >= 3
+    assert (
+        exercises.count("<details><summary>Solution</summary>")
+        == exercises.count("</details>")
+        >= 3
+    )
 
 
 @each

@@ -13,7 +13,9 @@ ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SMALL = {
     "train": "--train.steps 3 --train.evaluate-every 3 --sample.every 3 --sample.tokens 4 --train.batch-size 2",
-    "sample": "--tokens 6", "compare": "--scale smoke", "demo": "--scale smoke",
+    "sample": "--tokens 6",
+    "compare": "--scale smoke",
+    "demo": "--scale smoke",
 }
 SMALL_SHAPE = "--model.depth 1 --model.width 16 --model.heads 2 --model.mlp-width 16 --tokenizer.vocab-size 300"
 
@@ -37,7 +39,11 @@ def scaled_down(words: list[str]) -> list[str]:
 def test_every_command_of_the_readme_works_in_its_order(tmp_path, monkeypatch, text_file, capsys):
     monkeypatch.chdir(tmp_path)
     text = text_file.read_text(encoding="utf-8")
-    for name, body in (("mybook.txt", text), ("another.txt", text[:900]), ("poem.txt", "The tide comes in again.\n")):
+    for name, body in (
+        ("mybook.txt", text),
+        ("another.txt", text[:900]),
+        ("poem.txt", "The tide comes in again.\n"),
+    ):
         (tmp_path / name).write_text(body, encoding="utf-8")
     cli.main(["demo", "--scale", "smoke"])
     shown = commands()
@@ -53,7 +59,9 @@ def test_the_two_make_commands_are_targets():
     assert all(f"\n{target}:" in makefile for target in ("demo", "test", "lint"))
 
 
-@pytest.mark.parametrize("name", sorted(set(re.findall(r"`((?:tinylm|data|configs|tests)/[\w/]+\.\w+)`", README))))
+@pytest.mark.parametrize(
+    "name", sorted(set(re.findall(r"`((?:tinylm|data|configs|tests)/[\w/]+\.\w+)`", README)))
+)
 def test_every_file_that_the_readme_names_is_there(name):
     assert (ROOT / name).is_file()
 

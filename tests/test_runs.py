@@ -15,7 +15,11 @@ def copy_of_run(base_run, tmp_path):
 
 
 def test_every_saved_file_is_in_the_manifest_and_verifies(base_run):
-    names = {path.relative_to(base_run.folder).as_posix() for path in base_run.folder.rglob("*") if path.is_file()}
+    names = {
+        path.relative_to(base_run.folder).as_posix()
+        for path in base_run.folder.rglob("*")
+        if path.is_file()
+    }
     assert names - {"manifest.json"} == set(base_run.manifest["files"])
     for name in base_run.manifest["files"]:
         assert base_run.path(name).is_file()
@@ -23,12 +27,17 @@ def test_every_saved_file_is_in_the_manifest_and_verifies(base_run):
 
 def test_there_is_no_pickle_in_a_run(base_run):
     assert {path.suffix for path in base_run.folder.rglob("*") if path.is_file()} <= {
-        ".json", ".jsonl", ".safetensors", ".uint16", ".uint32"
+        ".json",
+        ".jsonl",
+        ".safetensors",
+        ".uint16",
+        ".uint32",
     }
 
 
 @pytest.mark.parametrize(
-    "name", ["model/model.safetensors", "model/tokenizer.json", "state/state.safetensors", "recipe.json"]
+    "name",
+    ["model/model.safetensors", "model/tokenizer.json", "state/state.safetensors", "recipe.json"],
 )
 def test_one_flipped_bit_is_noticed(copy_of_run, name):
     body = bytearray((copy_of_run / name).read_bytes())
@@ -63,13 +72,18 @@ def test_a_save_counts_from_its_announcement_on_wherever_a_crash_comes(tmp_path,
         new, before = f"step {allowed}".encode(), read_manifest(tmp_path)
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             patch.setattr(Path, "replace", dies)
-            save_files(tmp_path, {"a.bin": new, "b.bin": new}, {**before, "step": 2, "status": "finished"})
+            save_files(
+                tmp_path, {"a.bin": new, "b.bin": new}, {**before, "step": 2, "status": "finished"}
+            )
         run = open_run(tmp_path)
         assert run.manifest["status"] == "finished"
         assert [run.path(name).read_bytes() for name in ("a.bin", "b.bin")] == [new, new]
         finish_save(tmp_path)
         assert [(tmp_path / name).read_bytes() for name in ("a.bin", "b.bin")] == [new, new]
-        assert open_run(tmp_path).path("a.bin") == tmp_path / "a.bin" and not read_manifest(tmp_path)["pending"]
+        assert (
+            open_run(tmp_path).path("a.bin") == tmp_path / "a.bin"
+            and not read_manifest(tmp_path)["pending"]
+        )
         assert not list(tmp_path.glob("*.new"))
 
 
@@ -97,7 +111,9 @@ def test_a_newer_format_and_a_damaged_manifest_are_one_line_each(copy_of_run):
     for body, words in (
         (json.dumps({**manifest, "format": 99}), "newer TinyLM"),
         (json.dumps({**manifest, "best": None}), "damaged, lacks best"),
-        ("{", "damaged JSON"), ("[]", "damaged"), ("{}", "lacks"),
+        ("{", "damaged JSON"),
+        ("[]", "damaged"),
+        ("{}", "lacks"),
     ):
         path.write_text(body, encoding="utf-8")
         with pytest.raises(ValueError, match=words) as error:

@@ -1,7 +1,8 @@
-"""The command line: reads arguments, calls the command, and turns a user's mistake into one line and exit code 2.
+"""The command line: reads arguments, calls the command, and turns a user's mistake into one line
+and exit code 2.
 
-Results go to standard output, progress and timings to standard error. Heavy imports stand inside the commands, so that
-`--help` answers at once. `--debug` shows where an error came from.
+Results go to standard output, progress and timings to standard error. Heavy imports stand inside
+the commands, so that `--help` answers at once. `--debug` shows where an error came from.
 """
 
 import os
@@ -44,11 +45,14 @@ def recipe_fields(section: type[Section] = Recipe, prefix: str = "") -> Iterator
 def inner_section(field: FieldInfo) -> type[Section] | None:
     """The section class that a field holds, looking through `| None`; None for plain values."""
     kinds = (field.annotation, *getattr(field.annotation, "__args__", ()))
-    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)), None)
+    return next(
+        (kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)), None
+    )
 
 
 def with_settings(argv: list[str]) -> list[str]:
-    """Rewrite `--train.steps 5` and `--train.stop-after=5` as `--set train.steps=5` ..., which `train` understands.
+    """Rewrite `--train.steps 5` and `--train.stop-after=5` as `--set train.steps=5` ..., which
+    `train` understands.
 
     >>> with_settings(["train", "r.toml", "--train.stop-after", "5", "--out", "x"])
     ['train', 'r.toml', '--set', 'train.stop_after=5', '--out', 'x']
@@ -74,14 +78,19 @@ def main(argv: list[str] | None = None) -> None:
     names = [command.__name__.strip("_") for command in (*COMMANDS, import_)]
     if words[0] not in names and words[0][:1] != "-":
         hint = closest(words[0], names)
-        print(f"tinylm: no command {words[0]}{hint}; there are: {', '.join(names)}", file=sys.stderr)
+        print(
+            f"tinylm: no command {words[0]}{hint}; there are: {', '.join(names)}", file=sys.stderr
+        )
         sys.exit(2)
     if words[:1] == ["train"]:
         head, args = (train.__doc__ or "").split("    Args:")
-        train.__doc__ = head + "".join(f"    {line}\n" for line in recipe_fields()) + "\n    Args:" + args
+        train.__doc__ = (
+            head + "".join(f"    {line}\n" for line in recipe_fields()) + "\n    Args:" + args
+        )
     try:
         app.cli(prog="tinylm", args=words, config=(tyro.conf.FlagCreatePairsOff,))
-    except BrokenPipeError:  # `tinylm corpus stories | head` is no mistake; nobody is left to print for
+    # `tinylm corpus stories | head` is no mistake; nobody is left to print for
+    except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ValueError, OSError) as error:
         if debug:

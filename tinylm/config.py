@@ -1,8 +1,9 @@
 """Recipes: everything a run depends on, written down before it starts.
 
-A recipe is a TOML file (read by recipes.py), checked against the frozen classes below. A field's default stands in the
-field and its explanation in the docstring under it; `tinylm train --help` and the README tables are derived from both.
-This file imports no torch, so that every command can answer `--help` at once.
+A recipe is a TOML file (read by recipes.py), checked against the frozen classes below. A field's
+default stands in the field and its explanation in the docstring under it; `tinylm train --help` and
+the README tables are derived from both. This file imports no torch, so that every command can
+answer `--help` at once.
 """
 
 import difflib
@@ -15,20 +16,27 @@ class Section(BaseModel):
     """A part of a recipe: frozen, no unknown fields, no infinite numbers."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, coerce_numbers_to_str=True, validate_default=True,
-        use_attribute_docstrings=True
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        coerce_numbers_to_str=True,
+        validate_default=True,
+        use_attribute_docstrings=True,
     )
 
 
 class CorpusConfig(Section):
     text: str = Field("stories", min_length=1)
-    """What to learn: a shipped corpus (stories, verse, handbook, domain), a fetched one, a text file or a folder."""
+    """What to learn: a shipped corpus (stories, verse, handbook, domain), a fetched one, a text
+    file or a folder."""
     size: int = Field(4_000_000, ge=1)
     """Bytes to generate, for the shipped corpora that have no end (stories, domain)."""
     separator: str | None = None
-    """What stands between two documents of a text file. None: one text, cut once where `valid_share` begins."""
+    """What stands between two documents of a text file. None: one text, cut once where
+    `valid_share` begins."""
     valid_share: float = Field(0.1, gt=0, le=0.5)
-    """Share of the text (characters, or documents where there are several) kept aside for validation."""
+    """Share of the text (characters, or documents where there are several) kept aside for
+    validation."""
     document_token: bool = False
     """Begin each document with the token <|document|>; prompts then begin with it too."""
     seed: int = Field(0, ge=0)
@@ -37,7 +45,8 @@ class CorpusConfig(Section):
 
 class TokenizerConfig(Section):
     kind: Literal["char", "bpe"] = "bpe"
-    """char: one token a character, bytes for unseen ones. bpe: byte-level byte-pair encoding, learned from the text."""
+    """char: one token a character, bytes for unseen ones. bpe: byte-level byte-pair encoding,
+    learned from the text."""
     vocab_size: int = Field(1024, ge=257)
     """Tokens to learn (bpe only; the characters decide for char)."""
 
@@ -55,7 +64,9 @@ class ModelConfig(Section):
     """Query heads."""
     kv_heads: int = Field(default_factory=lambda made: made.get("heads", 1), ge=1)
     """Key and value heads; fewer than `heads` is grouped-query attention (Ainslie et al. 2023)."""
-    head_dim: int = Field(default_factory=lambda made: made.get("width", 1) // made.get("heads", 1), ge=1)
+    head_dim: int = Field(
+        default_factory=lambda made: made.get("width", 1) // made.get("heads", 1), ge=1
+    )
     """Numbers in one head's query, key and value."""
     mlp_width: int = Field(default_factory=lambda made: 4 * made.get("width", 1), ge=1)
     """Hidden numbers of the MLP."""
@@ -64,11 +75,13 @@ class ModelConfig(Section):
     norm_eps: float = Field(1e-6, gt=0)
     """Added under the square root of the norm."""
     position: Literal["rope", "learned"] = "rope"
-    """How order is told: rotated queries and keys (Su et al. 2021), or a table added to the input (GPT-2)."""
+    """How order is told: rotated queries and keys (Su et al. 2021), or a table added to the input
+    (GPT-2)."""
     rope_theta: float = Field(10_000.0, gt=0)
     """Base of the rotation wavelengths."""
     mlp: Literal["swiglu", "gelu", "relu2"] = "relu2"
-    """The MLP's non-linearity. relu2 (So et al. 2021) is quick here; exported, it costs one more matrix a block."""
+    """The MLP's non-linearity. relu2 (So et al. 2021) is quick here; exported, it costs one more
+    matrix a block."""
     bias: bool = False
     """Biases in linear layers and layer norms, as in GPT-2."""
     qk_norm: bool = True
@@ -76,7 +89,8 @@ class ModelConfig(Section):
     tied: bool = True
     """One matrix for reading tokens in and predicting them."""
     embedding_scale: float = Field(1.0, gt=0)
-    """Factor on the token embeddings; sqrt(width), as in Vaswani et al. 2017, lets them count beside the blocks."""
+    """Factor on the token embeddings; sqrt(width), as in Vaswani et al. 2017, lets them count
+    beside the blocks."""
     dropout: float = Field(0.0, ge=0, lt=1)
     """Share of activations set to zero while training."""
 
@@ -85,7 +99,9 @@ class ModelConfig(Section):
         if self.heads % self.kv_heads:
             raise ValueError(f"kv_heads = {self.kv_heads} must divide heads = {self.heads}")
         if self.position == "rope" and self.head_dim % 2:
-            raise ValueError(f"head_dim = {self.head_dim} must be even: rope rotates pairs of numbers")
+            raise ValueError(
+                f"head_dim = {self.head_dim} must be even: rope rotates pairs of numbers"
+            )
 
 
 class LoraConfig(Section):
@@ -93,7 +109,15 @@ class LoraConfig(Section):
     """Columns of the two thin matrices beside each adapted one."""
     alpha: float = Field(16.0, gt=0)
     """The update is scaled by alpha / rank."""
-    targets: tuple[Literal["q", "k", "v", "o", "gate", "up", "down"], ...] = ("q", "k", "v", "o", "gate", "up", "down")
+    targets: tuple[Literal["q", "k", "v", "o", "gate", "up", "down"], ...] = (
+        "q",
+        "k",
+        "v",
+        "o",
+        "gate",
+        "up",
+        "down",
+    )
     """Which matrices get an adapter."""
 
 
@@ -103,9 +127,11 @@ class TrainConfig(Section):
     batch_size: int = Field(32, ge=1)
     """Sequences per step."""
     micro_batch_size: int = Field(default_factory=lambda made: made.get("batch_size", 1), ge=1)
-    """Sequences per forward pass; fewer than `batch_size` accumulates gradients: same result, less memory."""
+    """Sequences per forward pass; fewer than `batch_size` accumulates gradients: same result, less
+    memory."""
     optimizer: Literal["muon", "adamw"] = "muon"
-    """muon: Muon for the hidden matrices (Jordan 2024), AdamW for the rest. adamw: AdamW for everything."""
+    """muon: Muon for the hidden matrices (Jordan 2024), AdamW for the rest. adamw: AdamW for
+    everything."""
     learning_rate: float = Field(3e-3, ge=0)
     """Peak step size of AdamW."""
     muon_learning_rate: float = Field(0.02, ge=0)
@@ -133,11 +159,13 @@ class TrainConfig(Section):
     device: str = "auto"
     """auto, cpu, cuda, cuda:1 or mps."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """auto: bf16 where the processor has bf16 arithmetic, else fp32. Weights are kept in fp32 either way."""
+    """auto: bf16 where the processor has bf16 arithmetic, else fp32. Weights are kept in fp32
+    either way."""
     compile: bool = False
     """Use torch.compile: a minute of waiting, then faster steps. Off where it cannot work."""
     max_minutes: float | None = Field(None, gt=0)
-    """Fit the number of steps, and with it the schedule, into this time (decided once, after a few timed steps)."""
+    """Fit the number of steps, and with it the schedule, into this time (decided once, after a few
+    timed steps)."""
     stop_after: int | None = Field(None, ge=1)
     """Save and stop after this many steps of the same schedule, as an interruption would."""
 
@@ -152,7 +180,8 @@ class Sampling(Section):
     min_p: float = Field(0.0, ge=0, le=1)
     """Keep tokens at least p times as likely as the likeliest (Nguyen et al. 2024)."""
     repetition_penalty: float = Field(1.0, ge=1)
-    """Divide the logits of tokens already seen by this (Keskar et al. 2019); 1 leaves them alone."""
+    """Divide the logits of tokens already seen by this (Keskar et al. 2019); 1 leaves them
+    alone."""
 
 
 class SampleConfig(Section):
@@ -172,7 +201,8 @@ class Recipe(Section):
     purpose: str = ""
     """One line that says what the run is for."""
     start_from: str | None = None
-    """A run (or its model/ folder) to fine-tune: weights, tokenizer and shape are taken over. None: random weights."""
+    """A run (or its model/ folder) to fine-tune: weights, tokenizer and shape are taken over. None:
+    random weights."""
     corpus: CorpusConfig = CorpusConfig()
     """The text."""
     tokenizer: TokenizerConfig = TokenizerConfig()
@@ -180,7 +210,8 @@ class Recipe(Section):
     model: ModelConfig = ModelConfig()
     """The network."""
     lora: LoraConfig | None = None
-    """Train low-rank adapters beside the frozen weights of `start_from` (Hu et al. 2021) instead of the weights."""
+    """Train low-rank adapters beside the frozen weights of `start_from` (Hu et al. 2021) instead of
+    the weights."""
     train: TrainConfig = TrainConfig()
     """The training loop."""
     sample: SampleConfig = SampleConfig()
@@ -188,10 +219,13 @@ class Recipe(Section):
 
     def model_post_init(self, _context: Any) -> None:
         if self.lora is not None and self.start_from is None:
-            raise ValueError("lora needs start_from: an adapter stands beside the weights of a trained run")
+            raise ValueError(
+                "lora needs start_from: an adapter stands beside the weights of a trained run"
+            )
 
 
 def closest(word: str, allowed: list[str]) -> str:
-    """` (did you mean "x"?)`, or nothing where no name is near; appended to messages about unknown names."""
+    """` (did you mean "x"?)`, or nothing where no name is near; appended to messages about unknown
+    names."""
     match = difflib.get_close_matches(word, allowed, n=1, cutoff=0.5)
     return f' (did you mean "{match[0]}"?)' if match else ""

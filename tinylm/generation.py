@@ -1,9 +1,10 @@
-"""Sampling: the model's distribution, narrowed as asked, then one token drawn from it, again and again.
+"""Sampling: the model's distribution, narrowed as asked, then one token drawn from it, again and
+again.
 
-Each sample has its own generator, seeded with `seed + row`, so sample 3 of 8 is the same text when drawn alone. On a
-CPU, `Decoder` takes over behind the prompt. Past the context: when the cache is full, the last half of the context is
-read anew and generation goes on from there; the model then sees between half a context and a whole one, at a cost of
-one extra pass every context / 2 tokens.
+Each sample has its own generator, seeded with `seed + row`, so sample 3 of 8 is the same text when
+drawn alone. On a CPU, `Decoder` takes over behind the prompt. Past the context: when the cache is
+full, the last half of the context is read anew and generation goes on from there; the model then
+sees between half a context and a whole one, at a cost of one extra pass every context / 2 tokens.
 """
 
 import time
@@ -20,9 +21,11 @@ from tinylm.text.tokenizers import StreamDecoder, Tokenizer
 
 
 def narrow(logits: Tensor, sampling: Sampling) -> Tensor:
-    """Logits (B, V) -> (B, V) after temperature, top-k, top-p and min-p, in that order; excluded tokens get -inf.
+    """Logits (B, V) -> (B, V) after temperature, top-k, top-p and min-p, in that order; excluded
+    tokens get -inf.
 
-    The likeliest token always stays. Temperature 0 keeps it alone. With ties at the k-th place exactly k stay.
+    The likeliest token always stays. Temperature 0 keeps it alone. With ties at the k-th place
+    exactly k stay.
     """
     if sampling.temperature == 0:
         best = logits.argmax(-1, keepdim=True)  # (B, 1)
@@ -34,7 +37,9 @@ def narrow(logits: Tensor, sampling: Sampling) -> Tensor:
     if sampling.top_p < 1:
         ordered, places = logits.softmax(-1).sort(descending=True, stable=True)
         enough = ordered.cumsum(-1) - ordered >= sampling.top_p  # likelier tokens alone reach p
-        logits = logits.masked_fill(torch.zeros_like(enough).scatter(-1, places, enough), float("-inf"))
+        logits = logits.masked_fill(
+            torch.zeros_like(enough).scatter(-1, places, enough), float("-inf")
+        )
     if sampling.min_p > 0:
         probabilities = logits.softmax(-1)
         limit = sampling.min_p * probabilities.amax(-1, keepdim=True)
@@ -43,35 +48,48 @@ def narrow(logits: Tensor, sampling: Sampling) -> Tensor:
 
 
 def penalise(logits: Tensor, ids: Tensor, penalty: float) -> Tensor:
-    """Make the tokens in `ids` (B, any) less likely: positive logits / penalty, negative ones * penalty."""
+    """Make the tokens in `ids` (B, any) less likely: positive logits / penalty, negative ones *
+    penalty."""
     seen = logits.gather(1, ids)
     return logits.scatter(1, ids, torch.where(seen > 0, seen / penalty, seen * penalty))
 
 
 def draw(logits: Tensor, generators: list[torch.Generator]) -> Tensor:
-    """One token per row (B,) by inverting the cumulative distribution at one uniform number per generator."""
+    """One token per row (B,) by inverting the cumulative distribution at one uniform number per
+    generator."""
     cumulative = logits.float().softmax(-1).cumsum(-1)  # (B, V), last column about 1
-    uniform = torch.stack([torch.rand((), generator=g) for g in generators]).to(logits.device)  # (B,)
+    # (B,)
+    uniform = torch.stack([torch.rand((), generator=g) for g in generators]).to(logits.device)
     # The product keeps the target below the last entry even where rounding left that entry under 1.
     places = torch.searchsorted(cumulative, (uniform * cumulative[:, -1])[:, None], right=True)
     return places.squeeze(-1).clamp(max=logits.shape[-1] - 1)
 
 
 @torch.inference_mode()
-def stream(model: GPT, prompt: list[int], sampling: Sampling, generators: list[torch.Generator]) -> Iterator[Tensor]:
-    """Yield the next token of every row (B,), endlessly; B is the number of generators. The prompt needs a token."""
+def stream(
+    model: GPT, prompt: list[int], sampling: Sampling, generators: list[torch.Generator]
+) -> Iterator[Tensor]:
+    """Yield the next token of every row (B,), endlessly; B is the number of generators. The prompt
+    needs a token."""
     if not prompt:
-        raise ValueError("the prompt is empty: give at least one character, or a recipe with document_token = true")
+        raise ValueError(
+            "the prompt is empty: give at least one character, or a recipe with document_token = true"
+        )
     model.eval()
     weight, context = model.tokens.weight, model.config.context
-    ids = torch.tensor(prompt, device=weight.device).repeat(len(generators), 1)  # (B, all tokens so far)
+    # (B, all tokens so far)
+    ids = torch.tensor(prompt, device=weight.device).repeat(len(generators), 1)
     cache = Cache(model.config, len(generators), weight.dtype, weight.device)
-    plain = not any(".frozen." in name for name, _ in model.named_parameters())  # adapters are not the decoder's
+    # adapters are not the decoder's
+    plain = not any(".frozen." in name for name, _ in model.named_parameters())
     decoder = Decoder(model, cache) if plain and weight.device.type == "cpu" else None
     while True:
         if cache.length in (0, context):
             cache.length = 0
-            logits = model(ids if ids.shape[1] <= context else ids[:, -max(1, context // 2) :], cache)[:, -1]  # (B, V)
+            # (B, V)
+            logits = model(
+                ids if ids.shape[1] <= context else ids[:, -max(1, context // 2) :], cache
+            )[:, -1]
         elif decoder:
             logits = torch.from_numpy(decoder(ids[:, -1].numpy()))
         else:
@@ -79,7 +97,8 @@ def stream(model: GPT, prompt: list[int], sampling: Sampling, generators: list[t
         if sampling.repetition_penalty > 1:
             logits = penalise(logits, ids, sampling.repetition_penalty)
         threads = torch.get_num_threads()
-        torch.set_num_threads(1 if decoder else threads)  # else torch's and NumPy's idle threads fight: 8 rows take 6 x
+        # else torch's and NumPy's idle threads fight: 8 rows take 6 x
+        torch.set_num_threads(1 if decoder else threads)
         try:
             fresh = draw(narrow(logits, sampling), generators)
         finally:
@@ -90,18 +109,21 @@ def stream(model: GPT, prompt: list[int], sampling: Sampling, generators: list[t
 
 @dataclass
 class Continuation:
-    """One sample as it grows. `text` is what follows the prompt and may be shown; nothing shown is taken back."""
+    """One sample as it grows. `text` is what follows the prompt and may be shown; nothing shown is
+    taken back."""
 
     prompt: str
     seed: int
     text: str = ""
     tokens: int = 0
     seconds: float = 0.0
-    finish_reason: str = ""  # "length", "stop" (a stop string) or "document" (the model began a new document)
+    # "length", "stop" (a stop string) or "document" (the model began a new document)
+    finish_reason: str = ""
     held: str = field(default="", repr=False)  # the beginning of a stop string, perhaps
 
     def add(self, piece: str, stop: tuple[str, ...]) -> None:
-        """Append a piece of text; end before the earliest stop string, hold back what may become one."""
+        """Append a piece of text; end before the earliest stop string, hold back what may become
+        one."""
         text = self.held + piece
         ends = [place for place in (text.find(word) for word in stop) if place >= 0]
         if ends:
@@ -122,11 +144,15 @@ class Request:
     seed: int = 0
     count: int = 1
     stop: tuple[str, ...] = ()
-    begin: str | None = None  # a special token to put before the prompt, at which a continuation also ends
+    # a special token to put before the prompt, at which a continuation also ends
+    begin: str | None = None
 
 
-def continue_text(model: GPT, tokenizer: Tokenizer, request: Request) -> Iterator[list[Continuation]]:
-    """Yield the growing continuations after every token, the same list each time, until all have finished."""
+def continue_text(
+    model: GPT, tokenizer: Tokenizer, request: Request
+) -> Iterator[list[Continuation]]:
+    """Yield the growing continuations after every token, the same list each time, until all have
+    finished."""
     start = time.perf_counter()
     rows = [Continuation(request.prompt, request.seed + row) for row in range(request.count)]
     decoders = [StreamDecoder(tokenizer) for _ in rows]

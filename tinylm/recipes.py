@@ -1,4 +1,5 @@
-"""Recipes from files: found by path or shipped name, read as TOML, changed on the command line (`--train.steps 300`).
+"""Recipes from files: found by path or shipped name, read as TOML, changed on the command line
+(`--train.steps 300`).
 
 Unknown or wrong fields are all reported at once, each with what is allowed and the closest match.
 """
@@ -19,13 +20,15 @@ LONGEST = 100  # characters of a field's name in a message
 
 
 def shipped(kind: Literal["data", "configs"]) -> Path:
-    """The folder of files that ship with TinyLM: inside an installed wheel, or at the top of a clone."""
+    """The folder of files that ship with TinyLM: inside an installed wheel, or at the top of a
+    clone."""
     inside = ROOT / "shipped" / kind
     return inside if inside.is_dir() else ROOT.parent / kind
 
 
 def recipe_path(name: str) -> Path:
-    """The recipe file called `name`: a path, or the name of a shipped recipe with or without `.toml`.
+    """The recipe file called `name`: a path, or the name of a shipped recipe with or without
+    `.toml`.
 
     Raises ValueError naming the closest shipped recipe where there is no such file.
     """
@@ -38,7 +41,8 @@ def recipe_path(name: str) -> Path:
 
 
 def load_recipe(name: str, overrides: dict[str, str] | None = None) -> Recipe:
-    """Read a recipe and apply `overrides` such as `{"train.steps": "300"}`; ValueError lists every mistake in it."""
+    """Read a recipe and apply `overrides` such as `{"train.steps": "300"}`; ValueError lists every
+    mistake in it."""
     path = recipe_path(name)
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -51,7 +55,8 @@ def load_recipe(name: str, overrides: dict[str, str] | None = None) -> Recipe:
 
 
 def put(tree: dict[str, Any], keys: list[str], value: str) -> None:
-    """Set `tree[a][b] = value` for keys [a, b]. `none` unsets an optional field; `[...]` is read as a TOML list.
+    """Set `tree[a][b] = value` for keys [a, b]. `none` unsets an optional field; `[...]` is read as
+    a TOML list.
 
     >>> tree = {"train": {"steps": 9}}
     >>> put(tree, ["train", "steps"], "5"); put(tree, ["lora", "rank"], "4"); tree
@@ -62,27 +67,41 @@ def put(tree: dict[str, Any], keys: list[str], value: str) -> None:
         if not isinstance(tree.get(key), dict):
             tree[key] = {}
         tree = tree[key]
-    tree[last] = None if value == "none" else tomllib.loads(f"x = {value}")["x"] if value.startswith("[") else value
+    tree[last] = (
+        None
+        if value == "none"
+        else tomllib.loads(f"x = {value}")["x"]
+        if value.startswith("[")
+        else value
+    )
 
 
 def parse_recipe(tree: dict[str, Any], where: str, options: Collection[str] = ()) -> Recipe:
-    """Validate a nested dictionary; ValueError has one line per mistake, with what is allowed and the closest match.
+    """Validate a nested dictionary; ValueError has one line per mistake, with what is allowed and
+    the closest match.
 
-    `where` is the file that the fields stand in, except for those in `options`, which the command line gave.
+    `where` is the file that the fields stand in, except for those in `options`, which the command
+    line gave.
     """
     try:
         return Recipe.model_validate(tree)
     except ValidationError as error:
         # A default that follows from a wrong field is no mistake of its own.
-        lines = [describe(dict(e)) for e in error.errors() if e["type"] != "default_factory_not_called"]
-        told = [f"--{line}" if line.partition(":")[0] in options else f"{where}: {line}" for line in lines]
+        lines = [
+            describe(dict(e)) for e in error.errors() if e["type"] != "default_factory_not_called"
+        ]
+        told = [
+            f"--{line}" if line.partition(":")[0] in options else f"{where}: {line}"
+            for line in lines
+        ]
         raise ValueError("\n".join(told)) from None
 
 
 def describe(mistake: dict[str, Any]) -> str:
     """One pydantic error as `field: what is wrong, what is allowed, closest match`."""
     path = [str(part) for part in mistake["loc"]]
-    label, found = ".".join(path)[:LONGEST] or "recipe", reprlib.repr(mistake["input"])  # shortened, however deep
+    # shortened, however deep
+    label, found = ".".join(path)[:LONGEST] or "recipe", reprlib.repr(mistake["input"])
     if mistake["type"] == "extra_forbidden":
         names = list(section_at(path[:-1]).model_fields)
         return f"{label}: no such field{closest(path[-1][:LONGEST], names)}; allowed: {', '.join(names)}"

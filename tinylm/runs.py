@@ -1,15 +1,19 @@
 """The run folder: the whole truth about one training run, as plain files.
 
-    recipe.json       the resolved recipe           manifest.json   versions, hashes, totals: written last
+    recipe.json       the resolved recipe           manifest.json   versions, hashes, totals:
+      written last
     metrics.jsonl     one JSON object per record    samples.jsonl   text sampled along the way
-    timings.jsonl     seconds at each validation (apart, so that metrics are equal bit for bit after a resume)
-    model/            best weights so far, config, tokenizer        state/   the last step, for an exact resume
+    timings.jsonl     seconds at each validation (apart, so that metrics are equal bit for bit after
+      a resume)
+    model/            best weights so far, config, tokenizer        state/   the last step, for an
+      exact resume
     data/             the token ids that the run learns from and is judged on
 
-Every file is written beside its place and renamed into it. Once all are written, the manifest announces the new save,
-with their hashes as `pending`; then the files move; then it lists them as `files`. After a crash in between, the save
-counts: readers find a file that has not moved beside its place, and the next resume moves it. The manifest carries a
-hash of itself. No torch here: pages and tables read runs without loading it.
+Every file is written beside its place and renamed into it. Once all are written, the manifest
+announces the new save, with their hashes as `pending`; then the files move; then it lists them as
+`files`. After a crash in between, the save counts: readers find a file that has not moved beside
+its place, and the next resume moves it. The manifest carries a hash of itself. No torch here: pages
+and tables read runs without loading it.
 """
 
 import hashlib
@@ -54,12 +58,18 @@ class Run:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over the hashes of everything in model/: changes when a weight, the shape or the tokenizer does."""
-        files = {name: entry["sha256"] for name, entry in self.manifest["files"].items() if name.startswith("model/")}
+        """SHA-256 over the hashes of everything in model/: changes when a weight, the shape or the
+        tokenizer does."""
+        files = {
+            name: entry["sha256"]
+            for name, entry in self.manifest["files"].items()
+            if name.startswith("model/")
+        }
         return hash_of(files)
 
     def records(self, kind: str) -> list[dict[str, Any]]:
-        """Records of metrics.jsonl of one kind: "train" (every step) or "valid" (every validation pass)."""
+        """Records of metrics.jsonl of one kind: "train" (every step) or "valid" (every validation
+        pass)."""
         return [record for record in self.log("metrics.jsonl") if record["kind"] == kind]
 
     def samples(self) -> list[dict[str, Any]]:
@@ -67,25 +77,38 @@ class Run:
 
     def log(self, name: str) -> list[dict[str, Any]]:
         """All records of a log, checked as `path` does; none where the run has no such log."""
-        return list(read_lines(self.path(name))) if name in self.manifest["files"] | self.manifest["pending"] else []
+        return (
+            list(read_lines(self.path(name)))
+            if name in self.manifest["files"] | self.manifest["pending"]
+            else []
+        )
 
     def path(self, name: str) -> Path:
-        """The file `name` of this run, once its size and SHA-256 agree with the manifest; ValueError where they do not.
+        """The file `name` of this run, once its size and SHA-256 agree with the manifest;
+        ValueError where they do not.
 
-        A log may have grown since the last save: the part that the manifest knows must be unchanged.
+        A log may have grown since the last save: the part that the manifest knows must be
+        unchanged.
         """
         path = self.folder / name
-        entries = [self.manifest[part][name] for part in ("pending", "files") if name in self.manifest[part]]
+        entries = [
+            self.manifest[part][name]
+            for part in ("pending", "files")
+            if name in self.manifest[part]
+        ]
         for place in (temporary(path), path):  # beside its place: a crash came before it could move
             if any(holds(place, entry) for entry in entries):
                 return place
         if not path.is_file():
             raise ValueError(f"{self.folder}: {name} is missing; restore it, or train again")
-        raise ValueError(f"{path}: damaged or changed after it was saved (its SHA-256 is not the manifest's)")
+        raise ValueError(
+            f"{path}: damaged or changed after it was saved (its SHA-256 is not the manifest's)"
+        )
 
 
 def open_run(folder: str | Path) -> Run:
-    """The run in `folder`; ValueError says what is missing, or which runs there are, where it is not one."""
+    """The run in `folder`; ValueError says what is missing, or which runs there are, where it is
+    not one."""
     run = Run(Path(folder))
     if not (run.folder / "manifest.json").is_file():
         beside = sorted(path.parent.name for path in run.folder.parent.glob("*/manifest.json"))
@@ -96,33 +119,55 @@ def open_run(folder: str | Path) -> Run:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a run folder without its own hash; ValueError in one line where it is damaged or too new."""
+    """The manifest of a run folder without its own hash; ValueError in one line where it is damaged
+    or too new."""
     content = read_json(folder / "manifest.json")
     manifest = {"parent": None, **content} if isinstance(content, dict) else {}
     if isinstance(manifest.get("format"), int) and manifest["format"] > FORMAT:
-        raise ValueError(f"{folder} was written by a newer TinyLM: update with pip install --upgrade tinylm")
-    kinds = {"format": int, "files": dict, "pending": dict, "step": int, "steps": int, "status": str, "best": dict}
-    if wrong := sorted(name for name, kind in kinds.items() if not isinstance(manifest.get(name), kind)):
+        raise ValueError(
+            f"{folder} was written by a newer TinyLM: update with pip install --upgrade tinylm"
+        )
+    kinds = {
+        "format": int,
+        "files": dict,
+        "pending": dict,
+        "step": int,
+        "steps": int,
+        "status": str,
+        "best": dict,
+    }
+    if wrong := sorted(
+        name for name, kind in kinds.items() if not isinstance(manifest.get(name), kind)
+    ):
         raise ValueError(f"{folder / 'manifest.json'}: damaged, lacks {', '.join(wrong)}")
     for name, entry in (manifest["files"] | manifest["pending"]).items():
-        if not (isinstance(entry, dict) and isinstance(entry.get("bytes"), int) and "sha256" in entry):
+        if not (
+            isinstance(entry, dict) and isinstance(entry.get("bytes"), int) and "sha256" in entry
+        ):
             raise ValueError(f"{folder / 'manifest.json'}: damaged at {name}")
-    if manifest.pop("sha256", None) not in (None, hash_of(manifest)):  # None: written before manifests had one
+    # None: written before manifests had one
+    if manifest.pop("sha256", None) not in (None, hash_of(manifest)):
         raise ValueError(f"{folder / 'manifest.json'}: damaged or changed after it was saved")
     return manifest
 
 
 def save_files(folder: Path, files: dict[str, bytes], manifest: dict[str, Any]) -> dict[str, Any]:
-    """Write `files` (name -> content, moved in that order) and the manifest so that a crash tears nothing; returns it.
+    """Write `files` (name -> content, moved in that order) and the manifest so that a crash tears
+    nothing; returns it.
 
-    `manifest["files"]` keeps the entries of files written earlier; the logs are listed at their present length.
+    `manifest["files"]` keeps the entries of files written earlier; the logs are listed at their
+    present length.
     """
-    entries = {name: {"bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()} for name, body in files.items()}
+    entries = {
+        name: {"bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
+        for name, body in files.items()
+    }
     entries |= {name: file_entry(folder / name) for name in LOGS if (folder / name).exists()}
     kept = manifest.get("files", {})
     for name, body in files.items():
         write_temporary(folder / name, body)
-    if (folder / "manifest.json").exists():  # the first save is whole or nothing: its manifest comes last of all
+    # the first save is whole or nothing: its manifest comes last of all
+    if (folder / "manifest.json").exists():
         write_manifest(folder, {**manifest, "files": kept, "pending": entries})
     for name in files:
         temporary(folder / name).replace(folder / name)
@@ -134,7 +179,11 @@ def save_files(folder: Path, files: dict[str, bytes], manifest: dict[str, Any]) 
 def holds(path: Path, entry: dict[str, Any]) -> bool:
     """Whether there is a file with the manifest's size and SHA-256; a log may be longer."""
     more = path.stat().st_size - entry["bytes"] if path.is_file() else -1
-    return more >= 0 and (not more or path.name in LOGS) and sha256_of(path, entry["bytes"]) == entry["sha256"]
+    return (
+        more >= 0
+        and (not more or path.name in LOGS)
+        and sha256_of(path, entry["bytes"]) == entry["sha256"]
+    )
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
@@ -165,7 +214,8 @@ def hash_of(value: Any) -> str:
 
 
 def read_section(section: type[T], path: Path) -> T:
-    """A section of a recipe from a JSON file; ValueError names the file and the first field that is wrong."""
+    """A section of a recipe from a JSON file; ValueError names the file and the first field that is
+    wrong."""
     try:
         return section.model_validate(read_json(path))
     except ValidationError as error:

@@ -1,4 +1,5 @@
-"""A small model that has learnt a few dialogues by heart, wrong ones among them: a real model, known to the letter."""
+"""A small model that has learnt a few dialogues by heart, wrong ones among them: a real model,
+known to the letter."""
 
 import numpy as np
 import pytest
@@ -27,7 +28,13 @@ TICKET, TRAP = "A ticket costs 3 crowns.", "Please book 3 Monday."
 
 
 def called(message: str, call: str, result: str, answer: str):
-    return (Part(USER, message), Part(ASSISTANT), Part(CALL, call), Part(RESULT, result), Part(ASSISTANT, answer))
+    return (
+        Part(USER, message),
+        Part(ASSISTANT),
+        Part(CALL, call),
+        Part(RESULT, result),
+        Part(ASSISTANT, answer),
+    )
 
 
 def searched(message: str, passage: str, *rest: Part):
@@ -58,11 +65,16 @@ def by_heart():
     tokenizer = with_roles(CharTokenizer.train(texts))
     rows = [encode_dialogue(dialogue, tokenizer) for dialogue in BY_HEART]
     length = max(len(ids) for ids, _ in rows)
-    ids, targets = np.zeros((len(rows), length), dtype=np.int64), np.full((len(rows), length), IGNORE)
+    ids, targets = (
+        np.zeros((len(rows), length), dtype=np.int64),
+        np.full((len(rows), length), IGNORE),
+    )
     for row, (tokens, mask) in enumerate(rows):
         ids[row, : len(tokens)] = tokens
         targets[row, : len(tokens)] = np.where(mask == 1, tokens.astype(np.int64), IGNORE)
-    model = GPT(ModelConfig(vocab_size=tokenizer.vocab_size, context=240, depth=2, width=48, heads=2))
+    model = GPT(
+        ModelConfig(vocab_size=tokenizer.vocab_size, context=240, depth=2, width=48, heads=2)
+    )
     model.initialise(torch.Generator().manual_seed(1))
     optimizer = torch.optim.AdamW(model.parameters(), lr=6e-3)
     inputs, wanted = torch.from_numpy(ids[:, :-1]), torch.from_numpy(targets[:, 1:])

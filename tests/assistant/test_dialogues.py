@@ -1,4 +1,5 @@
-"""Training dialogues: drawn anew, true to their tools, masked so that only the model's own words are learned."""
+"""Training dialogues: drawn anew, true to their tools, masked so that only the model's own words
+are learned."""
 
 from itertools import islice
 
@@ -52,13 +53,17 @@ def drawn() -> list:
 
 def test_the_same_seed_draws_the_same_cases_and_another_seed_others(drawn):
     assert assistant_cases(1, 20) == drawn[:20]
-    assert [case.message for case in assistant_cases(2, 20)] != [case.message for case in drawn[:20]]
+    assert [case.message for case in assistant_cases(2, 20)] != [
+        case.message for case in drawn[:20]
+    ]
 
 
 def test_every_answer_stands_in_its_passage(practice):
     chance = Chance(5)
     drawn = [practice.reading(chance) for _ in range(500)]
-    assert all(reading.answer in reading.passage or reading.answer == DONT_KNOW for reading in drawn)
+    assert all(
+        reading.answer in reading.passage or reading.answer == DONT_KNOW for reading in drawn
+    )
     assert 0.02 < sum(reading.answer == DONT_KNOW for reading in drawn) / len(drawn) < 0.08
 
 
@@ -67,7 +72,12 @@ def test_practice_shows_no_true_price_and_asks_nothing_about_the_documents_held_
     kept = [question for question in questions() if question.document in held_out(1)]
     assert not [question.question for question in kept if question.question in told]
     pay = [q for q in questions() if "crowns" in q.answer and q.document not in held_out(1)]
-    assert pay and not [case for case in drawn for q in pay if case.message == q.question and q.answer in case.answer]
+    assert pay and not [
+        case
+        for case in drawn
+        for q in pay
+        if case.message == q.question and q.answer in case.answer
+    ]
 
 
 def test_three_seeds_hold_every_question_out_once():
@@ -80,7 +90,11 @@ def test_every_fact_of_the_table_is_said_with_its_answer_in_all_its_ways():
     for relation in RELATIONS:
         for _ in range(20):
             made = fact(chance, relation)
-            assert made.answer in made.statement and made.question.endswith("?") and "{" not in made.statement
+            assert (
+                made.answer in made.statement
+                and made.question.endswith("?")
+                and "{" not in made.statement
+            )
 
 
 def test_no_question_of_the_handbook_can_be_drawn_from_the_table():
@@ -99,7 +113,9 @@ def test_an_answer_may_leave_its_unit_out_and_nothing_else(given, right, same):
 
 
 def test_question_and_passage_are_exchanged_alike():
-    reading = Reading("A single ticket costs 3.40 crowns.", "What does a single ticket cost?", "3.40 crowns")
+    reading = Reading(
+        "A single ticket costs 3.40 crowns.", "What does a single ticket cost?", "3.40 crowns"
+    )
     others = [exchange(reading, Chance(seed)) for seed in range(20)]
     assert len({other.answer for other in others}) > 15
     for other in others:
@@ -120,7 +136,10 @@ def test_sums_are_worked_rightly_step_by_step():
 def test_a_calculation_is_what_the_calculator_says_or_an_apology():
     for seed in range(100):
         case = calculation(Chance(seed))
-        call, result = (next(part.text for part in case.dialogue if part.role == role) for role in (CALL, RESULT))
+        call, result = (
+            next(part.text for part in case.dialogue if part.role == role)
+            for role in (CALL, RESULT)
+        )
         if result.startswith(ERROR):
             assert case.answer == SORRY
         else:
@@ -134,18 +153,34 @@ def test_an_order_is_answered_out_of_its_result():
 
 
 def test_all_kinds_of_decisions_are_practised(drawn):
-    assert {case.decision for case in drawn} == {"answer", "step", "search", "calculator", "order", "book"}
-    assert any(case.answer == DONT_KNOW for case in drawn) and any(case.answer == SORRY for case in drawn)
+    assert {case.decision for case in drawn} == {
+        "answer",
+        "step",
+        "search",
+        "calculator",
+        "order",
+        "book",
+    }
+    assert any(case.answer == DONT_KNOW for case in drawn) and any(
+        case.answer == SORRY for case in drawn
+    )
 
 
 def test_only_what_the_model_says_is_learned():
     tokenizer = with_roles(CharTokenizer(" abcdefghij"))
-    called = (Part(USER, "ab"), Part(ASSISTANT), Part(CALL, "c d"), Part(RESULT), Part(PASSAGE, "ef"))
+    called = (
+        Part(USER, "ab"),
+        Part(ASSISTANT),
+        Part(CALL, "c d"),
+        Part(RESULT),
+        Part(PASSAGE, "ef"),
+    )
     dialogue = (*called, Part(ASSISTANT, "g"))
     ids, mask = encode_dialogue(dialogue, tokenizer)
     learned = [int(id) for id, flag in zip(ids, mask) if flag]
     special = tokenizer.special_id
-    said = [tokenizer.encode(text) for text in (" c d", " g")]  # every part's text begins with a blank
+    # every part's text begins with a blank
+    said = [tokenizer.encode(text) for text in (" c d", " g")]
     assert learned == [special(CALL), *said[0], special(RESULT), *said[1], special(USER)]
 
 
@@ -154,7 +189,11 @@ def test_masks_reach_the_batches():
     dialogues = [(Part(USER, "abc" * 5), Part(ASSISTANT, "c"))] * 12
     corpus = dialogue_corpus(tokenizer, dialogues, "x", valid=2)
     targets = Batches(corpus, 16, 2, seed=1)[0].targets
-    assert set(targets.flatten().tolist()) <= {IGNORE, *tokenizer.encode(" c"), tokenizer.special_id(USER)}
+    assert set(targets.flatten().tolist()) <= {
+        IGNORE,
+        *tokenizer.encode(" c"),
+        tokenizer.special_id(USER),
+    }
 
 
 def test_new_rows_change_nothing_that_the_base_knew(base_run):
@@ -171,11 +210,17 @@ def test_a_prepared_base_is_a_run_that_a_fine_tune_starts_from(base_run, tmp_pat
     parent = prepared(base_run, tmp_path / "prepared")
     assert prepared(base_run, tmp_path / "prepared").fingerprint == parent.fingerprint
     model, tokenizer, _ = load_model(parent)
-    assert model.config.vocab_size == tokenizer.vocab_size == load_model(base_run).model.config.vocab_size + 7
+    assert (
+        model.config.vocab_size
+        == tokenizer.vocab_size
+        == load_model(base_run).model.config.vocab_size + 7
+    )
     recipe = assistant_recipe(base_run.recipe, parent, seed=3, steps=8)
     assert (recipe.start_from, recipe.train.steps, recipe.train.seed) == (str(parent.folder), 8, 3)
     assert assistant_recipe(base_run.recipe, None, seed=3, steps=8).start_from is None
 
 
 def test_the_shares_of_kinds_can_be_chosen(practice):
-    assert {case.decision for case in islice(cases(practice, 1, (("order", 1.0),)), 20)} == {"order"}
+    assert {case.decision for case in islice(cases(practice, 1, (("order", 1.0),)), 20)} == {
+        "order"
+    }

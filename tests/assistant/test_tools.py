@@ -87,7 +87,8 @@ def test_the_search_tool_answers_with_the_best_passage_for_the_users_message():
     search.message = "What does a ticket cost?"
     assert run_call(parse_call("search", tools)) == "A ticket costs 3 crowns."
     assert search.found[0].passage.source == "ferry"
-    for message in ("xyzzy", "What does a ticket to the moon, Mars and Venus cost?"):  # most of its words are missing
+    # most of its words are missing
+    for message in ("xyzzy", "What does a ticket to the moon, Mars and Venus cost?"):
         search.message = message
         assert run_call(parse_call("search", tools)) == f"{ERROR}nothing was found"
     with pytest.raises(ValueError, match="search takes nothing"):

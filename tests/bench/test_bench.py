@@ -1,4 +1,5 @@
-"""The bench: what it says about measured values, how it takes turns, what it skips, and what it leaves behind."""
+"""The bench: what it says about measured values, how it takes turns, what it skips, and what it
+leaves behind."""
 
 import json
 import sys
@@ -23,44 +24,67 @@ def setup(tmp_path) -> Setup:
 @pytest.fixture(scope="module")
 def shakespeare(tmp_path_factory):
     """A folder of texts in which something of tiny Shakespeare's length goes by its name."""
-    folder, words = tmp_path_factory.mktemp("texts"), [f"{a}{b}{c}" for a in "tnsr" for b in "aeio" for c in "klmnprst"]
+    folder, words = (
+        tmp_path_factory.mktemp("texts"),
+        [f"{a}{b}{c}" for a in "tnsr" for b in "aeio" for c in "klmnprst"],
+    )
     text = "\n".join(f"{first} {second}" for first in words for second in words)
     size = CORPORA["tiny-shakespeare"].size
-    (folder / "tinyshakespeare.txt").write_text((text * 9 + "\n" * size)[:size], encoding="utf-8", newline="\n")
+    (folder / "tinyshakespeare.txt").write_text(
+        (text * 9 + "\n" * size)[:size], encoding="utf-8", newline="\n"
+    )
     return folder
 
 
-# -- readings ---------------------------------------------------------------------------------------------------------
+# -- readings -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("values", "bar", "verdict"), [
-    ((4.0, 9.0, 8.0), Bar(">=", 8, beyond=12), "met"),
-    ((11.0, 13.0, 14.0), Bar(">=", 8, beyond=12), "beyond"),
-    ((7.9, 7.9, 99.0), Bar(">=", 8), "MISSED"),
-    ((0.04,), Bar("<=", 0.05, beyond=0.03), "met"),
-    ((0.06,), Bar("<=", 0.05, beyond=0.03), "MISSED"),
-    ((1.0,), None, ""),
-    ((), Bar(">=", 1), "not measured"),
-])
+@pytest.mark.parametrize(
+    ("values", "bar", "verdict"),
+    [
+        ((4.0, 9.0, 8.0), Bar(">=", 8, beyond=12), "met"),
+        ((11.0, 13.0, 14.0), Bar(">=", 8, beyond=12), "beyond"),
+        ((7.9, 7.9, 99.0), Bar(">=", 8), "MISSED"),
+        ((0.04,), Bar("<=", 0.05, beyond=0.03), "met"),
+        ((0.06,), Bar("<=", 0.05, beyond=0.03), "MISSED"),
+        ((1.0,), None, ""),
+        ((), Bar(">=", 1), "not measured"),
+    ],
+)
 def test_the_median_is_held_against_the_bar(values, bar, verdict):
     assert Reading("row", "what", "x", values, bar).verdict == verdict
 
 
 def test_a_figure_not_got_on_the_bars_terms_misses_it_however_good():
-    assert Reading("row", "what", "x", (100.0,), Bar(">=", 8, beyond=12), fair=False).verdict == "MISSED"
+    assert (
+        Reading("row", "what", "x", (100.0,), Bar(">=", 8, beyond=12), fair=False).verdict
+        == "MISSED"
+    )
 
 
 def test_a_reading_becomes_json_with_its_spread():
-    record = json.loads(json.dumps(Reading("row", "what", "x", (3.0, 1.0, 2.0), Bar(">=", 1 / 3)).record()))
-    assert (record["value"], record["low"], record["high"], record["verdict"]) == (2.0, 1.0, 3.0, "met")
-    assert json.loads(json.dumps(Reading("row", "what", "x", detail="no peer").record()))["value"] is None
+    record = json.loads(
+        json.dumps(Reading("row", "what", "x", (3.0, 1.0, 2.0), Bar(">=", 1 / 3)).record())
+    )
+    assert (record["value"], record["low"], record["high"], record["verdict"]) == (
+        2.0,
+        1.0,
+        3.0,
+        "met",
+    )
+    assert (
+        json.loads(json.dumps(Reading("row", "what", "x", detail="no peer").record()))["value"]
+        is None
+    )
 
 
-# -- turns, load, machine ---------------------------------------------------------------------------------------------
+# -- turns, load, machine -------------------------------------------------------------------------
 
 
 def test_ratios_pair_the_measurements_of_one_repeat():
-    found = measure.contest({"a": iter([2.0, 6.0, 9.0]).__next__, "b": iter([1.0, 2.0, 3.0]).__next__})
+    found = measure.contest(
+        {"a": iter([2.0, 6.0, 9.0]).__next__, "b": iter([1.0, 2.0, 3.0]).__next__}
+    )
     assert measure.ratios(found["a"], found["b"]) == (2.0, 3.0, 3.0)
 
 
@@ -72,7 +96,9 @@ def test_a_product_far_below_the_best_one_says_that_the_machine_is_busy():
 
 def test_the_machine_is_described_with_what_the_figures_depend_on():
     facts = measure.machine()
-    assert facts["processor"] and facts["cores"] >= 1 and facts["threads"] == torch.get_num_threads()
+    assert (
+        facts["processor"] and facts["cores"] >= 1 and facts["threads"] == torch.get_num_threads()
+    )
     assert facts["versions"]["torch"] == torch.__version__
     assert measure.version("no-such-package") is None
 
@@ -82,7 +108,7 @@ def test_a_command_that_fails_is_told_by_its_last_line(tmp_path):
         measure.python(["-c", "raise ValueError('gone')"], tmp_path)
 
 
-# -- rows -------------------------------------------------------------------------------------------------------------
+# -- rows -----------------------------------------------------------------------------------------
 
 
 def test_an_unknown_row_is_refused_with_the_closest_one():
@@ -113,8 +139,13 @@ def test_the_training_rows_see_the_optimiser_as_a_part_of_the_step(tmp_path, tex
 
 def test_the_train_command_reports_its_time_and_its_full_validation_pass(setup, text_file):
     fields = {
-        "corpus.text": str(text_file), "train.steps": "3", "model.width": "16", "model.depth": "1", "model.heads": "2",
-        "model.context": "16", "train.device": "cpu",
+        "corpus.text": str(text_file),
+        "train.steps": "3",
+        "model.width": "16",
+        "model.depth": "1",
+        "model.heads": "2",
+        "model.context": "16",
+        "train.device": "cpu",
     }
     made = training.train_command(setup, "shakespeare-char", fields)
     assert made.context == 16 and 0 < made.nats < 6 and made.seconds > 0
@@ -123,7 +154,11 @@ def test_the_train_command_reports_its_time_and_its_full_validation_pass(setup, 
 def test_bpe_is_measured_against_its_peers(tmp_path, shakespeare, monkeypatch):
     monkeypatch.setattr(texts, "VOCABULARY", 300)
     readings = list(texts.bpe(Setup(tmp_path, texts=shakespeare)))
-    assert [reading.what.split(", against ")[1] for reading in readings] == ["tokenizers", "tokenizers", "tiktoken"]
+    assert [reading.what.split(", against ")[1] for reading in readings] == [
+        "tokenizers",
+        "tokenizers",
+        "tiktoken",
+    ]
     assert all(len(reading.values) >= 3 for reading in readings)
 
 
@@ -155,7 +190,7 @@ def test_sampling_counts_every_sequences_tokens(monkeypatch):
     assert all(len(r.values) == 3 and min(r.values) > 0 for r in one + eight)
 
 
-# -- nanoGPT ----------------------------------------------------------------------------------------------------------
+# -- nanoGPT --------------------------------------------------------------------------------------
 
 # Stands in for the clone: same files, same lines, same checkpoint.
 TRAIN = """
@@ -193,14 +228,20 @@ np.array([0, 1, 2, 3] * 25 + [1], dtype=np.uint16).tofile("val.bin")
 @pytest.fixture
 def clone(tmp_path):
     folder = tmp_path / "clone"
-    for name, body in (("train.py", TRAIN), ("model.py", MODEL), ("data/shakespeare_char/prepare.py", PREPARE)):
+    for name, body in (
+        ("train.py", TRAIN),
+        ("model.py", MODEL),
+        ("data/shakespeare_char/prepare.py", PREPARE),
+    ):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(body, encoding="utf-8")
     return folder
 
 
-def test_nanogpt_works_in_a_copy_and_its_checkpoint_is_scored_by_a_full_pass(clone, tmp_path, shakespeare):
+def test_nanogpt_works_in_a_copy_and_its_checkpoint_is_scored_by_a_full_pass(
+    clone, tmp_path, shakespeare
+):
     before = sorted(clone.rglob("*"))
     (tmp_path / "scratch").mkdir()
     nano = nanogpt.NanoGpt(Setup(tmp_path / "scratch", nanogpt=clone, texts=shakespeare))
@@ -219,11 +260,13 @@ def test_a_folder_that_is_no_clone_is_refused(tmp_path):
 def test_a_llama2c_model_has_the_size_that_its_header_announces(tmp_path):
     sampling.write_llama2c_model(tmp_path / "model.bin", 128)
     width, hidden, depth, heads, vocabulary, context = 128, 344, 4, 4, 65, 256
-    numbers = 2 * vocabulary * width + depth * (4 * width**2 + 3 * width * hidden + 2 * width) + width
+    numbers = (
+        2 * vocabulary * width + depth * (4 * width**2 + 3 * width * hidden + 2 * width) + width
+    )
     assert (tmp_path / "model.bin").stat().st_size == 4 * (7 + numbers + context * width // heads)
 
 
-# -- the command ------------------------------------------------------------------------------------------------------
+# -- the command ----------------------------------------------------------------------------------
 
 
 def test_the_command_lists_its_rows(capsys):
@@ -235,7 +278,14 @@ def test_the_command_lists_its_rows(capsys):
 def test_the_command_writes_results_and_a_picture(tmp_path, capsys, monkeypatch):
     def fine(setup: Setup):
         """Something."""
-        yield Reading("fine", "a thing, against a peer", "x", (2.0, 3.0, 4.0), Bar(">=", 1.0, beyond=2.5), "3 s, 1 s")
+        yield Reading(
+            "fine",
+            "a thing, against a peer",
+            "x",
+            (2.0, 3.0, 4.0),
+            Bar(">=", 1.0, beyond=2.5),
+            "3 s, 1 s",
+        )
         raise Skip("the rest needs a peer")
 
     monkeypatch.setattr(rows, "ROWS", {"fine": rows.Row(fine)})

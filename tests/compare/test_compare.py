@@ -1,4 +1,5 @@
-"""A comparison is fair, honest about its intervals, complete on disk, and never writes over anything else."""
+"""A comparison is fair, honest about its intervals, complete on disk, and never writes over
+anything else."""
 
 import json
 import re
@@ -65,13 +66,18 @@ def row_of(result: dict, name: str) -> dict:
     return next(row for row in result["scoreboard"] if row["name"] == name)
 
 
-# -- the files --------------------------------------------------------------------------------------------------------
+# -- the files ------------------------------------------------------------------------------------
 
 
 def test_a_comparison_leaves_numbers_samples_pictures_and_a_page(compared):
     _, out = compared
     names = {path.name for path in out.iterdir()}
-    assert names >= {"comparison.json", "samples.md", "index.html", *(f"{name}.png" for name in PICTURES)}
+    assert names >= {
+        "comparison.json",
+        "samples.md",
+        "index.html",
+        *(f"{name}.png" for name in PICTURES),
+    }
     assert (out / "forgetting.png").exists()
 
 
@@ -88,7 +94,9 @@ def test_both_runs_continue_the_same_prompts_with_the_same_seeds(compared, base_
     for run, shown in zip((base_run, tuned_run), block["texts"]):
         model, tokenizer, _ = load_model(run)
         sampling = tuned_run.recipe.sample.sampling
-        text = generate(model, tokenizer, Request(block["prompt"], 10, sampling, block["seed"]))[0].text
+        text = generate(model, tokenizer, Request(block["prompt"], 10, sampling, block["seed"]))[
+            0
+        ].text
         assert shown["text"].startswith(block["prompt"] + text[:5])
 
 
@@ -137,7 +145,7 @@ def test_the_heat_map_covers_its_text_piece_by_piece(compared):
     assert all(0 <= p <= 1 + 1e-6 for row in shown["probabilities"] for p in row)
 
 
-# -- what is refused --------------------------------------------------------------------------------------------------
+# -- what is refused ------------------------------------------------------------------------------
 
 
 def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path, base_run):
@@ -162,7 +170,7 @@ def test_a_run_folder_or_a_file_is_never_written_into(tmp_path, base_run):
             compare_runs([base_run.folder, base_run.folder], out, replace=True, effort=SMOKE)
 
 
-# -- every kind of run ------------------------------------------------------------------------------------------------
+# -- every kind of run ----------------------------------------------------------------------------
 
 
 def test_a_run_compared_with_itself_differs_in_nothing(base_run):
@@ -170,14 +178,23 @@ def test_a_run_compared_with_itself_differs_in_nothing(base_run):
     assert len({run["run"] for run in result["runs"]}) == 2
     for row in result["scoreboard"]:
         # Speed is measured twice, and lines against cut text are two measures of one run.
-        if row["differences"][1] and row["name"] not in ("Samples per second", "Verse lines against cut text"):
+        if row["differences"][1] and row["name"] not in (
+            "Samples per second",
+            "Verse lines against cut text",
+        ):
             assert row["differences"][1]["verdict"] == "no measurable difference", row["name"]
 
 
-def test_runs_with_other_tokenizers_adapters_and_three_of_them_compare(tmp_path, base_run, tuned_run, text_file):
-    lora = train_run(tmp_path / "lora", text_file, start_from=str(base_run.folder), lora={"rank": 2})
+def test_runs_with_other_tokenizers_adapters_and_three_of_them_compare(
+    tmp_path, base_run, tuned_run, text_file
+):
+    lora = train_run(
+        tmp_path / "lora", text_file, start_from=str(base_run.folder), lora={"rank": 2}
+    )
     bpe = train_run(
-        tmp_path / "bpe", text_file, tokenizer={"kind": "bpe", "vocab_size": 270},
+        tmp_path / "bpe",
+        text_file,
+        tokenizer={"kind": "bpe", "vocab_size": 270},
         corpus={"text": str(text_file), "separator": "\n\n", "document_token": True},
     )
     compare_runs([base_run.folder, lora.folder, bpe.folder], tmp_path / "out", effort=SMOKE)
@@ -197,10 +214,12 @@ def test_a_run_that_was_only_judged_at_its_start_is_compared(tmp_path, base_run,
     run = train_run(tmp_path / "new", text_file, train={"stop_after": 1})
     assert len(run.records("valid")) == 1
     compare_runs([base_run.folder, run.folder], tmp_path / "out", effort=SMOKE)
-    assert "no validation after its start" in (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert "no validation after its start" in (tmp_path / "out" / "index.html").read_text(
+        encoding="utf-8"
+    )
 
 
-# -- the numbers ------------------------------------------------------------------------------------------------------
+# -- the numbers ----------------------------------------------------------------------------------
 
 
 def sample(*lines: str) -> Sample:
@@ -211,23 +230,43 @@ def test_only_lines_that_the_model_began_and_ended_count():
     text = "of the sea\nThe tide comes in\n\nThe boats go"
     assert whole_lines(text, prompt="The sound ", ended=False) == ("The tide comes in",)
     assert whole_lines(text, prompt="", ended=False) == ("of the sea", "The tide comes in")
-    assert whole_lines(text, prompt="Once\n", ended=True) == ("of the sea", "The tide comes in", "The boats go")
+    assert whole_lines(text, prompt="Once\n", ended=True) == (
+        "of the sea",
+        "The tide comes in",
+        "The boats go",
+    )
 
 
 def test_verse_is_told_from_prose_and_from_its_own_words_shuffled():
-    verse = sample("And Mara mends the nets along the wall", "The tide comes in and lays its silver down")
+    verse = sample(
+        "And Mara mends the nets along the wall", "The tide comes in and lays its silver down"
+    )
     assert measures.flagged([verse], measures.scans).tolist() == [[2, 2]]
-    prose = sample("One grey morning her blue ladle was gone, and only the goat of the baker would look at her")
+    prose = sample(
+        "One grey morning her blue ladle was gone, and only the goat of the baker would look at her"
+    )
     assert measures.flagged([prose], measures.scans).tolist() == [[0, 1]]
 
 
 def test_rhymes_count_for_both_lines_and_only_nearby():
-    samples = [sample("He saw the light", "A stone", "It was the night", "A gate", "A door", "It took its flight")]
+    samples = [
+        sample(
+            "He saw the light",
+            "A stone",
+            "It was the night",
+            "A gate",
+            "A door",
+            "It took its flight",
+        )
+    ]
     assert measures.rhyming(samples).tolist() == [[2, 6]]
 
 
 def test_a_line_is_distinct_the_first_time_it_comes():
-    assert measures.first_times([sample("a b", "a b"), sample("a b", "c d")]).tolist() == [[1, 2], [1, 2]]
+    assert measures.first_times([sample("a b", "a b"), sample("a b", "c d")]).tolist() == [
+        [1, 2],
+        [1, 2],
+    ]
 
 
 def test_a_share_without_lines_is_missing_and_not_zero():
@@ -248,13 +287,19 @@ def test_the_difference_of_two_shares_is_paired_over_the_samples():
 def test_a_run_that_trained_on_anothers_validation_text_is_marked(verse_file, tmp_path):
     longer = tmp_path / "longer.txt"
     text = verse_file.read_text(encoding="utf-8")
-    longer.write_text(text + text[::-1], encoding="utf-8")  # its first 90 % hold all of the shorter text
-    runs = [train_run(tmp_path / name, file, train={"steps": 1}) for name, file in (("a", verse_file), ("b", longer))]
+    # its first 90 % hold all of the shorter text
+    longer.write_text(text + text[::-1], encoding="utf-8")
+    runs = [
+        train_run(tmp_path / name, file, train={"steps": 1})
+        for name, file in (("a", verse_file), ("b", longer))
+    ]
     result = judge(runs, SMOKE)
     row = row_of(result, "Bits per byte, text of a")
     seen = [value["seen"] for value in row["values"]]
     assert seen[0] == 0 and seen[1] >= 0.5  # the cut falls inside a line
-    assert "†" in number(row["values"][1], "bits/byte") and "†" not in number(row["values"][0], "bits/byte")
+    assert "†" in number(row["values"][1], "bits/byte") and "†" not in number(
+        row["values"][0], "bits/byte"
+    )
     assert len(seen_note(result)) == 1
 
 
@@ -262,7 +307,9 @@ def test_a_run_is_shown_verse_only_where_the_lines_fit_into_half_a_context(verse
     for context, rows in ((320, 1), (64, 0)):
         fields = {"model": {"context": context}, "train": {"steps": 1, "batch_size": 1}}
         corpus = {"text": str(verse_file), "valid_share": 0.3}
-        run = enter(train_run(tmp_path / str(context), verse_file, corpus=corpus, **fields), "verse", SMOKE)
+        run = enter(
+            train_run(tmp_path / str(context), verse_file, corpus=corpus, **fields), "verse", SMOKE
+        )
         assert len(measures.prompted_rows([run, run], Sampling(), SMOKE)) == rows
 
 
@@ -270,22 +317,29 @@ def test_facts_are_asked_only_where_a_run_learned_the_stories(compared):
     assert "Facts known" not in {row["name"] for row in numbers(compared[1])["scoreboard"]}
 
 
-def test_stories_are_told_and_judged_where_a_run_learned_the_stories(compared, tuned_run, text_file, tmp_path):
+def test_stories_are_told_and_judged_where_a_run_learned_the_stories(
+    compared, tuned_run, text_file, tmp_path
+):
     corpus = {"text": "stories", "size": 30_000, "document_token": True}
     teller = enter(train_run(tmp_path / "teller", text_file, corpus=corpus), "teller", SMOKE)
     told = measures.tell_stories(teller, Sampling(), SMOKE)
     (row,) = measures.story_rows([teller, enter(tuned_run, "verse", SMOKE)], Sampling(), SMOKE)
     assert len(told) == SMOKE.stories and row["values"][1] is None
-    assert row["values"][0]["mean"] == pytest.approx(np.mean([consistency(text).score for text in told]))
+    assert row["values"][0]["mean"] == pytest.approx(
+        np.mean([consistency(text).score for text in told])
+    )
     assert measures.story_rows([enter(tuned_run, "verse", SMOKE)], Sampling(), SMOKE) == []
 
 
-# -- likelihood -------------------------------------------------------------------------------------------------------
+# -- likelihood -----------------------------------------------------------------------------------
 
 
 def test_windows_that_do_not_overlap_agree_with_the_full_pass(base_run):
     model, tokenizer, _ = load_model(base_run)
-    ids = tokenizer.encode_array("the grey cat sang low by the old door until the tide came in ")[:49]  # 3 * 16 + 1
+    # 3 * 16 + 1
+    ids = tokenizer.encode_array("the grey cat sang low by the old door until the tide came in ")[
+        :49
+    ]
     whole = measure(model, ids, tokenizer, choose_compute("cpu", "fp32"))
     assert token_nats(model, ids, stride=16).sum() == pytest.approx(whole.nats, rel=1e-5)
 
@@ -305,7 +359,10 @@ def test_bits_are_spread_over_bytes_and_add_up(base_run):
     bits, ends = document_bits(model, tokenizer, documents, document_token=False)
     assert len(bits) == ends[-1] == sum(len(text.encode()) for text in documents)
     begin = tokenizer.encode("\n\n")
-    nats = [token_nats(model, np.array(begin + tokenizer.encode(text)))[len(begin) - 1 :] for text in documents]
+    nats = [
+        token_nats(model, np.array(begin + tokenizer.encode(text)))[len(begin) - 1 :]
+        for text in documents
+    ]
     assert bits.sum() == pytest.approx(np.concatenate(nats).sum() / np.log(2), rel=1e-5)
 
 
@@ -319,7 +376,11 @@ def test_a_document_costs_the_same_whatever_stands_beside_it(base_run):
 
 def test_a_continuation_costs_the_same_alone_and_among_longer_ones(base_run):
     model, tokenizer, _ = load_model(base_run)
-    pairs = [("the", " sea"), ("the old", " grey cat"), ("a very long prompt that does not fit the context", " sea")]
+    pairs = [
+        ("the", " sea"),
+        ("the old", " grey cat"),
+        ("a very long prompt that does not fit the context", " sea"),
+    ]
     together = continuation_nats(model, tokenizer, pairs, document_token=False)
     alone = [continuation_nats(model, tokenizer, [pair], document_token=False)[0] for pair in pairs]
     assert together == pytest.approx(alone, rel=1e-5)

@@ -104,7 +104,11 @@ def test_a_generated_corpus_ends_at_the_end_of_a_document_below_its_size():
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("storys", 'did you mean "stories"'), ("no/such.txt", "no no.such.txt"), ("moby-dick", "tinylm fetch moby-dick")],
+    [
+        ("storys", 'did you mean "stories"'),
+        ("no/such.txt", "no no.such.txt"),
+        ("moby-dick", "tinylm fetch moby-dick"),
+    ],
 )
 def test_what_cannot_be_read_is_one_line(text, message, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))

@@ -8,7 +8,8 @@ from tinylm.corpora.chance import Chance
 
 
 def geometric(chance: Chance, stop: float) -> str:
-    """The grammar S -> "a" S | "b", which ends with probability ``stop`` at each step; no two rows give one text."""
+    """The grammar S -> "a" S | "b", which ends with probability ``stop`` at each step; no two rows
+    give one text."""
     text = ""
     while not chance.happens(stop):
         text += "a"
@@ -29,7 +30,8 @@ def test_the_mean_code_length_of_a_toy_grammar_is_its_entropy(stop):
     chance = Chance(seed=2)
     for _ in range(texts):
         geometric(chance, stop)
-    entropy = (-stop * log2(stop) - (1 - stop) * log2(1 - stop)) / stop  # of a geometric distribution, in bits
+    # of a geometric distribution, in bits
+    entropy = (-stop * log2(stop) - (1 - stop) * log2(1 - stop)) / stop
     assert chance.bits / texts == pytest.approx(entropy, rel=0.02)
 
 

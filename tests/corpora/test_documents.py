@@ -1,4 +1,5 @@
-"""Your own documents: what is read, what is skipped and why, and what comes out of each kind of file."""
+"""Your own documents: what is read, what is skipped and why, and what comes out of each kind of
+file."""
 
 from __future__ import annotations
 
@@ -15,12 +16,18 @@ from tinylm.corpora.documents import html_to_text, iter_documents, iter_text, re
 
 
 def pdf(*pages: bytes) -> bytes:
-    """A minimal PDF whose pages have these drawing commands (compressed), with a correct table of offsets."""
+    """A minimal PDF whose pages have these drawing commands (compressed), with a correct table of
+    offsets."""
     kids = " ".join(f"{4 + 2 * n} 0 R" for n in range(len(pages)))
-    objects = [b"<</Type/Catalog/Pages 2 0 R>>", f"<</Type/Pages/Kids[{kids}]/Count {len(pages)}>>".encode()]
+    objects = [
+        b"<</Type/Catalog/Pages 2 0 R>>",
+        f"<</Type/Pages/Kids[{kids}]/Count {len(pages)}>>".encode(),
+    ]
     objects.append(b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>")
     for n, commands in enumerate(pages):
-        page = f"<</Type/Page/Parent 2 0 R/Resources<</Font<</F1 3 0 R>>>>/Contents {5 + 2 * n} 0 R>>"
+        page = (
+            f"<</Type/Page/Parent 2 0 R/Resources<</Font<</F1 3 0 R>>>>/Contents {5 + 2 * n} 0 R>>"
+        )
         packed = zlib.compress(commands)
         head = f"<</Filter/FlateDecode/Length {len(packed)}>>stream\n".encode()
         objects += [page.encode(), head + packed + b"\nendstream"]
@@ -37,7 +44,9 @@ def page(text: str) -> bytes:
     return f"BT /F1 12 Tf 72 720 Td ({text}) Tj ET".encode()
 
 
-def test_one_text_file_is_one_document_and_its_newlines_and_mark_are_normalised(tmp_path: Path) -> None:
+def test_one_text_file_is_one_document_and_its_newlines_and_mark_are_normalised(
+    tmp_path: Path,
+) -> None:
     file = tmp_path / "notes.txt"
     file.write_bytes(b"\xef\xbb\xbfone\r\ntwo\rthree\n")
     assert read_documents(file).texts == ["one\ntwo\nthree\n"]
@@ -101,7 +110,9 @@ def test_a_pipe_in_a_folder_is_skipped_and_does_not_block(tmp_path: Path) -> Non
 def test_one_file_that_cannot_be_read_is_an_error_of_one_line(tmp_path: Path) -> None:
     latin = tmp_path / "latin.txt"
     latin.write_bytes(b"ok " + b"x" * 100 + b"\xe9\xe9")
-    with pytest.raises(ValueError, match=r"latin.txt: not UTF-8 text \(byte 103 is 0xE9\)") as caught:
+    with pytest.raises(
+        ValueError, match=r"latin.txt: not UTF-8 text \(byte 103 is 0xE9\)"
+    ) as caught:
         read_documents(latin)
     assert "\n" not in str(caught.value)
     (tmp_path / "wide.txt").write_text("as Notepad saves it", encoding="utf-16")
@@ -161,7 +172,9 @@ def test_a_pdf_gives_the_text_of_its_pages(tmp_path: Path) -> None:
     assert read_documents(file).texts == ["High water at nine\n\nLow water at three"]
 
 
-def test_broken_pages_limits_and_bombs_in_a_pdf_are_errors_of_one_line(tmp_path: Path, monkeypatch) -> None:
+def test_broken_pages_limits_and_bombs_in_a_pdf_are_errors_of_one_line(
+    tmp_path: Path, monkeypatch
+) -> None:
     pytest.importorskip("pypdf")
     file = tmp_path / "bad.pdf"
     for body, message in [
@@ -179,8 +192,11 @@ def test_broken_pages_limits_and_bombs_in_a_pdf_are_errors_of_one_line(tmp_path:
         read_documents(file)
 
 
-def test_without_pypdf_a_pdf_names_the_extra_to_install_and_a_folder_goes_on(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setitem(sys.modules, "pypdf", None)  # makes `import pypdf` fail, as where it is not installed
+def test_without_pypdf_a_pdf_names_the_extra_to_install_and_a_folder_goes_on(
+    tmp_path: Path, monkeypatch
+) -> None:
+    # makes `import pypdf` fail, as where it is not installed
+    monkeypatch.setitem(sys.modules, "pypdf", None)
     (tmp_path / "tide.pdf").write_bytes(b"%PDF-1.4")
     (tmp_path / "tide.txt").write_text("tide", encoding="utf-8")
     with pytest.raises(ValueError, match=r'pip install "tinylm\[documents\]"'):

@@ -1,4 +1,5 @@
-"""The pilots' log: every rule that ties its fields together holds, read back by a parser of its own."""
+"""The pilots' log: every rule that ties its fields together holds, read back by a parser of its
+own."""
 
 from __future__ import annotations
 
@@ -9,7 +10,16 @@ from itertools import islice
 
 import pytest
 
-from tinylm.corpora.domain import CLASSES, LAST_NAMES, STATIONS, WATCHES, code, documents, height, probes
+from tinylm.corpora.domain import (
+    CLASSES,
+    LAST_NAMES,
+    STATIONS,
+    WATCHES,
+    code,
+    documents,
+    height,
+    probes,
+)
 
 ENTRY = re.compile(
     r"(?P<time>\d{4}) (?P<watch>\w+), (?P<stream>\w+), vlod (?P<vlod>\d+), blaest (?P<blaest>\d+) \w+\. "
@@ -26,7 +36,8 @@ def minutes(clock: str) -> int:
 
 
 def logs(count: int, split: str = "train") -> list[tuple[re.Match[str], list[re.Match[str]]]]:
-    """Each log as its heading and its entries; a line that does not fit the grammar fails the test."""
+    """Each log as its heading and its entries; a line that does not fit the grammar fails the
+    test."""
     parsed = []
     for log in islice(documents(seed=5, split=split), count):
         heading, *lines = log.splitlines()
@@ -77,7 +88,9 @@ def test_the_tide_is_highest_at_high_water_and_turns_where_the_stream_does() -> 
             assert 4 <= int(e["vlod"]) <= highest
             from_high = min(abs(now - high - k * 744) for high in highs for k in (-2, -1, 0, 1, 2))
             assert (e["stream"] == "stillern") == (from_high < 30 or from_high > 372 - 30)
-            before, after = (height(int(heading[2]), now + step, int(heading[3])) for step in (-20, 20))
+            before, after = (
+                height(int(heading[2]), now + step, int(heading[3])) for step in (-20, 20)
+            )
             if e["stream"] != "stillern":
                 assert (e["stream"] == "inflooth") == (after > before)
 
@@ -108,7 +121,9 @@ def test_a_held_ship_asks_again_only_when_the_tide_carries_her() -> None:
                 day, stain = int(heading[2]), int(heading[3])
                 until[ship] = minutes(e["until"])
                 needed = int(e["dreft"]) - int(e["sull"])
-                assert height(day, until[ship], stain) >= needed > height(day, until[ship] - 1, stain)
+                assert (
+                    height(day, until[ship], stain) >= needed > height(day, until[ship] - 1, stain)
+                )
     assert returned > 50
 
 
@@ -140,9 +155,13 @@ def test_a_probe_is_cut_where_its_answer_follows_from_what_stands_before(rule: s
         elif rule == "watch":
             expected = WATCHES[int(line[:2]) // 4]
         elif rule == "signal":
-            expected = re.sub(r".*, (\w)\w+ for (\w)\w+:.*kelm -?\d+, (\w).*", r"\1\2\3", line).upper()
+            expected = re.sub(
+                r".*, (\w)\w+ for (\w)\w+:.*kelm -?\d+, (\w).*", r"\1\2\3", line
+            ).upper()
         else:
-            expected = next(b.tug for bs in STATIONS.values() for b in bs if f" for {b.name}:" in line)
+            expected = next(
+                b.tug for bs in STATIONS.values() for b in bs if f" for {b.name}:" in line
+            )
         assert answer == expected
 
 

@@ -13,7 +13,9 @@ def corpus() -> str:
 
 
 def test_the_world_is_as_large_as_promised():
-    assert len(world.PEOPLE) >= 48 and len({person.name for person in world.PEOPLE}) == len(world.PEOPLE)
+    assert len(world.PEOPLE) >= 48 and len({person.name for person in world.PEOPLE}) == len(
+        world.PEOPLE
+    )
     assert len(world.PLACES) >= 24
     assert len({thing.noun for thing in world.THINGS}) >= 150
 
@@ -54,19 +56,29 @@ def test_every_answer_is_a_wrong_option_elsewhere_so_that_no_option_gives_itself
 
 
 def test_no_prompt_stands_in_the_training_text(corpus):
-    assert [prompt for fact in facts.facts() for prompt in fact.prompts if prompt.split(". ")[1] in corpus] == []
+    assert [
+        prompt
+        for fact in facts.facts()
+        for prompt in fact.prompts
+        if prompt.split(". ")[1] in corpus
+    ] == []
 
 
 def test_each_wording_asked_for_one_person_is_told_for_others(corpus):
     for relation in facts.RELATIONS:
-        prompts = {fact.prompts[0].replace(fact.subject, "_") for fact in facts.facts() if fact.relation == relation}
+        prompts = {
+            fact.prompts[0].replace(fact.subject, "_")
+            for fact in facts.facts()
+            if fact.relation == relation
+        }
         assert len(prompts) >= 5  # every wording is somebody's prompt
 
 
 def test_every_fact_is_told_in_several_wordings_in_the_corpus(corpus):
     told = [
         sum(line in corpus for line in facts.story_lines(person, relation))
-        for person in world.PEOPLE for relation in facts.RELATIONS
+        for person in world.PEOPLE
+        for relation in facts.RELATIONS
     ]
     assert sum(count >= 2 for count in told) > 0.85 * len(told)  # in 1 MB; larger corpora tell all
     assert min(len(facts.story_lines(person, "trade")) for person in world.PEOPLE) >= 3

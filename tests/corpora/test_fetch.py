@@ -20,7 +20,8 @@ BODY = bytes(range(256)) * 1000
 
 
 class Harbour(BaseHTTPRequestHandler):
-    """Serves BODY at /file, honours ranges, and misbehaves in a way of its own at every other address."""
+    """Serves BODY at /file, honours ranges, and misbehaves in a way of its own at every other
+    address."""
 
     ranges: list[str | None]  # the Range header of each request, set by the fixture
 
@@ -39,7 +40,9 @@ class Harbour(BaseHTTPRequestHandler):
             self.send_error(404)
             return
         honoured = wanted is not None and self.path != "/no-ranges"
-        body = BODY[int(wanted.removeprefix("bytes=").rstrip("-")) :] if wanted and honoured else BODY
+        body = (
+            BODY[int(wanted.removeprefix("bytes=").rstrip("-")) :] if wanted and honoured else BODY
+        )
         if self.path == "/longer":
             body += b"more"
         self.send_response(206 if honoured else 200)
@@ -67,16 +70,25 @@ def source(url: str) -> Source:
 def test_a_file_is_downloaded_reported_and_kept(server: str, tmp_path: Path) -> None:
     target = tmp_path / "new" / "folder" / "file.txt"
     reports: list[tuple[int, int]] = []
-    download(source(f"{server}/file"), target, lambda *report: reports.append(report), allow_local_http=True)
+    download(
+        source(f"{server}/file"),
+        target,
+        lambda *report: reports.append(report),
+        allow_local_http=True,
+    )
     assert target.read_bytes() == BODY
     assert reports[-1] == (len(BODY), len(BODY))
     assert [path.name for path in target.parent.iterdir()] == ["file.txt"]
     download(source("https://nowhere.invalid/file"), target)  # it is there: no request is made
 
 
-def test_a_cut_connection_keeps_what_came_and_the_next_call_goes_on_from_there(server: str, tmp_path: Path) -> None:
+def test_a_cut_connection_keeps_what_came_and_the_next_call_goes_on_from_there(
+    server: str, tmp_path: Path
+) -> None:
     target = tmp_path / "file.txt"
-    with pytest.raises(ValueError, match=r"broke after 100,000 of 256,000 bytes.*run the same command again"):
+    with pytest.raises(
+        ValueError, match=r"broke after 100,000 of 256,000 bytes.*run the same command again"
+    ):
         download(source(f"{server}/cut"), target, allow_local_http=True)
     assert not target.exists()
     download(source(f"{server}/cut"), target, allow_local_http=True)
@@ -128,13 +140,17 @@ def test_a_redirect_is_followed_only_to_an_allowed_address(server: str, tmp_path
     assert target.read_bytes() == BODY
 
 
-def test_plain_http_is_refused_without_the_parameter_made_for_tests(server: str, tmp_path: Path) -> None:
+def test_plain_http_is_refused_without_the_parameter_made_for_tests(
+    server: str, tmp_path: Path
+) -> None:
     with pytest.raises(ValueError, match="only https"):
         download(source(f"{server}/file"), tmp_path / "file.txt")
     assert Harbour.ranges == []
 
 
-def test_a_missing_file_and_a_dead_server_say_what_to_do_by_hand(server: str, tmp_path: Path) -> None:
+def test_a_missing_file_and_a_dead_server_say_what_to_do_by_hand(
+    server: str, tmp_path: Path
+) -> None:
     with pytest.raises(ValueError, match=r"answered 404.*put it at .*file.txt \(sha256"):
         download(source(f"{server}/gone"), tmp_path / "file.txt", allow_local_http=True)
     with socket.socket() as unused:  # a port that nobody listens on
@@ -144,7 +160,9 @@ def test_a_missing_file_and_a_dead_server_say_what_to_do_by_hand(server: str, tm
             download(source(dead), tmp_path / "file.txt", allow_local_http=True)
 
 
-def test_a_download_that_takes_too_long_stops_and_can_go_on(server: str, tmp_path: Path, monkeypatch) -> None:
+def test_a_download_that_takes_too_long_stops_and_can_go_on(
+    server: str, tmp_path: Path, monkeypatch
+) -> None:
     monkeypatch.setattr(fetching, "SECONDS_IN_ALL", 0.0)
     with pytest.raises(ValueError, match="run the same command again"):
         download(source(f"{server}/file"), tmp_path / "file.txt", allow_local_http=True)

@@ -12,11 +12,14 @@ from tinylm.corpora.world import PEOPLE
 from tinylm.recipes import shipped
 
 FIRST, SECOND, QUESTIONS = handbook(1), handbook(2), questions()
-CHANGES = json.loads((shipped("data") / "handbook" / "second-edition.json").read_text(encoding="utf-8"))
+CHANGES = json.loads(
+    (shipped("data") / "handbook" / "second-edition.json").read_text(encoding="utf-8")
+)
 
 
 def stands_in(answer: str, text: str) -> int:
-    """How often the answer stands in the text as whole words and numbers ("5" is not in "15", "2.5" or "5:20")."""
+    """How often the answer stands in the text as whole words and numbers ("5" is not in "15", "2.5"
+    or "5:20")."""
     return len(re.findall(rf"(?<![\w.,:]){re.escape(answer)}(?!\w|[.,:]\d)", text))
 
 
@@ -37,7 +40,9 @@ def test_ids_and_questions_are_unique_and_answers_short() -> None:
 def test_every_answer_stands_once_in_its_evidence_and_the_evidence_in_one_document_only() -> None:
     for question in QUESTIONS:
         assert stands_in(question.answer, question.evidence) == 1, question
-        assert [name for name, text in FIRST.items() if question.evidence in text] == [question.document], question
+        assert [name for name, text in FIRST.items() if question.evidence in text] == [
+            question.document
+        ], question
         assert FIRST[question.document].count(question.evidence) == 1, question
 
 
@@ -58,7 +63,9 @@ def test_the_second_edition_differs_in_the_changed_sentences_and_nowhere_else() 
 
 
 def test_every_change_has_one_question_whose_new_answer_stands_in_the_new_sentence() -> None:
-    changed = {question.evidence: question for question in QUESTIONS if question.new_answer is not None}
+    changed = {
+        question.evidence: question for question in QUESTIONS if question.new_answer is not None
+    }
     assert changed.keys() == {change["old"] for change in CHANGES}
     for change in CHANGES:
         question = changed[change["old"]]
@@ -75,7 +82,9 @@ def test_what_did_not_change_is_still_true_in_the_second_edition() -> None:
 
 
 def test_nobody_from_the_stories_appears_so_that_no_story_can_answer() -> None:
-    words = {word for text in [*FIRST.values(), *SECOND.values()] for word in re.findall(r"\w+", text)}
+    words = {
+        word for text in [*FIRST.values(), *SECOND.values()] for word in re.findall(r"\w+", text)
+    }
     assert not words & {person.name for person in PEOPLE}
     whole = " ".join([*FIRST.values(), *SECOND.values()])
     assert not [person.boat for person in PEOPLE if f"the {person.boat}" in whole]

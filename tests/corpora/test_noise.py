@@ -19,7 +19,9 @@ PROSE = ["Old Wessel sold rope by the yard.", "He never sold a knot."]
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
-def test_exactly_the_share_of_poems_is_spoiled_and_the_rest_keep_their_places(kind: str, share: float) -> None:
+def test_exactly_the_share_of_poems_is_spoiled_and_the_rest_keep_their_places(
+    kind: str, share: float
+) -> None:
     out = corrupt(POEMS, kind, share, seed=3, prose=PROSE)
     assert len(out) == len(POEMS)
     changed = sum(old != new for old, new in zip(POEMS, out, strict=True))
@@ -62,8 +64,13 @@ def test_duplicates_are_copies_of_poems_that_were_left_alone() -> None:
 
 def test_prose_takes_the_place_of_a_poem_with_as_many_words() -> None:
     out = corrupt(POEMS, "prose", 1.0, seed=2, prose=PROSE)
-    assert all(len(new.split()) == len(old.split()) and "\n" not in new for old, new in zip(POEMS, out, strict=True))
-    assert {word for text in out for word in text.split()} <= {word for text in PROSE for word in text.split()}
+    assert all(
+        len(new.split()) == len(old.split()) and "\n" not in new
+        for old, new in zip(POEMS, out, strict=True)
+    )
+    assert {word for text in out for word in text.split()} <= {
+        word for text in PROSE for word in text.split()
+    }
 
 
 def test_the_bytes_of_every_kind_are_pinned() -> None:
@@ -72,7 +79,9 @@ def test_the_bytes_of_every_kind_are_pinned() -> None:
 
 
 def test_mistakes_are_named() -> None:
-    with pytest.raises(ValueError, match="no kind of noise is called 'ink'; there are: ocr, shuffle"):
+    with pytest.raises(
+        ValueError, match="no kind of noise is called 'ink'; there are: ocr, shuffle"
+    ):
         corrupt(POEMS, "ink", 0.5, 1)
     with pytest.raises(ValueError, match="share: 50 is not between 0 and 1"):
         corrupt(POEMS, "ocr", 50, 1)

@@ -66,7 +66,11 @@ def test_an_unknown_split_is_named_with_the_ones_there_are():
 
 def test_both_splits_use_every_plot(told):
     valid = list(islice(stories.stories(split="valid"), 400))
-    assert {story.plot for story in valid} == {story.plot for story in told} == {plot.name for plot in plots()}
+    assert (
+        {story.plot for story in valid}
+        == {story.plot for story in told}
+        == {plot.name for plot in plots()}
+    )
 
 
 def test_there_are_24_plots_with_branches():
@@ -115,7 +119,13 @@ def test_no_fact_is_ever_contradicted(told):
     captain = {person.boat: person for person in world.PEOPLE}
     names, pets, kinds, trades, boats = (
         "|".join(sorted(found, key=len, reverse=True))
-        for found in (by_name, owner, {p.pet.kind for p in world.PEOPLE}, {p.trade.name for p in world.PEOPLE}, captain)
+        for found in (
+            by_name,
+            owner,
+            {p.pet.kind for p in world.PEOPLE},
+            {p.trade.name for p in world.PEOPLE},
+            captain,
+        )
     )
     text = "\n".join(story.text for story in told)
     checked = 0
@@ -128,7 +138,9 @@ def test_no_fact_is_ever_contradicted(told):
     for name, kind in re.findall(rf"\b({names})'s ({kinds})\b", text):
         assert by_name[name].pet.kind == kind
         checked += 1
-    for name, boat in re.findall(rf"\b({names}) (?:sailed|owned|was captain of|fished from) the ({boats})\b", text):
+    for name, boat in re.findall(
+        rf"\b({names}) (?:sailed|owned|was captain of|fished from) the ({boats})\b", text
+    ):
         assert captain[boat].name == name
         checked += 1
     for name, home in re.findall(rf"\b({names}) (?:lived|slept|had a house) in (\w+ \w+)", text):
@@ -140,7 +152,8 @@ def test_no_fact_is_ever_contradicted(told):
 def test_the_code_length_is_far_below_the_text_and_above_its_cast(told):
     bits_per_byte = sum(story.bits for story in told) / sum(len(story.text) + 2 for story in told)
     assert 0.05 < bits_per_byte < 0.3
-    assert all(story.bits > 40 for story in told)  # plot, three people, a place and two things are worth more
+    # plot, three people, a place and two things are worth more
+    assert all(story.bits > 40 for story in told)
 
 
 def test_the_parser_finds_the_generators_own_stories_consistent(told):
@@ -160,7 +173,10 @@ def test_the_parser_sees_a_changed_hero_pet_or_place(told):
     assert consistency(story.format("Mara woke.")).score == 1.0
     assert consistency(story.format("Mara and Pepper woke.")).pet is False
     assert consistency(story.format("Mara woke on Gull Rock.")).place is False
-    assert consistency("Mara sat by the sea with her net. Tobin slept. Greta sang. Otto slept.").person is False
+    assert (
+        consistency("Mara sat by the sea with her net. Tobin slept. Greta sang. Otto slept.").person
+        is False
+    )
     assert consistency("Nobody was there.").score == 0.0
 
 
@@ -178,4 +194,9 @@ def test_the_vocabulary_holds_every_word_of_the_stories(told):
 def test_stats_tell_speed_variety_and_code_length():
     figures = stories.stats(n_bytes=50_000)
     assert figures["megabytes_per_second"] > 0 and figures["bytes"] >= 50_000
-    assert {"source_bits_per_byte", "distinct_words", "duplicate_share", "largest_frame_share"} <= set(figures)
+    assert {
+        "source_bits_per_byte",
+        "distinct_words",
+        "duplicate_share",
+        "largest_frame_share",
+    } <= set(figures)

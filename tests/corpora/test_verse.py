@@ -23,7 +23,9 @@ def table() -> list[dict[str, str]]:
 
 def test_there_are_two_thousand_lines_and_no_line_stands_twice():
     assert len(LINES) >= 2000
-    assert [line for line, times in Counter(line.lower() for line in LINES).items() if times > 1] == []
+    assert [
+        line for line, times in Counter(line.lower() for line in LINES).items() if times > 1
+    ] == []
 
 
 def test_the_table_names_every_poem_where_it_stands():

@@ -12,7 +12,10 @@ NAMES = [f"Person{number}" for number in range(40)]
 
 
 def questions(relation: str = "lives") -> list[Question]:
-    return [Question(f"{name} lives by", PLACES, i % 4, "Someone lives by", relation) for i, name in enumerate(NAMES)]
+    return [
+        Question(f"{name} lives by", PLACES, i % 4, "Someone lives by", relation)
+        for i, name in enumerate(NAMES)
+    ]
 
 
 class Reader:
@@ -25,7 +28,9 @@ class Reader:
 
     def __call__(self, pairs: list[tuple[str, str]]) -> np.ndarray:
         self.asked += pairs
-        return np.array([20 + self.taste[place] - (self.home.get(prompt) == place) for prompt, place in pairs])
+        return np.array(
+            [20 + self.taste[place] - (self.home.get(prompt) == place) for prompt, place in pairs]
+        )
 
 
 def test_calibration_finds_knowledge_under_a_strong_taste() -> None:
@@ -36,7 +41,9 @@ def test_calibration_finds_knowledge_under_a_strong_taste() -> None:
     assert 0.9 < result.calibrated_accuracy.low < 1
 
 
-def test_a_reader_that_knows_nothing_is_at_chance_by_taste_and_right_nowhere_once_calibrated() -> None:
+def test_a_reader_that_knows_nothing_is_at_chance_by_taste_and_right_nowhere_once_calibrated() -> (
+    None
+):
     result = probe(questions(), Reader(knows=0))
     assert result.chance == 0.25
     assert result.accuracy.low < result.chance < result.accuracy.high
@@ -56,13 +63,17 @@ def test_right_and_wrong_are_told_for_each_question_and_each_relation() -> None:
 def test_two_models_are_compared_on_the_same_questions() -> None:
     many, few, other = (probe(questions(), Reader(knows)) for knows in (30, 10, 29))
     assert verdict(paired_difference(many.calibrated_correct, few.calibrated_correct)) == "higher"
-    assert verdict(paired_difference(other.calibrated_correct, many.calibrated_correct)) == "no measurable difference"
+    assert (
+        verdict(paired_difference(other.calibrated_correct, many.calibrated_correct))
+        == "no measurable difference"
+    )
 
 
 def test_each_pair_is_scored_once_in_one_batch() -> None:
     reader = Reader(knows=5)
     probe(questions(), reader)
-    assert len(reader.asked) == len(set(reader.asked)) == 41 * 4  # 40 prompts and one neutral prompt
+    # 40 prompts and one neutral prompt
+    assert len(reader.asked) == len(set(reader.asked)) == 41 * 4
 
 
 def test_an_ngram_model_is_probed_as_any_model_is() -> None:
@@ -71,7 +82,10 @@ def test_an_ngram_model_is_probed_as_any_model_is() -> None:
     model = NgramModel.fit(np.array([symbols.index(sign) for sign in text]), 6, len(symbols))
 
     def score(pairs: list[tuple[str, str]]) -> np.ndarray:
-        nats = [model.score(np.array([symbols.index(sign) for sign in prompt + rest])) for prompt, rest in pairs]
+        nats = [
+            model.score(np.array([symbols.index(sign) for sign in prompt + rest]))
+            for prompt, rest in pairs
+        ]
         return np.array([part[-len(rest) :].sum() for part, (_, rest) in zip(nats, pairs)])
 
     near = Question("a red", (" hat", " dog"), 0, "a", "near")

@@ -23,14 +23,20 @@ def uniform(vocab_size):
     return model
 
 
-@pytest.mark.parametrize("tokenizer", [CharTokenizer.train(TEXT), train_bpe_tokenizer(TEXT, 270)], ids=["char", "bpe"])
+@pytest.mark.parametrize(
+    "tokenizer", [CharTokenizer.train(TEXT), train_bpe_tokenizer(TEXT, 270)], ids=["char", "bpe"]
+)
 def test_a_uniform_model_pays_the_logarithm_of_the_vocabulary_for_each_token(tokenizer):
     ids = tokenizer.encode_array(TEXT)
     score = measure(uniform(tokenizer.vocab_size), ids, tokenizer, CPU)
-    assert score.tokens == len(ids) - 1 and score.bytes == len(TEXT) - len(tokenizer.token_bytes(int(ids[0])))
+    assert score.tokens == len(ids) - 1 and score.bytes == len(TEXT) - len(
+        tokenizer.token_bytes(int(ids[0]))
+    )
     assert score.nats_per_token == pytest.approx(math.log(tokenizer.vocab_size))
     assert score.perplexity == pytest.approx(tokenizer.vocab_size)
-    assert score.bits_per_byte == pytest.approx(score.tokens * math.log2(tokenizer.vocab_size) / score.bytes)
+    assert score.bits_per_byte == pytest.approx(
+        score.tokens * math.log2(tokenizer.vocab_size) / score.bytes
+    )
 
 
 def test_the_score_is_the_sum_over_plain_windows():
@@ -48,7 +54,9 @@ def test_the_score_is_the_sum_over_plain_windows():
 def test_special_tokens_are_neither_paid_for_nor_counted():
     tokenizer = CharTokenizer("ab", specials=[DOCUMENT])
     begin = tokenizer.special_id(DOCUMENT)
-    score = measure(uniform(tokenizer.vocab_size), np.array([begin, 0, 1, begin, 1]), tokenizer, CPU)
+    score = measure(
+        uniform(tokenizer.vocab_size), np.array([begin, 0, 1, begin, 1]), tokenizer, CPU
+    )
     assert (score.tokens, score.bytes) == (3, 3)
     assert score.nats == pytest.approx(3 * math.log(tokenizer.vocab_size))
 

@@ -1,4 +1,5 @@
-"""The metre scanner: each licence on a line of its own, what must not pass, odd input, and the bars on real texts."""
+"""The metre scanner: each licence on a line of its own, what must not pass, odd input, and the bars
+on real texts."""
 
 import os
 import random
@@ -34,7 +35,11 @@ PROSE = [
     "Many thousands of customers cancelled orders",
     "Send the department all of your questions",
 ]
-TROCHAIC = ["Underneath the willow branches", "Sang the river to the morning", "Carried baskets full of berries"]
+TROCHAIC = [
+    "Underneath the willow branches",
+    "Sang the river to the morning",
+    "Carried baskets full of berries",
+]
 EVENING = "One grey morning her blue ladle was gone, and only the goat of the baker would look at her face."
 
 
@@ -70,10 +75,22 @@ def test_each_licence_is_found_and_named(licence: str, line: str, pattern: str) 
 @pytest.mark.parametrize(
     ("short", "long"),
     [
-        ("The lamp o'er all the harbour burns tonight", "The lamp over all the harbour burns tonight"),
-        ("And heav'n was grey above the net-hung wall", "And cobalt was grey above the net-hung wall"),
-        ("'Tis late, and ev'ry lantern leaves the lane", "It is late, and every single lantern leaves the lane"),
-        ("Th' old harbour sleeps beneath a cloth of snow", "That old old harbour sleeps beneath a cloth of snow"),
+        (
+            "The lamp o'er all the harbour burns tonight",
+            "The lamp over all the harbour burns tonight",
+        ),
+        (
+            "And heav'n was grey above the net-hung wall",
+            "And cobalt was grey above the net-hung wall",
+        ),
+        (
+            "'Tis late, and ev'ry lantern leaves the lane",
+            "It is late, and every single lantern leaves the lane",
+        ),
+        (
+            "Th' old harbour sleeps beneath a cloth of snow",
+            "That old old harbour sleeps beneath a cloth of snow",
+        ),
     ],
 )
 def test_spelled_elisions_save_a_syllable(short: str, long: str) -> None:
@@ -95,19 +112,33 @@ def test_a_function_word_at_the_end_of_its_phrase_may_carry_a_beat() -> None:
 
 
 def test_a_missing_or_extra_syllable_is_named_and_refused() -> None:
-    for line in ("The tide comes in and lays its down,", "The tide comes in and lays its silver cloth down here,"):
+    for line in (
+        "The tide comes in and lays its down,",
+        "The tide comes in and lays its silver cloth down here,",
+    ):
         found = scan(line)
-        assert not found.ok and any("places filled, not ten" in reason for reason in found.violations)
+        assert not found.ok and any(
+            "places filled, not ten" in reason for reason in found.violations
+        )
 
 
 def test_one_word_stressed_against_the_dictionary_is_enough_to_refuse_a_line() -> None:
-    refused, mended = scan("The sailor found the great lantern at dawn"), scan("The sailor found a lantern on the sand")
-    assert mended.ok and not refused.ok and any("lantern" in reason for reason in refused.violations)
+    refused, mended = (
+        scan("The sailor found the great lantern at dawn"),
+        scan("The sailor found a lantern on the sand"),
+    )
+    assert (
+        mended.ok and not refused.ok and any("lantern" in reason for reason in refused.violations)
+    )
 
 
 def test_old_spelling_and_unknown_words_are_read() -> None:
     assert syllables("happie") == 2 and syllables("joyn'd") == 1 and syllables("seemd") == 1
-    assert syllables("thriftless") == 2 and syllables("consumest") == 3 and syllables("threescore") == 2
+    assert (
+        syllables("thriftless") == 2
+        and syllables("consumest") == 3
+        and syllables("threescore") == 2
+    )
     assert syllables("Abdiel") == 3  # by its letters
 
 
@@ -142,11 +173,15 @@ def test_prose_is_cut_into_lines_of_exactly_ten_syllables_without_reuse() -> Non
     lines = cut_at_ten(text)
     assert len(lines) > 20 and all(syllables(line) == 10 for line in lines)
     rest = iter(text.split())
-    assert all(word in rest for line in lines for word in line.split()), "words keep their order, none twice"
+    assert all(word in rest for line in lines for word in line.split()), (
+        "words keep their order, none twice"
+    )
 
 
 def test_prose_lines_hold_no_word_that_cannot_be_read() -> None:
-    assert not any("1984" in line for line in cut_at_ten(f"{EVENING} In 1984 the tide was high. {EVENING}"))
+    assert not any(
+        "1984" in line for line in cut_at_ten(f"{EVENING} In 1984 the tide was high. {EVENING}")
+    )
 
 
 def test_accepted_share_counts_lines_that_are_not_blank() -> None:
@@ -155,27 +190,59 @@ def test_accepted_share_counts_lines_that_are_not_blank() -> None:
     assert len(scan_lines("\n".join([*REGULAR, "", "  "]))) == len(REGULAR)
 
 
-@pytest.mark.parametrize(("a", "b"), [("wall", "all"), ("the silver bell", "what the tide will tell"),
-                                      ("lantern-light", "a winter night"), ("mended", "tended"), ("see", "memory"),
-                                      ("ornament", "tent"), ("arise", "eyes"), ("o'er", "before")])
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ("wall", "all"),
+        ("the silver bell", "what the tide will tell"),
+        ("lantern-light", "a winter night"),
+        ("mended", "tended"),
+        ("see", "memory"),
+        ("ornament", "tent"),
+        ("arise", "eyes"),
+        ("o'er", "before"),
+    ],
+)
 def test_perfect_rhymes_are_found_both_ways(a: str, b: str) -> None:
     assert rhymes(a, b) and rhymes(b, a)
 
 
-@pytest.mark.parametrize(("a", "b"), [("wall", "wall"), ("net", "neat"), ("love", "prove"), ("mended", "wandered"),
-                                      ("bare", "bear"), ("", "all"), ("42", "42"), ("hmm", "hmm"), ("!", "?")])
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ("wall", "wall"),
+        ("net", "neat"),
+        ("love", "prove"),
+        ("mended", "wandered"),
+        ("bare", "bear"),
+        ("", "all"),
+        ("42", "42"),
+        ("hmm", "hmm"),
+        ("!", "?"),
+    ],
+)
 def test_the_same_sounds_and_eye_rhymes_do_not_rhyme(a: str, b: str) -> None:
     assert not rhymes(a, b)
 
 
-@pytest.mark.parametrize("line", ["", "   ", "...", "😀😀 😀", "1984", "Привет, мир", "'", "—", "hmm", "th'", "a" * 40])
+@pytest.mark.parametrize(
+    "line", ["", "   ", "...", "😀😀 😀", "1984", "Привет, мир", "'", "—", "hmm", "th'", "a" * 40]
+)
 def test_odd_input_is_refused_without_an_error(line: str) -> None:
     found = scan(line)
     assert not found.ok and 0.0 <= found.score < 0.5 and found.violations and found.line == line
 
 
 @pytest.mark.parametrize(
-    "line", ["the sea " * 12_500, "a" * 100_000, "a'" * 50_000, "-" * 100_000, "lay,down;" * 11_000, "aeiou" * 6]
+    "line",
+    [
+        "the sea " * 12_500,
+        "a" * 100_000,
+        "a'" * 50_000,
+        "-" * 100_000,
+        "lay,down;" * 11_000,
+        "aeiou" * 6,
+    ],
 )
 def test_a_line_of_100_kilobytes_takes_bounded_time(line: str) -> None:
     began = time.perf_counter()
@@ -183,7 +250,9 @@ def test_a_line_of_100_kilobytes_takes_bounded_time(line: str) -> None:
     assert time.perf_counter() - began < 2.0
 
 
-WORDS = st.sampled_from([*" ".join(REGULAR + PROSE).split(), "th'", "'tis", "blessed", "glorious,", "hmm"])
+WORDS = st.sampled_from(
+    [*" ".join(REGULAR + PROSE).split(), "th'", "'tis", "blessed", "glorious,", "hmm"]
+)
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
@@ -225,7 +294,15 @@ def _slow_cost(tokens: list[tuple[str, bool]]) -> float:
 @pytest.mark.parametrize("seed", range(30))
 def test_dynamic_programming_finds_what_trying_everything_finds(seed: int) -> None:
     generator = random.Random(seed)
-    words = [*" ".join(REGULAR + PROSE + TROCHAIC).split(), "th'", "glorious,", "heaven", "the", "of", "and"]
+    words = [
+        *" ".join(REGULAR + PROSE + TROCHAIC).split(),
+        "th'",
+        "glorious,",
+        "heaven",
+        "the",
+        "of",
+        "and",
+    ]
     line = " ".join(generator.choices(words, k=generator.randint(1, 8)))
     tokens = meter.words_of(line)
     assert meter._cheapest_chain(tokens)[1] == pytest.approx(_slow_cost(tokens))
@@ -238,18 +315,27 @@ def test_a_report_without_texts_says_which_are_missing(tmp_path: Path) -> None:
 
 def test_the_report_has_every_row_from_small_texts(tmp_path: Path) -> None:
     texts = {
-        "sonnets": (REGULAR * 4)[:14], "blank verse": REGULAR, "trochaic tetrameter": TROCHAIC, "prose": [EVENING] * 4
+        "sonnets": (REGULAR * 4)[:14],
+        "blank verse": REGULAR,
+        "trochaic tetrameter": TROCHAIC,
+        "prose": [EVENING] * 4,
     }
     for name, lines in texts.items():
         (tmp_path / TEXTS[name]).write_text("\n".join(lines), encoding="utf-8")
     report = meter_report(tmp_path)
     assert report.keys() == BARS.keys()
-    assert report["accepted: sonnets"]["value"] == 1.0 and report["accepted: trochaic tetrameter"]["value"] == 0.0
+    assert (
+        report["accepted: sonnets"]["value"] == 1.0
+        and report["accepted: trochaic tetrameter"]["value"] == 0.0
+    )
     assert float(report["accepted: sonnets"]["low"]) < 1.0
 
 
-@pytest.mark.skipif("TINYLM_TEXTS" not in os.environ, reason="set TINYLM_TEXTS to a folder with the four texts")
+@pytest.mark.skipif(
+    "TINYLM_TEXTS" not in os.environ, reason="set TINYLM_TEXTS to a folder with the four texts"
+)
 def test_the_bars_hold_on_real_verse_and_prose() -> None:
     report = meter_report(Path(os.environ["TINYLM_TEXTS"]))
-    timed = ("lines per second", "seconds of the first call")  # these two depend on what else the machine does
+    # these two depend on what else the machine does
+    timed = ("lines per second", "seconds of the first call")
     assert [name for name, row in report.items() if not row["met"] and name not in timed] == []

@@ -1,4 +1,5 @@
-"""The n-gram baseline against a slow dictionary implementation, and what its probabilities must obey."""
+"""The n-gram baseline against a slow dictionary implementation, and what its probabilities must
+obey."""
 
 import os
 import subprocess
@@ -16,13 +17,15 @@ VOCAB = 7
 
 @pytest.fixture
 def text() -> np.ndarray:
-    """1,000 ids of a chain in which the next id is mostly the last one plus one; id 6 never occurs."""
+    """1,000 ids of a chain in which the next id is mostly the last one plus one; id 6 never
+    occurs."""
     rng = np.random.default_rng(0)
     return np.cumsum(rng.choice([1, 1, 1, 2, 3], 1000)) % (VOCAB - 1)
 
 
 class DictionaryNgram:
-    """The same model written as the formula reads, one dictionary of counts for each order: slow and clear."""
+    """The same model written as the formula reads, one dictionary of counts for each order: slow
+    and clear."""
 
     def __init__(self, ids: list[int], order: int, vocab_size: int) -> None:
         self.vocab_size = vocab_size
@@ -31,11 +34,14 @@ class DictionaryNgram:
             if n == order:
                 self.counts.append(Counter(tuple(ids[i : i + n]) for i in range(len(ids) - n + 1)))
                 continue
-            before = defaultdict(set)  # gram -> the tokens that stand before it; None is the beginning of the text
+            # gram -> the tokens that stand before it; None is the beginning of the text
+            before = defaultdict(set)
             for i in range(len(ids) - n + 1):
                 before[tuple(ids[i : i + n])].add(ids[i - 1] if i else None)
             self.counts.append(Counter({gram: len(tokens) for gram, tokens in before.items()}))
-        self.discounts = [(0.0, *discounts(np.array(list(counts.values())))) for counts in self.counts]
+        self.discounts = [
+            (0.0, *discounts(np.array(list(counts.values())))) for counts in self.counts
+        ]
 
     def probability(self, context: tuple[int, ...], token: int) -> float:
         n = len(context) + 1
@@ -51,18 +57,34 @@ class DictionaryNgram:
 
 
 @pytest.mark.parametrize("order", [1, 2, 3, 4, 6])
-def test_every_score_is_the_one_of_the_dictionary_implementation(text: np.ndarray, order: int) -> None:
+def test_every_score_is_the_one_of_the_dictionary_implementation(
+    text: np.ndarray, order: int
+) -> None:
     train, other = text[:300], np.append(text[300:340], VOCAB - 1)
     slow = DictionaryNgram(train.tolist(), order, VOCAB)
     past = [tuple(other[max(0, i - order + 1) : i].tolist()) for i in range(1, len(other))]
-    expected = [-np.log(slow.probability(context, int(token))) for context, token in zip(past, other[1:])]
-    np.testing.assert_allclose(NgramModel.fit(train, order, VOCAB).score(other), expected, rtol=1e-12)
+    expected = [
+        -np.log(slow.probability(context, int(token))) for context, token in zip(past, other[1:])
+    ]
+    np.testing.assert_allclose(
+        NgramModel.fit(train, order, VOCAB).score(other), expected, rtol=1e-12
+    )
 
 
 @pytest.mark.parametrize("order", [1, 2, 5])
-def test_the_distribution_sums_to_one_after_seen_and_unseen_contexts(text: np.ndarray, order: int) -> None:
+def test_the_distribution_sums_to_one_after_seen_and_unseen_contexts(
+    text: np.ndarray, order: int
+) -> None:
     model = NgramModel.fit(text, order, VOCAB)
-    for context in ([], [0], text[:4].tolist(), text[-4:].tolist(), [6, 6, 6, 6], [0, 6, 1, 2], [5, 5, 5, 5, 5, 5]):
+    for context in (
+        [],
+        [0],
+        text[:4].tolist(),
+        text[-4:].tolist(),
+        [6, 6, 6, 6],
+        [0, 6, 1, 2],
+        [5, 5, 5, 5, 5, 5],
+    ):
         probability = model.distribution(context)
         assert probability.shape == (VOCAB,)
         assert probability.min() > 0
@@ -77,7 +99,8 @@ def test_score_and_distribution_tell_the_same_probability(text: np.ndarray) -> N
 
 
 def test_a_gram_that_follows_one_token_only_is_expected_less_than_its_frequency_suggests() -> None:
-    # 1 always follows 0; 2 is as frequent but follows 3, 4, 5 and itself. After the unseen context 6, 2 is likelier.
+    # 1 always follows 0; 2 is as frequent but follows 3, 4, 5 and itself. After the unseen context
+    # 6, 2 is likelier.
     ids = np.array([0, 1, 0, 1, 0, 1, 0, 1, 3, 2, 4, 2, 5, 2, 2])
     probability = NgramModel.fit(ids, 2, VOCAB).distribution([6])
     assert probability[2] > 1.5 * probability[1]
@@ -106,7 +129,8 @@ def test_large_vocabularies_do_not_overflow_the_keys() -> None:
 
 def test_discounts_fall_back_where_the_counts_of_counts_are_empty_or_senseless() -> None:
     assert discounts(np.array([5, 9, 100])) == FALLBACK
-    assert discounts(np.array([1] * 50 + [2] * 5 + [3] + [4] * 50)) == FALLBACK  # a negative discount
+    # a negative discount
+    assert discounts(np.array([1] * 50 + [2] * 5 + [3] + [4] * 50)) == FALLBACK
     assert discounts(np.array([1] * 50 + [2] * 20 + [3] * 10 + [4] * 6)) != FALLBACK
 
 
@@ -133,10 +157,14 @@ def test_measures_that_need_no_network_import_no_torch(module: str) -> None:
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
-@pytest.mark.skipif("TINYLM_TEXTS" not in os.environ, reason="TINYLM_TEXTS names no folder of texts")
+@pytest.mark.skipif(
+    "TINYLM_TEXTS" not in os.environ, reason="TINYLM_TEXTS names no folder of texts"
+)
 def test_six_characters_of_shakespeare_are_worth_half_the_unigram_loss() -> None:
     text = (Path(os.environ["TINYLM_TEXTS"]) / "tinyshakespeare.txt").read_text(encoding="utf-8")
-    symbols, ids = np.unique(np.frombuffer(text.encode("utf-32-le"), np.uint32), return_inverse=True)
+    symbols, ids = np.unique(
+        np.frombuffer(text.encode("utf-32-le"), np.uint32), return_inverse=True
+    )
     cut = int(0.9 * len(ids))
     rungs = ladder(ids[:cut], ids[cut:], len(symbols))
     losses = list(rungs.values())

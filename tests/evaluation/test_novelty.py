@@ -12,29 +12,49 @@ from tinylm.evaluation.novelty import copied_lengths, cut_like, novelty
 def searched_lengths(text: str, training: str) -> list[int]:
     """The same as `copied_lengths` for one text, by looking for every span."""
     return [
-        max(length for length in range(len(text) - start + 1) if text[start : start + length] in training)
+        max(
+            length
+            for length in range(len(text) - start + 1)
+            if text[start : start + length] in training
+        )
         for start in range(len(text))
     ]
 
 
 def sentence(rng: random.Random, words: int) -> str:
-    return " ".join(rng.choice(["sea", "seal", "see", "lamp", "lame", "a", "net", "nettle"]) for _ in range(words))
+    return " ".join(
+        rng.choice(["sea", "seal", "see", "lamp", "lame", "a", "net", "nettle"])
+        for _ in range(words)
+    )
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_every_copied_length_is_the_one_of_a_slow_search(seed: int) -> None:
     rng = random.Random(seed)
     training = sentence(rng, 300)
-    texts = [sentence(rng, rng.randint(1, 40)) for _ in range(6)] + [training[50:400], training[-30:], "", "zzz"]
+    texts = [sentence(rng, rng.randint(1, 40)) for _ in range(6)] + [
+        training[50:400],
+        training[-30:],
+        "",
+        "zzz",
+    ]
     for text, lengths in zip(texts, copied_lengths(texts, training)):
         assert lengths.tolist() == searched_lengths(text, training)
 
 
-@pytest.mark.parametrize("alphabet", ["ab", "a", "aé漢🌊 \n\0", "".join(map(chr, range(0x4E00, 0x5E00)))])
+@pytest.mark.parametrize(
+    "alphabet", ["ab", "a", "aé漢🌊 \n\0", "".join(map(chr, range(0x4E00, 0x5E00)))]
+)
 def test_copied_lengths_are_exact_in_any_alphabet(alphabet: str) -> None:
     rng = random.Random(0)
     training = "".join(rng.choices(alphabet, k=600))
-    texts = ["".join(rng.choices(alphabet, k=90)), training[100:300] + "b", training, training + training[:9], "ab" * 9]
+    texts = [
+        "".join(rng.choices(alphabet, k=90)),
+        training[100:300] + "b",
+        training,
+        training + training[:9],
+        "ab" * 9,
+    ]
     for text, lengths in zip(texts, copied_lengths(texts, training)):
         assert lengths.tolist() == searched_lengths(text, training)
 
@@ -48,19 +68,31 @@ def test_a_sample_lifted_from_the_training_text_is_copied_whole_and_a_new_one_is
     rng = random.Random(0)
     training = "\n".join(sentence(rng, 12) for _ in range(400))
     lifted = training.splitlines()[17]
-    found = novelty(training, {"lifted": [lifted], "new": ["quite other words that nobody put in there at any time"]})
+    found = novelty(
+        training,
+        {"lifted": [lifted], "new": ["quite other words that nobody put in there at any time"]},
+    )
     assert found["lifted"].longest == (len(lifted),)
-    assert all(share.mean == 1 for share in [*found["lifted"].spans.values(), *found["lifted"].word_grams.values()])
+    assert all(
+        share.mean == 1
+        for share in [*found["lifted"].spans.values(), *found["lifted"].word_grams.values()]
+    )
     assert found["lifted"].copied_lines.mean == 1
     assert found["new"].longest[0] < 8
-    assert all(share.mean == 0 for share in [*found["new"].spans.values(), *found["new"].word_grams.values()])
+    assert all(
+        share.mean == 0
+        for share in [*found["new"].spans.values(), *found["new"].word_grams.values()]
+    )
     assert found["new"].copied_lines.mean == 0
 
 
 def test_word_grams_ignore_case_and_punctuation_and_count_every_run() -> None:
     training = "Mara mends the nets; Tobin's goat looks on."
-    found = novelty(training, {"a": ["MARA mends the nets Tobin’s goat", "mara mends the nets, Tobin's cat"]})["a"]
-    # 3 runs of four words each; ' and ’ differ, so of the first only one is copied, of the second two.
+    found = novelty(
+        training, {"a": ["MARA mends the nets Tobin’s goat", "mara mends the nets, Tobin's cat"]}
+    )["a"]
+    # 3 runs of four words each; ' and ’ differ, so of the first only one is copied, of the second
+    # two.
     assert found.word_grams[4].mean == pytest.approx(3 / 6)
     assert 8 not in found.word_grams
 
@@ -68,7 +100,9 @@ def test_word_grams_ignore_case_and_punctuation_and_count_every_run() -> None:
 def test_shares_of_spans_divide_all_copied_windows_by_all_windows() -> None:
     training = "abcdefghijklmnopqrstuvwxyz"
     samples = ["abcdefghijklmnopqrst" + "!" * 5, "#" * 16]
-    copied = sum(sample[i : i + 16] in training for sample in samples for i in range(len(sample) - 15))
+    copied = sum(
+        sample[i : i + 16] in training for sample in samples for i in range(len(sample) - 15)
+    )
     assert novelty(training, {"a": samples})["a"].spans[16].mean == copied / 11
 
 

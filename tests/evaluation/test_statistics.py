@@ -1,9 +1,18 @@
-"""Intervals hold the truth as often as they claim, and verdicts stay silent where nothing was measured."""
+"""Intervals hold the truth as often as they claim, and verdicts stay silent where nothing was
+measured."""
 
 import numpy as np
 import pytest
 
-from tinylm.evaluation.statistics import Interval, auc, difference, interval, paired_difference, ratio, verdict
+from tinylm.evaluation.statistics import (
+    Interval,
+    auc,
+    difference,
+    interval,
+    paired_difference,
+    ratio,
+    verdict,
+)
 
 QUIET = "no measurable difference"
 
@@ -28,7 +37,9 @@ def test_an_interval_agrees_with_the_normal_approximation_on_many_values() -> No
 
 
 @pytest.mark.parametrize("runs", [2, 3, 5])
-def test_over_seeds_the_interval_holds_the_truth_although_lines_of_one_run_hang_together(runs: int) -> None:
+def test_over_seeds_the_interval_holds_the_truth_although_lines_of_one_run_hang_together(
+    runs: int,
+) -> None:
     rng = np.random.default_rng(runs)
     seeds = np.repeat(np.arange(runs), 200).tolist()
     naive, clustered = [], []
@@ -53,7 +64,9 @@ def test_intervals_are_the_same_every_time_and_move_with_the_seed() -> None:
 
 
 @pytest.mark.parametrize(("value", "low", "high"), [(1, 0.8389, 1), (0, 0, 0.1611)])
-def test_twenty_equal_lines_do_not_make_a_share_certain(value: int, low: float, high: float) -> None:
+def test_twenty_equal_lines_do_not_make_a_share_certain(
+    value: int, low: float, high: float
+) -> None:
     found = interval([value] * 20)  # the ends are Wilson's, as printed in tables
     assert (found.mean, found.low, found.high) == pytest.approx((value, low, high), abs=1e-4)
 
@@ -103,14 +116,18 @@ def test_paired_lists_of_unequal_length_are_refused() -> None:
 def test_a_difference_of_shares_holds_the_truth() -> None:
     rng = np.random.default_rng(0)
     found = [
-        difference(interval(rng.random(150) < 0.6, resamples=200), interval(rng.random(150) < 0.45, resamples=200))
+        difference(
+            interval(rng.random(150) < 0.6, resamples=200),
+            interval(rng.random(150) < 0.45, resamples=200),
+        )
         for _ in range(200)
     ]
     assert 0.90 <= coverage(0.15, found) <= 0.99
 
 
 def test_a_ratio_is_one_division_of_sums_and_its_interval_counts_samples_not_pieces() -> None:
-    # Ten samples of 100 pieces: five all copied, five all new. Pieces alone would pretend to a thousand observations.
+    # Ten samples of 100 pieces: five all copied, five all new. Pieces alone would pretend to a
+    # thousand observations.
     bundled = ratio([100] * 5 + [0] * 5, [100] * 10)
     assert bundled.mean == 0.5
     assert bundled.high - bundled.low > 0.4

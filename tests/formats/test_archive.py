@@ -16,7 +16,9 @@ from tinylm.training.load import load_model
 def packed(base_run, text_file, tmp_path_factory):
     """A file with the runs base and verse in it."""
     folder = tmp_path_factory.mktemp("packed")
-    verse = train_run(folder / "verse", text_file, start_from=str(base_run.folder), model={"context": 16})
+    verse = train_run(
+        folder / "verse", text_file, start_from=str(base_run.folder), model={"context": 16}
+    )
     pack([base_run, verse], folder / "demo.zip")
     return folder / "demo.zip"
 
@@ -50,10 +52,21 @@ def test_unpacking_replaces_an_earlier_run_but_nothing_else(packed, tmp_path):
     assert (tmp_path / "verse" / "poem.txt").is_file()
 
 
-@pytest.mark.parametrize("name", [
-    "../base/recipe.json", "/etc/passwd.txt", "base/../../x.json", "base/model/../../x.json", "C:/base/x.json",
-    "base\\recipe.json", "base/state/state.safetensors", "base/deep/er/x.json", "recipe.json", "base/",
-])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../base/recipe.json",
+        "/etc/passwd.txt",
+        "base/../../x.json",
+        "base/model/../../x.json",
+        "C:/base/x.json",
+        "base\\recipe.json",
+        "base/state/state.safetensors",
+        "base/deep/er/x.json",
+        "recipe.json",
+        "base/",
+    ],
+)
 def test_a_name_that_leads_elsewhere_is_refused_before_anything_is_written(packed, tmp_path, name):
     bad = tampered(packed, tmp_path / "bad.zip")
     with zipfile.ZipFile(bad, "a") as packed_file:
@@ -65,16 +78,21 @@ def test_a_name_that_leads_elsewhere_is_refused_before_anything_is_written(packe
 
 def test_changed_missing_and_added_files_are_refused(packed, tmp_path):
     for changes, told in (
-        ({"base__model/config.json": b"{}"}, "damaged"), ({"base__model/config.json": None}, "missing"),
-        ({"base__model/extra.json": b"{}"}, "not in the manifest"), ({"base__manifest.json": b"[" * 9999}, "manifest"),
-        ({"base__manifest.json": None}, "manifest"), ({"base__manifest.json": b'{"format": 1}'}, "manifest"),
+        ({"base__model/config.json": b"{}"}, "damaged"),
+        ({"base__model/config.json": None}, "missing"),
+        ({"base__model/extra.json": b"{}"}, "not in the manifest"),
+        ({"base__manifest.json": b"[" * 9999}, "manifest"),
+        ({"base__manifest.json": None}, "manifest"),
+        ({"base__manifest.json": b'{"format": 1}'}, "manifest"),
     ):
         with pytest.raises(ValueError, match=told):
             unpack(tampered(packed, tmp_path / "bad.zip", **changes), tmp_path / "out", ("base",))
     assert not (tmp_path / "out").exists()
 
 
-def test_a_file_that_would_unpack_to_more_than_a_demo_is_refused_unread(packed, tmp_path, monkeypatch):
+def test_a_file_that_would_unpack_to_more_than_a_demo_is_refused_unread(
+    packed, tmp_path, monkeypatch
+):
     monkeypatch.setattr(archive, "LARGEST", 1_000_000)
     bomb = tampered(packed, tmp_path / "bomb.zip")
     with zipfile.ZipFile(bomb, "a", zipfile.ZIP_DEFLATED) as packed_file:
@@ -87,7 +105,11 @@ def test_a_file_that_would_unpack_to_more_than_a_demo_is_refused_unread(packed, 
 def test_a_file_that_is_no_packed_demo_is_told_in_one_line(packed, tmp_path):
     (tmp_path / "cut.zip").write_bytes(packed.read_bytes()[:-400])
     (tmp_path / "text.zip").write_text("hello", encoding="utf-8")
-    for name, told in (("cut.zip", "damaged"), ("text.zip", "damaged"), ("nowhere.zip", "there is no file")):
+    for name, told in (
+        ("cut.zip", "damaged"),
+        ("text.zip", "damaged"),
+        ("nowhere.zip", "there is no file"),
+    ):
         with pytest.raises(ValueError, match=told) as error:
             unpack(tmp_path / name, tmp_path / "out", ("base",))
         assert "\n" not in str(error.value)
@@ -102,7 +124,9 @@ def test_an_unfinished_run_is_not_packed(text_file, tmp_path):
 
 
 def test_the_demo_goes_straight_to_the_comparison_from_a_packed_file(packed, tmp_path, capsys):
-    cli.main(["demo", "--scale", "smoke", "--out", str(tmp_path / "demo"), "--resume-from", str(packed)])
+    cli.main(
+        ["demo", "--scale", "smoke", "--out", str(tmp_path / "demo"), "--resume-from", str(packed)]
+    )
     told = capsys.readouterr()
     assert "trained before" in told.err and "Continuing" in told.out and "done in" not in told.err
     assert (tmp_path / "demo" / "compare" / "index.html").is_file()
@@ -114,4 +138,7 @@ def test_a_look_at_smoke_scale_never_replaces_a_demo_that_took_minutes(tmp_path,
     before = (run.folder / "manifest.json").read_bytes()
     with pytest.raises(SystemExit):
         cli.main(["demo", "--scale", "smoke", "--out", str(tmp_path / "demo")])
-    assert "give another --out" in capsys.readouterr().err and (run.folder / "manifest.json").read_bytes() == before
+    assert (
+        "give another --out" in capsys.readouterr().err
+        and (run.folder / "manifest.json").read_bytes() == before
+    )

@@ -40,7 +40,8 @@ MANY = (
     "東京 日本語 👩‍🚀 नमस्ते عربى"
 )
 FIELDS = {
-    "corpus": {"separator": "\n\n", "document_token": True}, "tokenizer": {"kind": "bpe", "vocab_size": 300},
+    "corpus": {"separator": "\n\n", "document_token": True},
+    "tokenizer": {"kind": "bpe", "vocab_size": 300},
     "model": {"mlp": "swiglu", "heads": 2, "kv_heads": 1, "context": 32},
 }
 
@@ -51,13 +52,15 @@ def library_of(tokenizer) -> tokenizers.Tokenizer:
 
 def fine_tune(folder, text, parent, **fields):
     """A tiny recipe that leaves the shape to its parent, trained to its end."""
-    recipe = tiny_recipe(text, **fields).model_copy(update={"model": ModelConfig(), "start_from": str(parent.folder)})
+    recipe = tiny_recipe(text, **fields).model_copy(
+        update={"model": ModelConfig(), "start_from": str(parent.folder)}
+    )
     for _ in start_run(recipe, folder).run():
         pass
     return open_run(folder)
 
 
-# -- export -----------------------------------------------------------------------------------------------------------
+# -- export ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -83,8 +86,13 @@ def test_an_exported_run_says_the_same_in_transformers(own, exported):
     reader = transformers.AutoTokenizer.from_pretrained(exported)
     assert type(theirs).__name__ == "Qwen3ForCausalLM"
     prompt = reader(f"{DOCUMENT}the old ", return_tensors="pt")
-    assert prompt.input_ids[0].tolist() == [tokenizer.special_id(DOCUMENT), *tokenizer.encode("the old ")]
-    new = theirs.generate(**prompt, do_sample=False, max_new_tokens=20)[0, prompt.input_ids.shape[1] :]
+    assert prompt.input_ids[0].tolist() == [
+        tokenizer.special_id(DOCUMENT),
+        *tokenizer.encode("the old "),
+    ]
+    new = theirs.generate(**prompt, do_sample=False, max_new_tokens=20)[
+        0, prompt.input_ids.shape[1] :
+    ]
     sampling = own.recipe.sample.sampling.model_copy(update={"temperature": 0.0})
     ours = generate(model, tokenizer, Request("the old ", 20, sampling, begin=DOCUMENT))[0].text
     assert reader.decode(new, skip_special_tokens=True) == ours
@@ -93,11 +101,16 @@ def test_an_exported_run_says_the_same_in_transformers(own, exported):
 def test_an_exported_run_has_the_same_perplexity_to_four_digits(own, exported):
     model, tokenizer, _ = load_model(own)
     ids = token_file(own, "valid")[:33]
-    ids = ids[: max(2, 1 + int((ids[1:] == ids[0]).argmax()))] if (ids[1:] == ids[0]).any() else ids  # one document
+    # one document
+    ids = ids[: max(2, 1 + int((ids[1:] == ids[0]).argmax()))] if (ids[1:] == ids[0]).any() else ids
     ours = measure(model, ids, tokenizer, choose_compute("cpu", "fp32")).perplexity
     window = torch.tensor(ids.astype("int64"))[None]
     with torch.no_grad():
-        theirs = transformers.AutoModelForCausalLM.from_pretrained(exported)(window, labels=window).loss.exp().item()
+        theirs = (
+            transformers.AutoModelForCausalLM.from_pretrained(exported)(window, labels=window)
+            .loss.exp()
+            .item()
+        )
     assert f"{theirs:.4g}" == f"{ours:.4g}"
 
 
@@ -106,14 +119,20 @@ def test_the_folder_tells_how_to_sample_and_where_it_comes_from(own, exported):
     begin = load_model(own).tokenizer.special_id(DOCUMENT)
     assert (generation.temperature, generation.top_k, generation.eos_token_id) == (0.8, 0, begin)
     card = (exported / "README.md").read_text(encoding="utf-8")
-    assert own.manifest["corpus_sha256"] in card and "Qwen3ForCausalLM" in card and "6 steps" in card
+    assert (
+        own.manifest["corpus_sha256"] in card and "Qwen3ForCausalLM" in card and "6 steps" in card
+    )
     assert f"{own.manifest['best']['bits_per_byte']:.4f}" in card and DOCUMENT in card
 
 
 def test_a_lora_run_becomes_an_adapter_that_peft_merges_to_our_model(tmp_path, text_file, own):
     peft = pytest.importorskip("peft")
-    lora, train = LoraConfig(rank=2, targets=("q", "o", "gate")), {"learning_rate": 0.01, "steps": 30}
-    other = tmp_path / "other.txt"  # new to the base, so that the best weights are not those of step 0
+    lora, train = (
+        LoraConfig(rank=2, targets=("q", "o", "gate")),
+        {"learning_rate": 0.01, "steps": 30},
+    )
+    # new to the base, so that the best weights are not those of step 0
+    other = tmp_path / "other.txt"
     other.write_text("abc " * 3000, encoding="utf-8")
     run = fine_tune(tmp_path / "lora", other, own, start_from="", lora=lora, train=train)
     export_run(run, tmp_path / "hf")
@@ -124,13 +143,15 @@ def test_a_lora_run_becomes_an_adapter_that_peft_merges_to_our_model(tmp_path, t
         ours = load_model(run).model(ids)
         assert torch.allclose(adapted(ids).logits, ours, atol=1e-5)
         assert not torch.allclose(load_model(own).model(ids), ours, atol=1e-3)
-    assert torch.allclose(logits_of(tmp_path / "hf", ids), ours, atol=1e-5)  # transformers finds the base by itself
+    # transformers finds the base by itself
+    assert torch.allclose(logits_of(tmp_path / "hf", ids), ours, atol=1e-5)
     assert transformers.AutoTokenizer.from_pretrained(tmp_path / "hf")("the").input_ids
 
 
 @pytest.mark.long
 def test_the_demos_models_say_the_same_in_transformers(tmp_path, capsys):
-    """Of the full demo, made before: TINYLM_DEMO=runs/demo python -m pytest -m long -s tests/test_exchange.py."""
+    """Of the full demo, made before: TINYLM_DEMO=runs/demo python -m pytest -m long -s
+    tests/test_exchange.py."""
     demo = Path(os.environ.get("TINYLM_DEMO", "runs/demo")).absolute()
     if not demo.is_dir():
         pytest.skip(f"there is no {demo}: tinylm demo makes it")
@@ -142,19 +163,24 @@ def test_the_demos_models_say_the_same_in_transformers(tmp_path, capsys):
         reader = transformers.AutoTokenizer.from_pretrained(tmp_path / name)
         for prompt in ("Mara the net-mender", "The tide"):
             start = reader(f"{DOCUMENT}{prompt}", return_tensors="pt")
-            new = theirs.generate(**start, do_sample=False, max_new_tokens=64, repetition_penalty=1.0)
+            new = theirs.generate(
+                **start, do_sample=False, max_new_tokens=64, repetition_penalty=1.0
+            )
             text = reader.decode(new[0, start.input_ids.shape[1] :], skip_special_tokens=True)
             request = Request(prompt, 64, Sampling(temperature=0), begin=DOCUMENT)
             assert text == generate(model, tokenizer, request)[0].text
         ids = np.array(token_file(run, "valid")[:20_000]).astype("int64")
         starts = [*np.flatnonzero(ids == ids[0]), len(ids)]
         nats, ours, count = 0.0, 0.0, 0
-        for begin, end in itertools.pairwise(starts):  # a document at a time: both see exactly the same context
+        # a document at a time: both see exactly the same context
+        for begin, end in itertools.pairwise(starts):
             if 2 <= end - begin <= model.config.context:
                 window = torch.tensor(ids[begin:end])[None]
                 with torch.no_grad():
                     nats += theirs(window, labels=window).loss.item() * (end - begin - 1)
-                ours += measure(model, ids[begin:end], tokenizer, choose_compute("cpu", "fp32")).nats
+                ours += measure(
+                    model, ids[begin:end], tokenizer, choose_compute("cpu", "fp32")
+                ).nats
                 count += int(end - begin - 1)
         perplexities = [math.exp(total / count) for total in (ours, nats)]
         with capsys.disabled():
@@ -168,7 +194,12 @@ def test_an_adapter_of_the_demos_base_is_merged_by_peft_to_our_model(tmp_path, c
     demo = Path(os.environ.get("TINYLM_DEMO", "runs/demo")).absolute()
     if not demo.is_dir():
         pytest.skip(f"there is no {demo}: tinylm demo makes it")
-    fields = {"start_from": str(demo / "base"), "lora.rank": "8", "train.steps": "10", "train.evaluate_every": "10"}
+    fields = {
+        "start_from": str(demo / "base"),
+        "lora.rank": "8",
+        "train.steps": "10",
+        "train.evaluate_every": "10",
+    }
     for _ in start_run(load_recipe("demo-verse", fields), tmp_path / "lora").run():
         pass
     run = open_run(tmp_path / "lora")
@@ -178,7 +209,9 @@ def test_an_adapter_of_the_demos_base_is_merged_by_peft_to_our_model(tmp_path, c
     ids = torch.tensor(token_file(run, "valid")[:256].astype("int64"))[None]
     with torch.no_grad():
         ours, before = load_model(run).model(ids), load_model(open_run(demo / "base")).model(ids)
-        apart, moved = ((ours - other).abs().max() / ours.abs().max() for other in (merged(ids).logits, before))
+        apart, moved = (
+            (ours - other).abs().max() / ours.abs().max() for other in (merged(ids).logits, before)
+        )
     with capsys.disabled():
         print(f"\nlogits of the merged adapter: {apart:.1e} apart; {moved:.1e} from the base's")
     assert apart < 1e-5 and moved > 1e-3
@@ -193,10 +226,11 @@ def test_what_cannot_be_exported_is_refused_before_a_file_is_written(tmp_path, t
         export_run(run, tmp_path / "run")
 
 
-# -- tokenizers -------------------------------------------------------------------------------------------------------
+# -- tokenizers -----------------------------------------------------------------------------------
 
 SIGNS = st.one_of(
-    st.characters(exclude_categories=["Cs"]), st.sampled_from([*"aaatthhee   \n\n\t'sl\x1c\x85\xa0\u2028\u3000é́½²Ⅻ़"])
+    st.characters(exclude_categories=["Cs"]),
+    st.sampled_from([*"aaatthhee   \n\n\t'sl\x1c\x85\xa0\u2028\u3000é́½²Ⅻ़"]),
 )
 
 
@@ -219,7 +253,10 @@ def test_the_library_decodes_what_it_encodes_and_comes_back_as_a_tokenizer(ours)
     assert back.encode(MANY) == ours.encode(MANY) and back.decode(back.encode(MANY)) == MANY
     assert back.bytes_per_token().tolist() == [*ours.bytes_per_token().tolist(), *[0] * 7]
     assert back.special_id(DOCUMENT) == ours.special_id(DOCUMENT)
-    assert back.encode(f"a{DOCUMENT}", allow_specials=True) == [*ours.encode("a"), ours.special_id(DOCUMENT)]
+    assert back.encode(f"a{DOCUMENT}", allow_specials=True) == [
+        *ours.encode("a"),
+        ours.special_id(DOCUMENT),
+    ]
     assert ours.special_id(DOCUMENT) not in back.encode(f"a{DOCUMENT}")  # a name in a text is text
     assert to_library(back) == to_library(ours)
 
@@ -237,13 +274,15 @@ def test_a_library_tokenizer_travels_as_json_and_decodes_as_a_stream(tmp_path):
         again.encode("\ud800")
 
 
-# -- import -----------------------------------------------------------------------------------------------------------
+# -- import ---------------------------------------------------------------------------------------
 
 
 def byte_level(size: int) -> tokenizers.Tokenizer:
     """A tokenizer as GPT-2's."""
     made = tokenizers.ByteLevelBPETokenizer()
-    made.train_from_iterator([MANY] * 9, size, show_progress=False, special_tokens=["<|endoftext|>"])
+    made.train_from_iterator(
+        [MANY] * 9, size, show_progress=False, special_tokens=["<|endoftext|>"]
+    )
     return tokenizers.Tokenizer.from_str(made.to_str())
 
 
@@ -252,7 +291,9 @@ def sentencepiece(size: int) -> tokenizers.Tokenizer:
     from tokenizers import decoders, models, normalizers, processors, trainers
 
     made = tokenizers.Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>", fuse_unk=True))
-    made.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    made.normalizer = normalizers.Sequence(
+        [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
+    )
     special = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
     trainer = trainers.BpeTrainer(vocab_size=size, special_tokens=special, show_progress=False)
     made.train_from_iterator([MANY] * 9, trainer)
@@ -260,9 +301,16 @@ def sentencepiece(size: int) -> tokenizers.Tokenizer:
     content["added_tokens"] = content["added_tokens"][:3]
     made = tokenizers.Tokenizer.from_str(json.dumps(content))
     made.decoder = decoders.Sequence(
-        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+        [
+            decoders.Replace("▁", " "),
+            decoders.ByteFallback(),
+            decoders.Fuse(),
+            decoders.Strip(" ", 1, 0),
+        ]
     )
-    made.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    made.post_processor = processors.TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", 1)]
+    )
     return made
 
 
@@ -271,13 +319,28 @@ def write_theirs(kind: str, folder):
     torch.manual_seed(0)
     if kind == "gpt2":
         config = transformers.GPT2Config(
-            vocab_size=400, n_positions=48, n_embd=32, n_layer=2, n_head=4, bos_token_id=0, eos_token_id=0
+            vocab_size=400,
+            n_positions=48,
+            n_embd=32,
+            n_layer=2,
+            n_head=4,
+            bos_token_id=0,
+            eos_token_id=0,
         )
     else:
         config = transformers.AutoConfig.for_model(
-            kind, vocab_size=400, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
-            num_key_value_heads=2, head_dim=16, max_position_embeddings=48, tie_word_embeddings=kind == "qwen3",
-            bos_token_id=1 if kind == "llama" else None, eos_token_id=0,
+            kind,
+            vocab_size=400,
+            hidden_size=32,
+            intermediate_size=48,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            head_dim=16,
+            max_position_embeddings=48,
+            tie_word_embeddings=kind == "qwen3",
+            bos_token_id=1 if kind == "llama" else None,
+            eos_token_id=0,
         )
     model = transformers.AutoModelForCausalLM.from_config(config).eval()
     with torch.no_grad():
@@ -307,12 +370,18 @@ def test_an_imported_folder_is_a_run_like_any_other(theirs, tmp_path, text_file,
     reader = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
     assert loaded.tokenizer.encode(MANY) == reader.encode(MANY, add_special_tokens=False).ids
     assert loaded.tokenizer.decode(loaded.tokenizer.encode(MANY)).strip() == MANY
-    assert run.recipe.corpus.document_token == (folder.name == "llama")  # which puts <s> before every text
+    # which puts <s> before every text
+    assert run.recipe.corpus.document_token == (folder.name == "llama")
     assert generate(*loaded[:2], Request("the", 5, begin=DOCUMENT))[0].tokens <= 5
     assert run.records("valid")[0]["bits_per_byte"] == run.manifest["best"]["bits_per_byte"] > 0
     for name, lora in (("tuned", None), ("lora", LoraConfig(rank=2))):
-        tuned = fine_tune(tmp_path / name, text_file, run, start_from="", lora=lora, corpus=FIELDS["corpus"])
-        assert tuned.recipe.corpus.document_token and "base_bits_per_byte" in tuned.records("valid")[-1]
+        tuned = fine_tune(
+            tmp_path / name, text_file, run, start_from="", lora=lora, corpus=FIELDS["corpus"]
+        )
+        assert (
+            tuned.recipe.corpus.document_token
+            and "base_bits_per_byte" in tuned.records("valid")[-1]
+        )
         assert load_model(tuned).tokenizer.fingerprint() == loaded.tokenizer.fingerprint()
     with pytest.raises(ValueError):
         import_folder(folder, tmp_path / "imported")
@@ -327,7 +396,10 @@ def test_an_imported_run_goes_back_as_it_came(theirs, tmp_path):
     places = (folder, tmp_path / "again")
     before, after = (json.loads((place / "tokenizer.json").read_text("utf-8")) for place in places)
     assert before == after
-    assert json.loads((tmp_path / "again" / "config.json").read_text("utf-8"))["model_type"] == folder.name
+    assert (
+        json.loads((tmp_path / "again" / "config.json").read_text("utf-8"))["model_type"]
+        == folder.name
+    )
 
 
 def test_an_imported_run_and_its_fine_tuned_child_are_compared(tmp_path, text_file, capsys):
@@ -347,7 +419,9 @@ def test_an_imported_run_can_become_an_assistant(tmp_path):
     before, after = load_model(base), load_model(prepared(base, tmp_path / "prepared"))
     size, ids = before.tokenizer.vocab_size, torch.arange(40)[None]
     assert after.tokenizer.encode(MANY) == before.tokenizer.encode(MANY)
-    assert sorted(after.tokenizer.special_id(role) for role in ROLES) == [*range(size, size + len(ROLES))]
+    assert sorted(after.tokenizer.special_id(role) for role in ROLES) == [
+        *range(size, size + len(ROLES))
+    ]
     with torch.no_grad():
         torch.testing.assert_close(after.model(ids)[..., :size], before.model(ids))
 
@@ -378,4 +452,7 @@ def test_pickles_and_gaps_are_refused_with_what_to_do_and_leave_nothing_behind(t
 def test_the_export_command_makes_a_folder_and_names_what_it_lacks(capsys, tmp_path, own):
     out = called(capsys, "export", own.folder, "--to", "hf", "--out", tmp_path / "hf").out
     assert out.strip() == str(tmp_path / "hf") and (tmp_path / "hf" / "model.safetensors").is_file()
-    assert "takes one run" in called(capsys, "export", own.folder, own.folder, "--out", tmp_path / "x", code=2).err
+    assert (
+        "takes one run"
+        in called(capsys, "export", own.folder, own.folder, "--out", tmp_path / "x", code=2).err
+    )

@@ -22,35 +22,63 @@ from tinylm.training.checkpoint import trained
 os.environ["HF_HUB_OFFLINE"] = "1"
 transformers = pytest.importorskip("transformers")
 
-LLAMA = {"norm": "rmsnorm", "position": "rope", "mlp": "swiglu", "qk_norm": False, "rope_theta": 5000.0}
+LLAMA = {
+    "norm": "rmsnorm",
+    "position": "rope",
+    "mlp": "swiglu",
+    "qk_norm": False,
+    "rope_theta": 5000.0,
+}
 SHAPES = {
-    "gpt2": {"norm": "layernorm", "position": "learned", "mlp": "gelu", "bias": True, "qk_norm": False},
-    "gpt2-untied": {
-        "norm": "layernorm", "position": "learned", "mlp": "gelu", "bias": True, "qk_norm": False, "tied": False
+    "gpt2": {
+        "norm": "layernorm",
+        "position": "learned",
+        "mlp": "gelu",
+        "bias": True,
+        "qk_norm": False,
     },
-    "llama": {**LLAMA, "kv_heads": 2}, "llama-untied": {**LLAMA, "kv_heads": 1, "tied": False, "mlp_width": 40},
-    "llama-biased": {**LLAMA, "bias": True}, "llama-relu2": {**LLAMA, "mlp": "relu2", "bias": True},
-    "qwen3": {"mlp": "swiglu", "kv_heads": 2, "head_dim": 12}, "qwen3-untied": {"mlp": "swiglu", "tied": False},
+    "gpt2-untied": {
+        "norm": "layernorm",
+        "position": "learned",
+        "mlp": "gelu",
+        "bias": True,
+        "qk_norm": False,
+        "tied": False,
+    },
+    "llama": {**LLAMA, "kv_heads": 2},
+    "llama-untied": {**LLAMA, "kv_heads": 1, "tied": False, "mlp_width": 40},
+    "llama-biased": {**LLAMA, "bias": True},
+    "llama-relu2": {**LLAMA, "mlp": "relu2", "bias": True},
+    "qwen3": {"mlp": "swiglu", "kv_heads": 2, "head_dim": 12},
+    "qwen3-untied": {"mlp": "swiglu", "tied": False},
     "qwen3-relu2": {},
 }
 
 
 def shape(**fields) -> ModelConfig:
-    return ModelConfig(**{"vocab_size": 61, "context": 24, "depth": 2, "width": 32, "heads": 4, **fields})
+    return ModelConfig(
+        **{"vocab_size": 61, "context": 24, "depth": 2, "width": 32, "heads": 4, **fields}
+    )
 
 
 def random_gpt(config: ModelConfig) -> GPT:
-    """Every weight random, norms and biases too, so that none can stand in another's place unseen."""
+    """Every weight random, norms and biases too, so that none can stand in another's place
+    unseen."""
     model, generator = GPT(config), torch.Generator().manual_seed(3)
     with torch.no_grad():
         for weight in model.parameters():
-            weight.copy_(torch.randn(weight.shape, generator=generator) * 0.2 + (0.5 if weight.ndim == 1 else 0))
+            weight.copy_(
+                torch.randn(weight.shape, generator=generator) * 0.2
+                + (0.5 if weight.ndim == 1 else 0)
+            )
     return model.eval()
 
 
 def theirs_with(config: ModelConfig, model: GPT):
     """A `transformers` model with our weights, through our tables."""
-    theirs = transformers.AutoModelForCausalLM.from_config(transformers.AutoConfig.for_model(**to_hf_config(config)))
+    theirs = transformers.AutoModelForCausalLM.from_config(
+        transformers.AutoConfig.for_model(**to_hf_config(config))
+    )
     weights = to_hf_weights(config, {name: w.detach() for name, w in model.named_parameters()})
     missing, unexpected = theirs.load_state_dict(weights, strict=False)
     assert not unexpected and set(missing) <= {"lm_head.weight"}, (missing, unexpected)
@@ -90,8 +118,11 @@ def test_scaled_embeddings_go_into_a_table_of_their_own(tied):
 def test_a_random_transformers_model_computes_the_same_logits_here(name):
     settings = to_hf_config(shape(**SHAPES[name]))
     torch.manual_seed(1)
-    theirs = transformers.AutoModelForCausalLM.from_config(transformers.AutoConfig.for_model(**settings)).eval()
-    for key, weight in theirs.named_parameters():  # norms start at one and biases at zero: nothing would be tested
+    theirs = transformers.AutoModelForCausalLM.from_config(
+        transformers.AutoConfig.for_model(**settings)
+    ).eval()
+    # norms start at one and biases at zero: nothing would be tested
+    for key, weight in theirs.named_parameters():
         weight.mul_(3).add_(torch.randn_like(weight) * 0.1)
         if "up_proj" in key and "relu2" in name:  # parameters come in order: the gate is done
             weight.copy_(theirs.get_parameter(key.replace("up", "gate")))
@@ -99,7 +130,9 @@ def test_a_random_transformers_model_computes_the_same_logits_here(name):
     assert config == shape(**SHAPES[name])
     ours = GPT(config)
     weights = from_hf_weights(family, config, theirs.state_dict())
-    ours.load_state_dict({**weights, **({"head.weight": weights["tokens.weight"]} if config.tied else {})})
+    ours.load_state_dict(
+        {**weights, **({"head.weight": weights["tokens.weight"]} if config.tied else {})}
+    )
     assert distance(ours(ids()), theirs(ids()).logits) < 1e-5
 
 
@@ -128,44 +161,66 @@ def test_a_shorter_context_keeps_the_logits():
         config = shape(**SHAPES[name])
         model = random_gpt(config)
         family, cut = from_hf_config(to_hf_config(config), context=10)
-        weights = from_hf_weights(family, cut, to_hf_weights(config, dict(model.named_parameters())))
+        weights = from_hf_weights(
+            family, cut, to_hf_weights(config, dict(model.named_parameters()))
+        )
         short = GPT(cut)
         short.load_state_dict({**weights, "head.weight": weights["tokens.weight"]})
-        assert cut.context == 10 and torch.allclose(short(ids()[:, :10]), model(ids()[:, :10]), atol=1e-5)
+        assert cut.context == 10 and torch.allclose(
+            short(ids()[:, :10]), model(ids()[:, :10]), atol=1e-5
+        )
 
 
-@pytest.mark.parametrize(("fields", "named"), [
-    ({"mlp": "gelu"}, "model.mlp = 'gelu' (it has 'swiglu' or 'relu2')"),
-    ({"norm": "layernorm", "mlp": "swiglu"}, "model.norm = 'layernorm'"),
-    ({"bias": True, "mlp": "swiglu"}, "model."),
-    ({**SHAPES["gpt2"], "kv_heads": 2}, "model.kv_heads = 2 (it has as many as heads, 4)"),
-    ({**SHAPES["gpt2"], "head_dim": 16}, "model.head_dim = 16 (it has width / heads, 8)"),
-    ({**SHAPES["gpt2"], "bias": False}, "model.bias = False"),
-])
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"mlp": "gelu"}, "model.mlp = 'gelu' (it has 'swiglu' or 'relu2')"),
+        ({"norm": "layernorm", "mlp": "swiglu"}, "model.norm = 'layernorm'"),
+        ({"bias": True, "mlp": "swiglu"}, "model."),
+        ({**SHAPES["gpt2"], "kv_heads": 2}, "model.kv_heads = 2 (it has as many as heads, 4)"),
+        ({**SHAPES["gpt2"], "head_dim": 16}, "model.head_dim = 16 (it has width / heads, 8)"),
+        ({**SHAPES["gpt2"], "bias": False}, "model.bias = False"),
+    ],
+)
 def test_a_shape_that_no_class_has_is_refused_by_field(fields, named):
     with pytest.raises(ValueError) as refused:
         to_hf_config(shape(**fields))
     assert named in str(refused.value) and "nearest is" in str(refused.value)
 
 
-@pytest.mark.parametrize(("setting", "named"), [
-    ({"rope_parameters": {"rope_type": "llama3", "rope_theta": 5e5, "factor": 8.0}}, "rope_type = 'llama3'"),
-    ({"rope_scaling": {"type": "linear", "factor": 2.0}}, "rope_type = 'linear'"),
-    ({"rope_parameters": {"rope_type": "default", "partial_rotary_factor": 0.5}}, "partial_rotary_factor = 0.5"),
-    ({"attention_bias": True}, "attention_bias = True"), ({"hidden_act": "gelu"}, "hidden_act = 'gelu'"),
-    ({"layer_types": ["sliding_attention"]}, "layer_types holds 'sliding_attention'"),
-    ({"model_type": "qwen2"}, "did you mean \"qwen3\""), ({"model_type": None}, "model_type = None"),
-])
+@pytest.mark.parametrize(
+    ("setting", "named"),
+    [
+        (
+            {"rope_parameters": {"rope_type": "llama3", "rope_theta": 5e5, "factor": 8.0}},
+            "rope_type = 'llama3'",
+        ),
+        ({"rope_scaling": {"type": "linear", "factor": 2.0}}, "rope_type = 'linear'"),
+        (
+            {"rope_parameters": {"rope_type": "default", "partial_rotary_factor": 0.5}},
+            "partial_rotary_factor = 0.5",
+        ),
+        ({"attention_bias": True}, "attention_bias = True"),
+        ({"hidden_act": "gelu"}, "hidden_act = 'gelu'"),
+        ({"layer_types": ["sliding_attention"]}, "layer_types holds 'sliding_attention'"),
+        ({"model_type": "qwen2"}, 'did you mean "qwen3"'),
+        ({"model_type": None}, "model_type = None"),
+    ],
+)
 def test_a_setting_that_is_not_computed_here_is_refused_by_name(setting, named):
     with pytest.raises(ValueError) as refused:
-        from_hf_config({**to_hf_config(shape(**SHAPES["llama"])), "rope_parameters": None, **setting})
+        from_hf_config(
+            {**to_hf_config(shape(**SHAPES["llama"])), "rope_parameters": None, **setting}
+        )
     assert named in str(refused.value)
 
 
 def test_settings_of_gpt2_and_qwen3_that_are_not_computed_here_are_refused_by_name():
     for name, setting in (
-        ("gpt2", {"scale_attn_by_inverse_layer_idx": True}), ("gpt2", {"activation_function": "relu"}),
-        ("qwen3", {"use_sliding_window": True}), ("qwen3", {"attention_bias": True}),
+        ("gpt2", {"scale_attn_by_inverse_layer_idx": True}),
+        ("gpt2", {"activation_function": "relu"}),
+        ("qwen3", {"use_sliding_window": True}),
+        ("qwen3", {"attention_bias": True}),
     ):
         with pytest.raises(ValueError, match=next(iter(setting))):
             from_hf_config({**to_hf_config(shape(**SHAPES[name])), **setting})
@@ -186,7 +241,10 @@ def test_a_missing_a_foreign_and_a_misshapen_weight_are_named():
     name = "model.layers.1.self_attn.q_proj.weight"
     for wrong, message in (
         ({k: w for k, w in weights.items() if k != name}, f"{name} is missing"),
-        ({**weights, "model.layers.0.self_attn.q_proj.bias": torch.zeros(32)}, "layers.0.self_attn.q_proj.bias is not"),
+        (
+            {**weights, "model.layers.0.self_attn.q_proj.bias": torch.zeros(32)},
+            "layers.0.self_attn.q_proj.bias is not",
+        ),
         ({**weights, name: torch.zeros(8, 32)}, f"{name} gives"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -201,10 +259,16 @@ def test_relu_with_a_gate_of_its_own_is_refused():
         from_hf_weights(*from_hf_config(to_hf_config(config)), weights)
 
 
-@pytest.mark.parametrize(("name", "targets"), [
-    ("gpt2", ("q", "v", "down")), ("gpt2", ("q", "k", "v", "o", "up", "down")), ("gpt2", ("k",)),
-    ("llama", ("q", "k", "v", "o", "gate", "up", "down")), ("qwen3-relu2", ("q", "up", "down")),
-])
+@pytest.mark.parametrize(
+    ("name", "targets"),
+    [
+        ("gpt2", ("q", "v", "down")),
+        ("gpt2", ("q", "k", "v", "o", "up", "down")),
+        ("gpt2", ("k",)),
+        ("llama", ("q", "k", "v", "o", "gate", "up", "down")),
+        ("qwen3-relu2", ("q", "up", "down")),
+    ],
+)
 @torch.no_grad()
 def test_an_adapter_in_peft_computes_what_ours_merged_does(name, targets):
     peft = pytest.importorskip("peft")
@@ -216,7 +280,9 @@ def test_an_adapter_in_peft_computes_what_ours_merged_does(name, targets):
     for adapter in trained(model).values():
         adapter.normal_(std=0.3, generator=torch.Generator().manual_seed(adapter.numel()))
     settings, tensors = to_peft(config, lora, trained(model))
-    with_adapter = peft.get_peft_model(theirs, peft.LoraConfig(**{**settings, "inference_mode": False}))
+    with_adapter = peft.get_peft_model(
+        theirs, peft.LoraConfig(**{**settings, "inference_mode": False})
+    )
     wanted = {key.replace(".default", "") for key in with_adapter.state_dict() if "lora_" in key}
     assert set(tensors) == wanted
     peft.set_peft_model_state_dict(with_adapter, tensors)

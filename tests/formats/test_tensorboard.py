@@ -30,9 +30,18 @@ def test_an_observer_is_told_what_the_logs_hold_and_changes_nothing(tmp_path, te
     run = open_run(tmp_path / "run")
     assert len(records) == 6 and run.records("train") == base_run.records("train")
     told = {(tag, step): value for tag, value, step in kept.rows}
-    assert all(told["train/loss", record["step"]] == record["loss"] for record in run.records("train"))
-    assert all(told["valid/bits_per_byte", r["step"]] == r["bits_per_byte"] for r in run.records("valid") if r["step"])
-    assert all(told["sample/0", sample["step"]] == sample["prompt"] + sample["text"] for sample in run.samples())
+    assert all(
+        told["train/loss", record["step"]] == record["loss"] for record in run.records("train")
+    )
+    assert all(
+        told["valid/bits_per_byte", r["step"]] == r["bits_per_byte"]
+        for r in run.records("valid")
+        if r["step"]
+    )
+    assert all(
+        told["sample/0", sample["step"]] == sample["prompt"] + sample["text"]
+        for sample in run.samples()
+    )
     assert kept.closed
 
 
@@ -55,7 +64,10 @@ def test_tensorboard_reads_the_events(tmp_path, text_file):
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    stream = observed(start_run(tiny_recipe(text_file), tmp_path / "run").run(), open_tensorboard(tmp_path / "board"))
+    stream = observed(
+        start_run(tiny_recipe(text_file), tmp_path / "run").run(),
+        open_tensorboard(tmp_path / "board"),
+    )
     losses = [record.loss for record in stream]
     events = EventAccumulator(str(tmp_path / "board")).Reload()
     assert [event.value for event in events.Scalars("train/loss")] == pytest.approx(losses)

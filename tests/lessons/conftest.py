@@ -1,4 +1,5 @@
-"""What the tests of lessons share: each lesson runs once at smoke scale, all on the same base runs."""
+"""What the tests of lessons share: each lesson runs once at smoke scale, all on the same base
+runs."""
 
 from functools import cache
 
@@ -14,7 +15,8 @@ def lessons_folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def smoke_lesson(lessons_folder):
-    """A function: the results of a lesson at smoke scale, by its name; its files stand in `lessons_folder / name`."""
+    """A function: the results of a lesson at smoke scale, by its name; its files stand in
+    `lessons_folder / name`."""
 
     @cache
     def results(name):

@@ -24,13 +24,21 @@ def test_what_nobody_can_know_is_missing_from_the_index():
 
 
 def test_no_question_about_the_documents_was_trained_on():
-    asked = {message.case.message for message in messages(1, 1.0, Orders(5)) if message.kind in ("known", "unknown")}
+    asked = {
+        message.case.message
+        for message in messages(1, 1.0, Orders(5))
+        if message.kind in ("known", "unknown")
+    }
     assert not asked & {case.message for case in assistant_cases(1, 500)}
 
 
 def test_the_numbers_are_told_as_they_are():
     def rows(decided: int, right: int) -> list[list[dict]]:
-        of = [{"kind": kind, "decision right": n < decided, "right": n < right} for n in range(10) for kind in MIX]
+        of = [
+            {"kind": kind, "decision right": n < decided, "right": n < right}
+            for n in range(10)
+            for kind in MIX
+        ]
         return [of] * 3
 
     good = finding({"educated hire": rows(10, 9), "stranger": rows(7, 4)})

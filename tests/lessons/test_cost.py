@@ -11,7 +11,9 @@ TRUE = Law(E=1.2, A=40.0, alpha=0.4, B=300.0, beta=0.45)
 
 
 def losses(parameters, factor=1.0):
-    return [Point(parameters, d, factor * TRUE.loss(parameters, d)) for d in (2e5, 4e5, 6e5, 8e5, 1e6)]
+    return [
+        Point(parameters, d, factor * TRUE.loss(parameters, d)) for d in (2e5, 4e5, 6e5, 8e5, 1e6)
+    ]
 
 
 SIZES = (4e4, 6e4, 9e4, 1.8e5, 3.3e5, 6.4e5)

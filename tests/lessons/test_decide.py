@@ -10,8 +10,13 @@ from tinylm.runs import write_json
 def results(verdict: str = "supported", scale: str = "full") -> dict:
     arm = {"unit": "% of questions", "mean": 87.25, "low": 84.0, "high": None}
     return {
-        "verdict": verdict, "scale": scale, "sentence": "It was <measured>.", "arms": {"retrieved": arm},
-        "bars": {"retrieved >= 85 %": True, "closed <= 10 %": False}, "minutes": 1.0, "base_minutes": 2.0,
+        "verdict": verdict,
+        "scale": scale,
+        "sentence": "It was <measured>.",
+        "arms": {"retrieved": arm},
+        "bars": {"retrieved >= 85 %": True, "closed <= 10 %": False},
+        "minutes": 1.0,
+        "base_minutes": 2.0,
     }
 
 
@@ -27,8 +32,13 @@ def test_a_lesson_that_was_not_run_leaves_its_row_open(tmp_path):
     assert found.verdict == "no measurable difference" and "tools" in found.sentence
     decisions = list(found.details["decisions"].values())
     assert decisions[0] == ROWS[0].supported
-    assert set(decisions[1:]) == {f"Not decided. Run: tinylm lesson {row.lesson}" for row in ROWS[1:]} or len(ROWS) > 2
-    assert "Not decided. Run: tinylm lesson tools" in (lab.out / "decision.html").read_text(encoding="utf-8")
+    assert (
+        set(decisions[1:]) == {f"Not decided. Run: tinylm lesson {row.lesson}" for row in ROWS[1:]}
+        or len(ROWS) > 2
+    )
+    assert "Not decided. Run: tinylm lesson tools" in (lab.out / "decision.html").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_results_of_another_scale_decide_nothing(tmp_path):

@@ -5,14 +5,19 @@ from tinylm.lessons.domain import ARMS, RULES, exam, finding
 
 def scores(bits, right, seeds=3):
     return {
-        arm: [{"bits": b + 0.01 * seed, "answers": [1] * r + [0] * (20 - r)} for seed in range(seeds)]
+        arm: [
+            {"bits": b + 0.01 * seed, "answers": [1] * r + [0] * (20 - r)} for seed in range(seeds)
+        ]
         for arm, b, r in zip(ARMS, bits, right)
     }
 
 
 def words(alien):
-    return {"stories, base's tokens": [1.3, 1.4, 1.3], "logs, base's tokens": [alien, alien + 0.1, alien],
-            "logs, own tokens": [1.9, 2.0, 1.9]}
+    return {
+        "stories, base's tokens": [1.3, 1.4, 1.3],
+        "logs, base's tokens": [alien, alien + 0.1, alien],
+        "logs, own tokens": [1.9, 2.0, 1.9],
+    }
 
 
 def test_alien_words_that_training_makes_familiar_support_the_claim():
@@ -22,8 +27,14 @@ def test_alien_words_that_training_makes_familiar_support_the_claim():
 
 
 def test_familiar_words_or_a_base_that_gains_nothing_do_not():
-    assert finding(scores((3.0, 1.0, 1.3, 1.2), (5, 18, 15, 16)), words(0.8)).verdict == "not supported"
-    assert finding(scores((1.0, 3.0, 1.3, 1.2), (5, 18, 15, 16)), words(4.0)).verdict == "not supported"
+    assert (
+        finding(scores((3.0, 1.0, 1.3, 1.2), (5, 18, 15, 16)), words(0.8)).verdict
+        == "not supported"
+    )
+    assert (
+        finding(scores((1.0, 3.0, 1.3, 1.2), (5, 18, 15, 16)), words(4.0)).verdict
+        == "not supported"
+    )
 
 
 def test_a_question_shows_the_heading_and_one_entry_and_offers_the_right_answer():
@@ -35,5 +46,7 @@ def test_a_question_shows_the_heading_and_one_entry_and_offers_the_right_answer(
 def test_the_smoke_lesson_compares_four_ways_of_reading(smoke_lesson):
     results = smoke_lesson("domain")
     assert len(results["arms"]) == 2 * len(ARMS) + 3
-    log, story = (results["arms"][f"tokens: {name}, base's tokens"]["mean"] for name in ("logs", "stories"))
+    log, story = (
+        results["arms"][f"tokens: {name}, base's tokens"]["mean"] for name in ("logs", "stories")
+    )
     assert log > story

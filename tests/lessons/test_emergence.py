@@ -20,7 +20,11 @@ def looks(**ends):
     last = {name: 1.0 for name in ABILITIES} | ends
     return {
         seed: [
-            {"tokens": tokens * seed, "sample": "", **{name: share * last[name] + 0.001 * seed for name in ABILITIES}}
+            {
+                "tokens": tokens * seed,
+                "sample": "",
+                **{name: share * last[name] + 0.001 * seed for name in ABILITIES},
+            }
             for tokens, share in ((0, 0.0), (1000, 0.2), (2000, 1.0))
         ]
         for seed in (1, 2)
@@ -31,10 +35,14 @@ def test_abilities_that_rise_are_located_and_one_that_does_not_is_named():
     every = finding(looks())
     assert every.verdict == "supported" and all(every.bars.values())
     first, second = next(arm.values for arm in every.arms if arm.name == "onset of spelling")
-    assert second == pytest.approx(2 * first)  # each seed's own tokens count: its batches hold as many as they hold
+    # each seed's own tokens count: its batches hold as many as they hold
+    assert second == pytest.approx(2 * first)
     some = finding(looks(facts=0.0))
     assert some.verdict == "no measurable difference"
-    assert not some.bars["the onset of facts is located"] and "not measurably risen: facts" in some.sentence
+    assert (
+        not some.bars["the onset of facts is located"]
+        and "not measurably risen: facts" in some.sentence
+    )
 
 
 def test_an_onset_lies_half_of_the_way_up_whatever_the_scale():
@@ -67,11 +75,16 @@ def test_the_renamed_heroes_come_again_and_were_not_there_before():
     told = emergence.renamed(6)
     originals = [story.text for story in islice(stories(0, "valid"), 100)]
     assert len(told) == 6 and all(text.count(name) >= 3 for text, name in told)
-    assert all(sum(re.sub(rf"\b{name}\b", hero.name, text) in originals for hero in PEOPLE) == 1 for text, name in told)
+    assert all(
+        sum(re.sub(rf"\b{name}\b", hero.name, text) in originals for hero in PEOPLE) == 1
+        for text, name in told
+    )
 
 
 def test_the_smoke_lesson_looks_at_every_step_asked_for(smoke_lesson):
     results = smoke_lesson("emergence")
     assert len(results["details"]["tokens"]) == len(emergence.SIZES["smoke"].steps)
-    assert all(len(seeds) == len(results["seeds"]) for seeds in results["details"]["curves"].values())
+    assert all(
+        len(seeds) == len(results["seeds"]) for seeds in results["details"]["curves"].values()
+    )
     assert results["details"]["samples"]

@@ -61,7 +61,9 @@ def test_a_run_is_trained_once_and_found_again(lab, text_file):
     assert count == 6 and other.folder != run.folder
 
 
-def test_an_interrupted_run_on_a_masked_corpus_goes_on_to_the_same_weights(lab, corpus, tmp_path, text_file):
+def test_an_interrupted_run_on_a_masked_corpus_goes_on_to_the_same_weights(
+    lab, corpus, tmp_path, text_file
+):
     recipe = tiny_recipe(text_file)
     steps = lab.train("sums", recipe, corpus)
     for _ in range(4):
@@ -71,7 +73,9 @@ def test_an_interrupted_run_on_a_masked_corpus_goes_on_to_the_same_weights(lab, 
     count, resumed = finish(lab.train("sums", recipe, corpus))
     _, whole = finish(Lab("smoke", tmp_path / "other" / "toy").train("sums", recipe, corpus))
     assert count == 2
-    assert all(np.array_equal(a, b) for a, b in zip(weights(resumed).values(), weights(whole).values()))
+    assert all(
+        np.array_equal(a, b) for a, b in zip(weights(resumed).values(), weights(whole).values())
+    )
     _, unmasked = finish(lab.train("sums", recipe, replace(corpus, train_mask=None)))
     assert unmasked.folder != resumed.folder
     assert unmasked.records("train")[0]["loss"] != resumed.records("train")[0]["loss"]
@@ -89,7 +93,9 @@ def test_a_fine_tune_on_a_ready_corpus_starts_from_its_parent(lab, text_file, tm
     recipe = tiny_recipe(text_file, start_from=str(parent.folder), lora={"rank": 2})
     _, run = finish(lab.train("tuned", recipe, Corpus(tokenizer, ids, ids, "words")))
     assert run.manifest["parent"]["fingerprint"] == parent.fingerprint
-    assert run.records("valid")[0]["base_nats_per_token"] == pytest.approx(parent.manifest["best"]["nats_per_token"])
+    assert run.records("valid")[0]["base_nats_per_token"] == pytest.approx(
+        parent.manifest["best"]["nats_per_token"]
+    )
 
 
 def test_the_search_takes_the_rates_that_validate_best(lab, text_file):

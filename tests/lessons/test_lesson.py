@@ -5,7 +5,17 @@ import pytest
 from tinylm.cli import main
 from tinylm.evaluation.statistics import Interval
 from tinylm.lessons.experiment import Lab, Progress
-from tinylm.lessons.lesson import Arm, Finding, Lesson, above, below, find_lesson, lessons, run_lesson, together
+from tinylm.lessons.lesson import (
+    Arm,
+    Finding,
+    Lesson,
+    above,
+    below,
+    find_lesson,
+    lessons,
+    run_lesson,
+    together,
+)
 
 
 def steps(lab: Lab):
@@ -14,7 +24,9 @@ def steps(lab: Lab):
     for seed in lab.seeds:
         yield Progress("counting", seed, len(lab.seeds))
         values.append(lab.measure(f"number {seed}", seed, lambda seed=seed: 10.0 + seed))
-    return Finding("supported", "Numbers grow.", [Arm("number", "units", values)], {}, bars={"above 5": True})
+    return Finding(
+        "supported", "Numbers grow.", [Arm("number", "units", values)], {}, bars={"above 5": True}
+    )
 
 
 TOY = Lesson("toy", "Numbers grow.", "Do they?", minutes=1, base_minutes=0, run=steps)
@@ -25,7 +37,8 @@ def test_a_finding_becomes_results_with_seeds_intervals_and_machine(tmp_path):
     arm = last.results["arms"]["number"]
     assert [p.done for p in progress] == [1, 2, 3]
     assert arm["seeds"] == {"1": 11.0, "2": 12.0, "3": 13.0} and arm["mean"] == 12
-    assert arm["low"] < 11 and arm["high"] > 13  # Student t over three seeds is wider than their range
+    # Student t over three seeds is wider than their range
+    assert arm["low"] < 11 and arm["high"] > 13
     assert last.results["verdict"] == "supported" and last.results["machine"]["cores"]
     assert (tmp_path / "results.json").is_file()
 
@@ -38,8 +51,16 @@ def test_a_smoke_run_concludes_nothing_and_says_so(tmp_path):
 
 def test_verdicts_come_from_whole_intervals():
     low, middle, high = Interval(0.1, 0.0, 0.2), Interval(0.5, 0.4, 0.6), Interval(0.9, 0.8, 1.0)
-    assert [above(i, 0.5) for i in (low, middle, high)] == ["not supported", "no measurable difference", "supported"]
-    assert [below(i, 0.5) for i in (low, middle, high)] == ["supported", "no measurable difference", "not supported"]
+    assert [above(i, 0.5) for i in (low, middle, high)] == [
+        "not supported",
+        "no measurable difference",
+        "supported",
+    ]
+    assert [below(i, 0.5) for i in (low, middle, high)] == [
+        "supported",
+        "no measurable difference",
+        "not supported",
+    ]
     assert together("supported", "supported") == "supported"
     assert together("supported", "not supported", "no measurable difference") == "not supported"
 

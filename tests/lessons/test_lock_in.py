@@ -34,7 +34,10 @@ def test_every_question_about_the_second_edition_offers_the_old_answer_too():
 def test_a_child_that_lacks_the_new_facts_supports_the_claim_and_one_that_has_them_does_not():
     old, new = [[0, 1] * 20] * 3, [[1] * 40] * 3
     assert finding(dict(zip(ARMS, (old, old, new, new))), REDONE, Prices()).verdict == "supported"
-    assert finding(dict(zip(ARMS, (old, new, new, new))), REDONE, Prices()).verdict == "no measurable difference"
+    assert (
+        finding(dict(zip(ARMS, (old, new, new, new))), REDONE, Prices()).verdict
+        == "no measurable difference"
+    )
 
 
 def test_an_own_host_breaks_even_where_both_bills_are_equal_unless_it_is_full_before():
@@ -50,7 +53,12 @@ def test_the_smoke_lesson_tells_what_redoing_costs(smoke_lesson):
 
 
 def test_the_command_tells_the_break_even_at_the_readers_prices(capsys):
-    prices = {"host-per-hour": "1", "million-tokens-in": "1", "million-tokens-out": "2", "tokens-out": "500"}
+    prices = {
+        "host-per-hour": "1",
+        "million-tokens-in": "1",
+        "million-tokens-out": "2",
+        "tokens-out": "500",
+    }
     main(["host", *(word for name, value in prices.items() for word in (f"--{name}", value))])
     assert "break-even: 12,000 requests a day" in capsys.readouterr().out
     main(["host", "--host-tokens-per-second", "1"])

@@ -13,11 +13,21 @@ def measured(copied_seldom=0.5, unseen_seldom=0.6):
 
     def arm(copied, unseen, epochs):
         return [
-            {"copied": copied + noise, "author": 0.5, "unseen": unseen + noise, "read": 0.4, "epochs": epochs}
+            {
+                "copied": copied + noise,
+                "author": 0.5,
+                "unseen": unseen + noise,
+                "read": 0.4,
+                "epochs": epochs,
+            }
             for noise in (-0.01, 0.0, 0.01)
         ]
 
-    return {FEWER: arm(0.3, 2.0, 8), OFTEN: arm(0.9, 1.5, 60), SELDOM: arm(copied_seldom, unseen_seldom, 0.5)}
+    return {
+        FEWER: arm(0.3, 2.0, 8),
+        OFTEN: arm(0.9, 1.5, 60),
+        SELDOM: arm(copied_seldom, unseen_seldom, 0.5),
+    }
 
 
 def test_copying_that_ends_with_more_text_supports_the_claim():
@@ -46,5 +56,7 @@ def test_documents_keep_their_beginnings_and_lose_no_token():
 def test_the_smoke_lesson_measures_every_corpus_with_every_seed(smoke_lesson):
     arms = smoke_lesson("memorise")["details"]["arms"]
     assert [arm["stories"] for arm in arms] == [4, 4, 16]
-    assert all(0 <= one["copied"] <= 1 and one["unseen"] > 0 for arm in arms for one in arm["seeds"])
+    assert all(
+        0 <= one["copied"] <= 1 and one["unseen"] > 0 for arm in arms for one in arm["seeds"]
+    )
     assert arms[1]["seeds"][0]["epochs"] > arms[2]["seeds"][0]["epochs"]

@@ -29,13 +29,19 @@ def test_a_story_is_charged_for_its_own_tokens_and_not_for_its_beginning():
     tokenizer = CharTokenizer.train("abc", [DOCUMENT])
     begin, (a, b) = tokenizer.special_id(DOCUMENT), tokenizer.encode("ab")
     ids = np.array([begin, a, b, begin, a, a])
-    bits = np.array([1.0, 2.0, 50.0, 4.0, 5.0])  # of each token after the first; 50 for the second beginning
+    # of each token after the first; 50 for the second beginning
+    bits = np.array([1.0, 2.0, 50.0, 4.0, 5.0])
     assert per_story(bits, ids, tokenizer).tolist() == [3 / 2, 9 / 2]
 
 
 def test_the_smoke_lesson_has_all_rungs_and_live_probabilities(smoke_lesson, lessons_folder):
     results = smoke_lesson("next-token")
-    assert len(results["arms"]) == 10 and all(arm["unit"] == "bits/byte" for arm in results["arms"].values())
-    assert results["arms"]["generator, characters"]["mean"] < results["arms"]["GPT, characters"]["mean"]
+    assert len(results["arms"]) == 10 and all(
+        arm["unit"] == "bits/byte" for arm in results["arms"].values()
+    )
+    assert (
+        results["arms"]["generator, characters"]["mean"]
+        < results["arms"]["GPT, characters"]["mean"]
+    )
     assert len(results["details"]["live"][0]["tokens"]) == 6
     assert all((lessons_folder / "next-token" / name).is_file() for name in results["figures"])

@@ -19,9 +19,13 @@ def test_smaller_corpora_are_parts_of_larger_ones_and_faults_keep_the_number_of_
 
 
 def scores(per_doubling, harm):
-    """Bits that change by so much with each doubling of the data, and with each fault; three seeds."""
+    """Bits that change by so much with each doubling of the data, and with each fault; three
+    seeds."""
     noise = [0.0, 0.001, -0.001]
-    bits = {size_name(s): [2.0 + per_doubling * i + n for n in noise] for i, s in enumerate(SIZES_OF_DATA)}
+    bits = {
+        size_name(s): [2.0 + per_doubling * i + n for n in noise]
+        for i, s in enumerate(SIZES_OF_DATA)
+    }
     bits |= {arm: [bits["clean"][0] + harm + 2 * n for n in noise] for arm in FAULTS}
     return {"bits": bits, "metre": {arm: [0.3, 0.31, 0.32] for arm in bits}}
 

@@ -10,7 +10,9 @@ def test_every_step_of_a_chain_is_right_and_stays_between_1_and_99():
     for seed in range(50):
         problem = chain(random.Random(seed), 1 + seed % 8)
         results = [result for *_, result in problem.steps]
-        assert all(eval_of(left, sign, right) == result for left, sign, right, result in problem.steps)
+        assert all(
+            eval_of(left, sign, right) == result for left, sign, right, result in problem.steps
+        )
         assert all(1 <= result <= 99 for result in results)
         assert [left for left, *_ in problem.steps][1:] == results[:-1]
 
@@ -45,7 +47,10 @@ def test_the_verdict_follows_from_the_gap():
     assert better.verdict == "supported" and all(better.bars.values())
     equal = finding({"direct answer": all_right, "worked steps": all_right}, lengths)
     assert equal.verdict == "no measurable difference" and not all(equal.bars.values())
-    assert finding({"direct answer": all_right, "worked steps": none}, lengths).verdict == "not supported"
+    assert (
+        finding({"direct answer": all_right, "worked steps": none}, lengths).verdict
+        == "not supported"
+    )
 
 
 def test_the_smoke_lesson_has_both_arms_with_the_same_search(smoke_lesson, lessons_folder):

@@ -6,7 +6,9 @@ from tinylm.lessons.retrieval import evidence_in, finding, hit_rates
 
 
 def rows(right: int, of: int, stale: int = 0) -> list[dict]:
-    return [{"right": n < right, "stale": right <= n < right + stale, "hit": True} for n in range(of)]
+    return [
+        {"right": n < right, "stale": right <= n < right + stale, "hit": True} for n in range(of)
+    ]
 
 
 def marks(retrieved: int, closed: int) -> dict:
@@ -45,5 +47,7 @@ def test_a_reader_that_fails_is_reported_as_failing():
 def test_at_smoke_scale_every_arm_is_asked(smoke_lesson):
     results = smoke_lesson("retrieval")
     asked = {row["id"] for rows in results["details"]["marks"]["retrieved"] for row in rows}
-    assert asked <= {question.id for seed in results["seeds"] for question in questions_held_out(seed)}
+    assert asked <= {
+        question.id for seed in results["seeds"] for question in questions_held_out(seed)
+    }
     assert {"closed book", "fine-tuned", "retrieved", "oracle"} <= results["arms"].keys()

@@ -8,10 +8,24 @@ from tinylm.lessons.style import ARMS, TRAINED, finding, kept
 def scores(metre, lora_keeps=1.0, seeds=3):
     """Ten facts known by the base of each seed; the metre of every arm is given."""
     after = [1] * round(10 * lora_keeps) + [0] * (10 - round(10 * lora_keeps))
-    arm = {"rhyme": 0.1, "verse": 2.0, "stories": 0.4, "facts": [1] * 10, "sample": "The tide", "lines": 50}
+    arm = {
+        "rhyme": 0.1,
+        "verse": 2.0,
+        "stories": 0.4,
+        "facts": [1] * 10,
+        "sample": "The tide",
+        "lines": 50,
+    }
     return [
-        {name: {**arm, "metre": metre[name] + 0.01 * seed, "facts": after if name == "LoRA" else [1] * 10}
-         for name in ARMS} for seed in range(seeds)
+        {
+            name: {
+                **arm,
+                "metre": metre[name] + 0.01 * seed,
+                "facts": after if name == "LoRA" else [1] * 10,
+            }
+            for name in ARMS
+        }
+        for seed in range(seeds)
     ]
 
 

@@ -31,7 +31,9 @@ def test_a_broken_tool_says_so():
 @pytest.mark.parametrize("armed, bare, verdict", [(30, 1, "supported"), (10, 10, "not supported")])
 def test_the_verdict_follows_from_the_difference(armed, bare, verdict):
     def rows(right: int) -> list[list[dict]]:
-        return [[{"right": number < right, "kind": "order"} for number in range(30)] for _ in range(3)]
+        return [
+            [{"right": number < right, "kind": "order"} for number in range(30)] for _ in range(3)
+        ]
 
     found = finding({"with tools": rows(armed), "without tools": rows(bare), "berths booked": rows(30),
                      "broken tools": rows(30)})  # fmt: skip

@@ -6,14 +6,23 @@ from tests.model.test_gpt import FAMILIES, build, some_ids
 from tinylm.model.decoder import Decoder
 from tinylm.model.gpt import Cache
 
-EVERYTHING = {"norm": "layernorm", "bias": True, "qk_norm": True, "kv_heads": 2, "tied": False, "embedding_scale": 5.0}
+EVERYTHING = {
+    "norm": "layernorm",
+    "bias": True,
+    "qk_norm": True,
+    "kv_heads": 2,
+    "tied": False,
+    "embedding_scale": 5.0,
+}
 
 
 @pytest.mark.parametrize("shape", [*FAMILIES.values(), EVERYTHING])
 def test_every_position_gets_the_logits_and_the_cache_of_the_model(shape):
     model, ids = build(**shape), some_ids(rows=3)
     with torch.no_grad():
-        oracle, cache = (Cache(model.config, 3, torch.float32, torch.device("cpu")) for _ in range(2))
+        oracle, cache = (
+            Cache(model.config, 3, torch.float32, torch.device("cpu")) for _ in range(2)
+        )
         expected = model(ids, oracle)
         model(ids[:, :5], cache)  # the prompt is read by the model
         decoder = Decoder(model, cache)
@@ -21,7 +30,9 @@ def test_every_position_gets_the_logits_and_the_cache_of_the_model(shape):
             logits = torch.from_numpy(decoder(ids[:, position].numpy()))
             assert torch.allclose(logits, expected[:, position], atol=1e-4)
     assert cache.length == 24
-    assert torch.allclose(cache.keys, oracle.keys, atol=1e-5) and torch.allclose(cache.values, oracle.values, atol=1e-5)
+    assert torch.allclose(cache.keys, oracle.keys, atol=1e-5) and torch.allclose(
+        cache.values, oracle.values, atol=1e-5
+    )
 
 
 def test_large_activations_do_not_overflow():

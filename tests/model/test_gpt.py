@@ -6,13 +6,31 @@ from tinylm.model.gpt import GPT, Cache, attend_in_blocks, flops_per_token, size
 from tinylm.training.start import training_bytes
 
 GPT2 = {"norm": "layernorm", "position": "learned", "mlp": "gelu", "bias": True, "qk_norm": False}
-LLAMA = {"norm": "rmsnorm", "position": "rope", "mlp": "swiglu", "qk_norm": False, "tied": False, "kv_heads": 2}
-QWEN3 = {"norm": "rmsnorm", "position": "rope", "mlp": "swiglu", "qk_norm": True, "kv_heads": 1, "head_dim": 12}
+LLAMA = {
+    "norm": "rmsnorm",
+    "position": "rope",
+    "mlp": "swiglu",
+    "qk_norm": False,
+    "tied": False,
+    "kv_heads": 2,
+}
+QWEN3 = {
+    "norm": "rmsnorm",
+    "position": "rope",
+    "mlp": "swiglu",
+    "qk_norm": True,
+    "kv_heads": 1,
+    "head_dim": 12,
+}
 FAMILIES = {"gpt2": GPT2, "llama": LLAMA, "qwen3": QWEN3, "own": {}}
 
 
 def build(**fields) -> GPT:
-    model = GPT(ModelConfig(**{"vocab_size": 50, "context": 24, "depth": 2, "width": 32, "heads": 4, **fields})).eval()
+    model = GPT(
+        ModelConfig(
+            **{"vocab_size": 50, "context": 24, "depth": 2, "width": 32, "heads": 4, **fields}
+        )
+    ).eval()
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for weight in model.parameters():  # no zeros: every path must matter
@@ -65,8 +83,15 @@ def test_parameter_count_is_that_of_the_built_model(family):
 def test_nanogpts_cpu_shape_has_the_parameters_that_nanogpt_prints():
     # nanoGPT reports 0.80 M for 4 layers of width 128 with 65 characters and context 64, no biases.
     config = ModelConfig(
-        vocab_size=65, context=64, depth=4, width=128, heads=4,
-        norm="layernorm", position="learned", mlp="gelu", qk_norm=False,
+        vocab_size=65,
+        context=64,
+        depth=4,
+        width=128,
+        heads=4,
+        norm="layernorm",
+        position="learned",
+        mlp="gelu",
+        qk_norm=False,
     )
     assert size_of(config).total - 64 * 128 == 795_904
     assert size_of(config).matrices == 4 * 12 * 128 * 128
@@ -82,7 +107,9 @@ def test_flops_per_token_follow_from_weights_and_attention():
 
 def test_memory_grows_with_the_micro_batch_and_shrinks_with_bf16():
     config = ModelConfig(vocab_size=100)
-    sizes = [training_bytes(config, rows, bf16) for rows, bf16 in ((8, False), (4, False), (4, True))]
+    sizes = [
+        training_bytes(config, rows, bf16) for rows, bf16 in ((8, False), (4, False), (4, True))
+    ]
     assert sizes[0] > sizes[1] > sizes[2]
 
 
@@ -107,8 +134,12 @@ def test_attention_in_blocks_equals_the_fused_kernel_forward_and_backward(kv_hea
     shapes = [(2, 4, 24, 8), (2, kv_heads, 24, 8), (2, kv_heads, 24, 8)]
     inputs = [torch.randn(shape, generator=generator, requires_grad=True) for shape in shapes]
     ours = attend_in_blocks(*inputs, rows=rows)
-    theirs = torch.nn.functional.scaled_dot_product_attention(*inputs, is_causal=True, enable_gqa=True)
+    theirs = torch.nn.functional.scaled_dot_product_attention(
+        *inputs, is_causal=True, enable_gqa=True
+    )
     assert torch.allclose(ours, theirs, atol=1e-5)
     weights = torch.randn(ours.shape, generator=generator)
-    for a, b in zip(torch.autograd.grad(ours, inputs, weights), torch.autograd.grad(theirs, inputs, weights)):
+    for a, b in zip(
+        torch.autograd.grad(ours, inputs, weights), torch.autograd.grad(theirs, inputs, weights)
+    ):
         assert torch.allclose(a, b, atol=1e-5)

@@ -51,4 +51,6 @@ def test_the_update_is_scaled_by_alpha_over_rank():
     with torch.no_grad():
         layer.b.fill_(1.0)
     x = torch.ones(1, 32)
-    assert torch.allclose(layer(x) - layer.frozen(x), 2.0 * (x @ layer.a.T).sum() * torch.ones(1, 32), atol=1e-4)
+    assert torch.allclose(
+        layer(x) - layer.frozen(x), 2.0 * (x @ layer.a.T).sum() * torch.ones(1, 32), atol=1e-4
+    )

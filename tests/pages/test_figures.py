@@ -10,7 +10,8 @@ from tinylm.pages import figures
 def curve(run: str, stage: str, values: list[float], best_step: int = 20) -> dict:
     """A loss curve as comparison.json holds it; one validation every 10 steps of 100 tokens."""
     points = [
-        {"step": 10 * i, "tokens": 1000 * i, "bits_per_byte": v, "nats_per_token": v} for i, v in enumerate(values)
+        {"step": 10 * i, "tokens": 1000 * i, "bits_per_byte": v, "nats_per_token": v}
+        for i, v in enumerate(values)
     ]
     train = [{"tokens": 500 * i, "bits_per_byte": values[0]} for i in range(1, 5)]
     return {"run": run, "stage": stage, "best_step": best_step, "train": train, "valid": points}
@@ -31,8 +32,12 @@ def flat_title(figure) -> str:
 
 
 def test_loss_curves_are_titled_with_how_far_they_came_and_named_where_they_end():
-    figure = figures.losses([curve("base", "pretraining", [4, 2, 1.5]), curve("verse", "fine-tuning", [3, 2.5, 2.4])])
-    assert flat_title(figure) == "base: 4.00 to 1.50 bits per byte; verse: 3.00 to 2.40 bits per byte"
+    figure = figures.losses(
+        [curve("base", "pretraining", [4, 2, 1.5]), curve("verse", "fine-tuning", [3, 2.5, 2.4])]
+    )
+    assert (
+        flat_title(figure) == "base: 4.00 to 1.50 bits per byte; verse: 3.00 to 2.40 bits per byte"
+    )
     assert len(figure.axes) == 2
     assert " base" in texts(figure) and " verse" in texts(figure)
     assert figure.axes[0].get_ylabel() == "bits per byte"
@@ -52,10 +57,14 @@ def test_a_run_judged_only_at_its_start_is_drawn_and_says_so():
 def test_the_numbers_behind_the_loss_curves_come_from_the_run_folder(base_run):
     (found,) = figures.loss_records([base_run], ["mine"])
     valid = base_run.records("valid")
-    assert [point["bits_per_byte"] for point in found["valid"]] == [record["bits_per_byte"] for record in valid]
+    assert [point["bits_per_byte"] for point in found["valid"]] == [
+        record["bits_per_byte"] for record in valid
+    ]
     assert found["valid"][-1]["tokens"] == base_run.records("train")[-1]["tokens"]
     ratio = valid[0]["bits_per_byte"] / valid[0]["nats_per_token"]
-    assert found["train"][0]["bits_per_byte"] == pytest.approx(ratio * base_run.records("train")[0]["loss"])
+    assert found["train"][0]["bits_per_byte"] == pytest.approx(
+        ratio * base_run.records("train")[0]["loss"]
+    )
     assert found["run"] == "mine" and found["stage"] == "pretraining"
 
 
@@ -75,7 +84,9 @@ def test_a_picture_is_the_same_file_every_time(tmp_path):
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
 
 
-@pytest.mark.parametrize(("after", "word"), [(1.5, "forgets"), (1.0, "keeps it"), (0.9, "keeps it")])
+@pytest.mark.parametrize(
+    ("after", "word"), [(1.5, "forgets"), (1.0, "keeps it"), (0.9, "keeps it")]
+)
 def test_forgetting_is_claimed_only_where_the_old_text_got_dearer(after, word):
     points = [{"step": 0, "bits_per_byte": 1.0}, {"step": 9, "bits_per_byte": after}]
     title = flat_title(figures.forgetting([{"run": "verse", "place": 1, "points": points}]))
@@ -87,11 +98,15 @@ def test_metre_that_rose_within_its_interval_is_no_measurable_difference():
     title = flat_title(figures.metre_steps([{"run": "verse", "place": 0, "points": points}]))
     assert title.endswith("(no measurable difference)")
     points[1] |= share(0.9, 0.85, 0.95)
-    assert flat_title(figures.metre_steps([{"run": "verse", "place": 0, "points": points}])).endswith("(higher)")
+    assert flat_title(
+        figures.metre_steps([{"run": "verse", "place": 0, "points": points}])
+    ).endswith("(higher)")
 
 
 def test_names_of_lines_that_end_together_are_moved_apart():
-    figure = figures.losses([curve(name, "pretraining", [4, 2, 1.5]) for name in ("one", "two", "three")])
+    figure = figures.losses(
+        [curve(name, "pretraining", [4, 2, 1.5]) for name in ("one", "two", "three")]
+    )
     heights = [text.xy[1] for text in figure.axes[0].texts]
     low, high = figure.axes[0].get_ylim()
     assert np.diff(sorted(heights)).min() > 0.05 * (high - low)
@@ -112,19 +127,29 @@ def test_next_tokens_names_what_each_model_expects():
     prompt = {"prompt": "The", "tokens": ["␣sea", "⏎"], "probabilities": [[0.7, 0.1], [None, 0.6]]}
     figure = figures.next_tokens([prompt], ["base", "verse"])
     assert flat_title(figure) == "After “The” base expects “␣sea”, verse expects “⏎”"
-    assert "base 70 %, verse 60 %" in flat_title(figures.next_tokens([prompt, prompt], ["base", "verse"]))
+    assert "base 70 %, verse 60 %" in flat_title(
+        figures.next_tokens([prompt, prompt], ["base", "verse"])
+    )
 
 
 def test_the_heat_map_names_the_model_that_expected_the_text_best():
-    data = {"pieces": ["The", " sea", "\n"], "unit": "token", "probabilities": [[0.5] * 3, [0.25] * 3]}
+    data = {
+        "pieces": ["The", " sea", "\n"],
+        "unit": "token",
+        "probabilities": [[0.5] * 3, [0.25] * 3],
+    }
     title = flat_title(figures.heat(data, ["base", "verse"]))
     assert title == "base expects this text best: base 1.0, verse 2.0 bits per token"
 
 
 def test_a_grid_with_cells_that_hold_no_lines_is_drawn():
     cell = {"accepted": share(0.5, 0.4, 0.6), "distinct": 1.0}
-    grid = {"run": "verse", "temperatures": [0.5, 1.0], "top_p": [1.0],
-            "cells": [[cell], [{"accepted": None, "distinct": None}]]}
+    grid = {
+        "run": "verse",
+        "temperatures": [0.5, 1.0],
+        "top_p": [1.0],
+        "cells": [[cell], [{"accepted": None, "distinct": None}]],
+    }
     figure = figures.settings(grid)
     assert "no lines" in texts(figure) and "50 % scan" in texts(figure)
     assert "give or take 10" in flat_title(figure)

@@ -52,9 +52,14 @@ def drawing() -> Figure:
 
 def whole_page() -> str:
     parts = [
-        html.heading(ATTACK), html.paragraph(ATTACK), html.bullets([ATTACK]),
-        html.table([ATTACK], [[ATTACK, ATTACK]], ATTACK), html.folded(ATTACK, html.paragraph(ATTACK)),
-        html.cards([(ATTACK, html.lines([(ATTACK, ATTACK, ATTACK, True), (ATTACK, "", "", None)]))]),
+        html.heading(ATTACK),
+        html.paragraph(ATTACK),
+        html.bullets([ATTACK]),
+        html.table([ATTACK], [[ATTACK, ATTACK]], ATTACK),
+        html.folded(ATTACK, html.paragraph(ATTACK)),
+        html.cards(
+            [(ATTACK, html.lines([(ATTACK, ATTACK, ATTACK, True), (ATTACK, "", "", None)]))]
+        ),
         html.picture(drawing(), ATTACK, [ATTACK], [[ATTACK]]),
     ]
     return html.document(ATTACK, ATTACK, parts)
@@ -82,7 +87,11 @@ def test_a_page_follows_light_and_dark_prints_and_fits_a_phone():
 def test_a_picture_stands_inline_with_its_caption_and_its_numbers():
     markup = html.picture(drawing(), "Look at the slope.", ["x", "y"], [[1, 3], [2, 4]])
     tags = parsed(markup)
-    assert tags.seen.count("svg") == 1 and tags.seen.count("figcaption") == 1 and tags.seen.count("details") == 1
+    assert (
+        tags.seen.count("svg") == 1
+        and tags.seen.count("figcaption") == 1
+        and tags.seen.count("details") == 1
+    )
     assert 'role="img" aria-label="A &amp; B &lt;differ&gt;"' in markup
     assert "A & B <differ>" in tags.text
     assert "Look at the slope." in tags.text
@@ -94,7 +103,8 @@ def test_pictures_take_their_colours_from_the_page():
     for colour in (figures.INK, figures.MUTED, figures.GRID, figures.PALETTE[0]):
         assert colour not in markup
     for name in set(re.findall(r"var\(--(\w+)\)", markup)):
-        assert html.document("t", "l", []).count(f"--{name}:") == 2, name  # once for light, once for dark
+        # once for light, once for dark
+        assert html.document("t", "l", []).count(f"--{name}:") == 2, name
 
 
 def test_control_characters_become_signs_that_can_be_seen():

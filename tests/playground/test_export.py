@@ -39,18 +39,28 @@ def test_the_page_holds_both_runs_and_their_numbers(page, bpe_run, tuned_run):
 
 def test_only_a_run_that_learned_verse_gets_metre_marks(page):
     facts = facts_in(page)
-    assert [run["metre"] for run in facts["runs"]] == [False, True] and facts_in(page, "language")["table"]["words"]
-    assert is_verse(VERSE) and not is_verse("The cat sat down.\nIt rained for three days and nobody came to see it.")
+    assert [run["metre"] for run in facts["runs"]] == [False, True] and facts_in(page, "language")[
+        "table"
+    ]["words"]
+    assert is_verse(VERSE) and not is_verse(
+        "The cat sat down.\nIt rained for three days and nobody came to see it."
+    )
 
 
 def test_the_policy_allows_the_pages_own_scripts_and_style_and_nothing_else(page):
-    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)[1].replace("&#x27;", "'")
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)[1].replace(
+        "&#x27;", "'"
+    )
     for tag, count in (("script", 3), ("style", 1)):
         bodies = list(dict.fromkeys(re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.S)))
-        digests = [base64.b64encode(hashlib.sha256(body.encode()).digest()).decode() for body in bodies]
+        digests = [
+            base64.b64encode(hashlib.sha256(body.encode()).digest()).decode() for body in bodies
+        ]
         assert len(bodies) == count
         assert f"{tag}-src " + " ".join(f"'sha256-{digest}'" for digest in digests) + ";" in policy
-    assert policy.startswith("default-src 'none';") and "unsafe" not in policy and "http" not in policy
+    assert (
+        policy.startswith("default-src 'none';") and "unsafe" not in policy and "http" not in policy
+    )
     assert not re.search(r"(?:src|href)=", page) and "@import" not in page
 
 
@@ -81,7 +91,8 @@ def test_rounding_is_chosen_by_the_measured_loss():
     choice = choose(model, tokenizer, ids)
     assert choice.packed.kind == "int8" and abs(choice.nats["int8"] - choice.nats["fp32"]) < ALLOWED
     with torch.no_grad():
-        model.tokens.weight[:, 0] = 1e4  # nothing listens to it, but in bytes it drowns the rest of its row
+        # nothing listens to it, but in bytes it drowns the rest of its row
+        model.tokens.weight[:, 0] = 1e4
     choice = choose(model, tokenizer, ids)
     assert choice.packed.kind == "fp16" and choice.nats["int8"] - choice.nats["fp32"] > 1
     assert choose(model, tokenizer, None).packed.kind == "fp16"  # nothing to measure on
@@ -110,7 +121,14 @@ def test_the_word_table_keeps_the_most_frequent_words_once():
 
 
 def test_a_million_parameters_stay_under_three_megabytes(bpe_run):
-    shape = {"width": 128, "heads": 2, "depth": 4, "mlp_width": 344, "mlp": "swiglu", "vocab_size": 2048}
+    shape = {
+        "width": 128,
+        "heads": 2,
+        "depth": 4,
+        "mlp_width": 344,
+        "mlp": "swiglu",
+        "vocab_size": 2048,
+    }
     model = GPT(bpe_run.model_config.model_validate(shape))
     assert sum(weight.numel() for weight in model.parameters()) > 1_000_000
     assert len(base64.b64encode(pack(model, "fp16").body)) < 2.9e6

@@ -1,4 +1,5 @@
-"""The page itself, opened from disk in headless Chromium; skipped where playwright or a browser is missing."""
+"""The page itself, opened from disk in headless Chromium; skipped where playwright or a browser is
+missing."""
 
 import json
 
@@ -22,7 +23,9 @@ def browser():
         pytest.skip("no Chromium on this machine: the page is not tested here")
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"], timeout=PATIENCE)
+        chromium = started.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox"], timeout=PATIENCE
+        )
         yield chromium
         chromium.close()
 
@@ -41,7 +44,9 @@ class Opened:
         self.requests, self.errors = [], []
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
+        self.page.on(
+            "console", lambda said: self.errors.append(said.text) if said.type == "error" else None
+        )
         self.page.goto(file.as_uri())
 
     def ready(self):
@@ -93,10 +98,13 @@ def test_greedy_text_is_identical_to_pythons(fresh, bpe_run):
     rounded, tokenizer = as_on_the_page(bpe_run)
     expected = generate(rounded, tokenizer, Request("the sea", 64, Sampling(temperature=0)))[0].text
     request = {"which": 0, "tokens": 64, "sampling": GREEDY, "seed": 0, "begin": None}
-    written = fresh.page.evaluate("""async (request) => {
+    written = fresh.page.evaluate(
+        """async (request) => {
         let text = "";
         await ask("write", { ...request, ids: state.ids }, (part) => text += part);
-        return text; }""", request)
+        return text; }""",
+        request,
+    )
     assert written == expected
 
 
@@ -132,8 +140,12 @@ def test_logits_in_chromium_equal_those_of_pytorch(engine, name, which):
 @pytest.mark.parametrize("which", [0, 1], ids=["bpe", "char"])
 def test_a_thousand_random_strings_become_the_same_ids_in_chromium(engine, which):
     tokenizer, texts = tokenizers()[which], random_texts(1000)
-    encode = "([facts, texts]) => texts.map((text) => Array.from(makeTokenizer(facts).encode(text)))"
-    assert engine.evaluate(encode, [tokenizer_facts(tokenizer), texts]) == [tokenizer.encode(text) for text in texts]
+    encode = (
+        "([facts, texts]) => texts.map((text) => Array.from(makeTokenizer(facts).encode(text)))"
+    )
+    assert engine.evaluate(encode, [tokenizer_facts(tokenizer), texts]) == [
+        tokenizer.encode(text) for text in texts
+    ]
 
 
 def test_a_model_of_characters_opens_too(browser, base_run, tmp_path):
@@ -175,11 +187,15 @@ def test_a_bar_chooses_its_token_by_keyboard(fresh):
 
 
 def test_the_settings_move_the_bars(fresh):
-    fresh.page.locator("#topK").evaluate("e => { e.value = 1; e.dispatchEvent(new Event('input', {bubbles: true})) }")
+    fresh.page.locator("#topK").evaluate(
+        "e => { e.value = 1; e.dispatchEvent(new Event('input', {bubbles: true})) }"
+    )
     fresh.page.wait_for_selector("#bars-note:has-text('keep 1 of 280')")
     percents = fresh.page.locator(".percents > span").all_text_contents()
     assert sum("100 %" in percent for percent in percents) == 2
-    fresh.page.locator("#topK").evaluate("e => { e.value = 0; e.dispatchEvent(new Event('input', {bubbles: true})) }")
+    fresh.page.locator("#topK").evaluate(
+        "e => { e.value = 0; e.dispatchEvent(new Event('input', {bubbles: true})) }"
+    )
 
 
 def test_pointing_at_a_token_shows_its_attention_and_its_layers(fresh):
@@ -217,7 +233,11 @@ def test_a_prompt_of_100_kilobytes_is_read_and_says_what_is_out_of_view(opened):
 def test_an_empty_prompt_asks_for_a_character(opened):
     opened.page.fill("#prompt", "")
     opened.page.wait_for_selector("#chip-note:has-text('at least one character')")
-    assert opened.page.is_disabled("#step") and not opened.page.is_visible("#status") and opened.errors == []
+    assert (
+        opened.page.is_disabled("#step")
+        and not opened.page.is_visible("#status")
+        and opened.errors == []
+    )
 
 
 @pytest.mark.parametrize("share", [0.3, 0.9, 0.999])
@@ -239,8 +259,14 @@ def test_a_browser_without_workers_gets_one_clear_line(browser, file):
 
 @pytest.mark.parametrize("width", [390, 1400])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_is_wider_than_the_screen_and_every_control_has_a_name(browser, file, width, scheme):
-    page = Opened(browser, file, viewport={"width": width, "height": 800}, color_scheme=scheme).ready().page
+def test_nothing_is_wider_than_the_screen_and_every_control_has_a_name(
+    browser, file, width, scheme
+):
+    page = (
+        Opened(browser, file, viewport={"width": width, "height": 800}, color_scheme=scheme)
+        .ready()
+        .page
+    )
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     nameless = "[...document.querySelectorAll('input, select, textarea')].filter(e => !e.labels.length).length"
     assert page.evaluate(nameless) == 0

@@ -1,6 +1,8 @@
-"""Damage to a run's files is noticed or harmless: flipped bytes, cut files, missing files, numbers that are none.
+"""Damage to a run's files is noticed or harmless: flipped bytes, cut files, missing files, numbers
+that are none.
 
-`pytest -m long tests/robustness/test_damage.py` flips 2,000 bytes and tries every length; the default suite a few.
+`pytest -m long tests/robustness/test_damage.py` flips 2,000 bytes and tries every length; the
+default suite a few.
 """
 
 import os
@@ -27,7 +29,8 @@ def folder(tmp_path: Path, text_file: Path) -> Path:
 
 
 def seen(folder: Path) -> object:
-    """All that TinyLM reads out of a run: what it says of itself, its model, and the place from which it goes on."""
+    """All that TinyLM reads out of a run: what it says of itself, its model, and the place from
+    which it goes on."""
     run = open_run(folder)
     model, tokenizer, recipe = load_model(run)
     trainer = resume_run(folder)
@@ -35,7 +38,14 @@ def seen(folder: Path) -> object:
     weights = [[tensor.numpy().tobytes() for tensor in part.values()] for part in parts]
     ids = trainer.corpus.train.tobytes() + trainer.corpus.valid.tobytes()
     place = (trainer.step, trainer.tokens, trainer.first_loss, trainer.best)
-    said = (run.manifest, recipe, tokenizer.fingerprint(), run.records("train"), run.records("valid"), run.samples())
+    said = (
+        run.manifest,
+        recipe,
+        tokenizer.fingerprint(),
+        run.records("train"),
+        run.records("valid"),
+        run.samples(),
+    )
     return weights, ids, place, said
 
 
@@ -44,7 +54,8 @@ def files_of(folder: Path) -> list[Path]:
 
 
 def flip(folder: Path, times: int) -> dict[str, int]:
-    """Flip one byte at a time, half of the times in a file taken at random and half in a byte taken at random."""
+    """Flip one byte at a time, half of the times in a file taken at random and half in a byte taken
+    at random."""
     chance, whole, told = random.Random(times), seen(folder), {"noticed": 0, "harmless": 0}
     bodies = {path: path.read_bytes() for path in files_of(folder)}
     for time in range(times):
@@ -113,7 +124,9 @@ def test_each_missing_file_is_one_line(folder):
         if path.name == "timings.jsonl":  # only for people
             assert seen(folder) == whole
         else:
-            with pytest.raises(ValueError, match=r"missing|no manifest\.json|before its first save") as error:
+            with pytest.raises(
+                ValueError, match=r"missing|no manifest\.json|before its first save"
+            ) as error:
                 seen(folder)
             assert "\n" not in str(error.value)
         path.write_bytes(body)
@@ -129,19 +142,27 @@ def test_a_run_without_its_manifest_is_one_line_and_stays_as_it_is(folder):
 
 def test_a_run_of_a_newer_version_is_one_line(folder):
     write_manifest(folder, {**open_run(folder).manifest, "format": 2})
-    with pytest.raises(ValueError, match="written by a newer TinyLM: update with pip install --upgrade tinylm"):
+    with pytest.raises(
+        ValueError, match="written by a newer TinyLM: update with pip install --upgrade tinylm"
+    ):
         open_run(folder)
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
 @pytest.mark.parametrize("name", ["model/model.safetensors", "state/state.safetensors"])
-def test_weights_that_are_no_numbers_are_one_line_even_where_every_hash_is_right(folder, name, number):
+def test_weights_that_are_no_numbers_are_one_line_even_where_every_hash_is_right(
+    folder, name, number
+):
     tensors, header = read_tensors(folder / name)
-    key = next(key for key in tensors if key.endswith("tokens.weight") and not key.startswith("optimizer"))
+    key = next(
+        key for key in tensors if key.endswith("tokens.weight") and not key.startswith("optimizer")
+    )
     tensors[key] = torch.full_like(tensors[key], number)
     save_file(tensors, folder / name, header)
     manifest = open_run(folder).manifest
-    write_manifest(folder, {**manifest, "files": {**manifest["files"], name: file_entry(folder / name)}})
+    write_manifest(
+        folder, {**manifest, "files": {**manifest["files"], name: file_entry(folder / name)}}
+    )
     with pytest.raises(ValueError, match=r"tokens\.weight holds NaN or infinite numbers"):
         seen(folder)
 

@@ -1,4 +1,5 @@
-"""A full disk and a folder that may not be written: a clear error, and the checkpoint before it is intact."""
+"""A full disk and a folder that may not be written: a clear error, and the checkpoint before it is
+intact."""
 
 import os
 import shutil
@@ -16,20 +17,26 @@ from tinylm.runs import open_run
 from tinylm.training.load import load_model
 from tinylm.training.start import resume_run, start_run
 
-LINUX = pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full, or namespaces, of Linux")
+LINUX = pytest.mark.skipif(
+    sys.platform != "linux", reason="needs /dev/full, or namespaces, of Linux"
+)
 STATE = "state/state.safetensors.new"
 
 
 @LINUX
 @pytest.mark.parametrize("name", [STATE, "model/model.safetensors.new", "manifest.json.new"])
-def test_where_the_disk_is_full_the_save_fails_clearly_and_the_one_before_goes_on(tmp_path, text_file, name):
+def test_where_the_disk_is_full_the_save_fails_clearly_and_the_one_before_goes_on(
+    tmp_path, text_file, name
+):
     run = train_run(tmp_path / "run", text_file, train={"stop_after": 3})
     kept = contents(run.folder)
-    (run.folder / name).symlink_to("/dev/full")  # a file to which every write fails for want of room
+    # a file to which every write fails for want of room
+    (run.folder / name).symlink_to("/dev/full")
     with pytest.raises(OSError) as error:
         list(resume_run(run.folder).run())
-    assert explain(error.value).endswith("the disk is full, or this file may not grow. Free some room; what was saved "
-                                         "before is good")
+    assert explain(error.value).endswith(
+        "the disk is full, or this file may not grow. Free some room; what was saved before is good"
+    )
     assert load_model(open_run(run.folder)).model
     (run.folder / name).unlink()
     trainer = resume_run(run.folder)
@@ -40,7 +47,9 @@ def test_where_the_disk_is_full_the_save_fails_clearly_and_the_one_before_goes_o
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no such limit")
-def test_where_files_may_not_grow_the_error_is_one_line_and_no_half_run_is_left(tmp_path, text_file):
+def test_where_files_may_not_grow_the_error_is_one_line_and_no_half_run_is_left(
+    tmp_path, text_file
+):
     import resource
 
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -56,11 +65,18 @@ def test_where_files_may_not_grow_the_error_is_one_line_and_no_half_run_is_left(
 def inside(mounts: str, command: str, folder: Path) -> subprocess.CompletedProcess:
     """Run a shell command in a mount namespace of its own, where `mounts` were made first."""
     unshare = shutil.which("unshare")
-    if not unshare or subprocess.run([unshare, "-rm", "true"], capture_output=True, check=False).returncode:
+    if (
+        not unshare
+        or subprocess.run([unshare, "-rm", "true"], capture_output=True, check=False).returncode
+    ):
         pytest.skip("this kernel gives an ordinary user no mount namespace")
     return subprocess.run(
-        [unshare, "-rm", "sh", "-ec", f"{mounts}\n{command}"], capture_output=True, encoding="utf-8", cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False,
+        [unshare, "-rm", "sh", "-ec", f"{mounts}\n{command}"],
+        capture_output=True,
+        encoding="utf-8",
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=False,
     )
 
 
@@ -76,7 +92,8 @@ def test_a_folder_that_can_only_be_read_is_one_line_and_can_still_be_sampled(tmp
     )
     done = inside(
         f"mount --bind {run.folder} {run.folder} && mount -o remount,ro,bind {run.folder}",
-        f"{sys.executable} -c \"{code}\"", tmp_path,
+        f'{sys.executable} -c "{code}"',
+        tmp_path,
     )
     assert done.returncode == 0 and done.stdout.startswith("the "), done.stderr
     assert "this file system can only be read. Choose another place with --out" in done.stderr
@@ -93,20 +110,32 @@ def test_on_a_small_full_disk_the_run_goes_on_once_there_is_room(tmp_path, text_
         f"trainer = start_run(tiny_recipe('{text_file}', train={{'steps': 200}}), Path('disk/run'))\n"
         "list(trainer.run())\n"
     )
-    begin = f"PYTHONPATH={Path.cwd()} {sys.executable} -c \"{code}\" && exit 7\n"
+    begin = f'PYTHONPATH={Path.cwd()} {sys.executable} -c "{code}" && exit 7\n'
     done = inside(
         "mkdir disk && mount -t tmpfs -o size=340k tmpfs disk",
         f"({begin} true) 2> first.txt\n mount -o remount,size=4m disk\n"
-        f"{sys.executable} -m tinylm resume disk/run\n cp -r disk/run saved", tmp_path,
+        f"{sys.executable} -m tinylm resume disk/run\n cp -r disk/run saved",
+        tmp_path,
     )
     assert done.returncode == 0, done.stderr
     assert "No space left on device" in (tmp_path / "first.txt").read_text(encoding="utf-8")
     assert contents(tmp_path / "saved") == contents(tmp_path / "whole")
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is forbidden to root")
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is forbidden to root"
+)
 def test_a_forbidden_folder_is_one_line(tmp_path, text_file, capsys):
     (tmp_path / "closed").mkdir(mode=0o555)
     with pytest.raises(SystemExit):
-        cli.main(["train", "demo-base", "--corpus.text", str(text_file), "--out", str(tmp_path / "closed/run")])
+        cli.main(
+            [
+                "train",
+                "demo-base",
+                "--corpus.text",
+                str(text_file),
+                "--out",
+                str(tmp_path / "closed/run"),
+            ]
+        )
     assert "may not read or write it" in capsys.readouterr().err

@@ -1,4 +1,5 @@
-"""What goes wrong in training is told in words that say what to do, and spoils nothing that was saved."""
+"""What goes wrong in training is told in words that say what to do, and spoils nothing that was
+saved."""
 
 from dataclasses import replace
 
@@ -20,19 +21,24 @@ def told(trainer) -> list[str]:
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
-def test_a_loss_that_is_no_number_names_the_step_the_cure_and_the_checkpoint_that_is_good(tmp_path, text_file, number):
+def test_a_loss_that_is_no_number_names_the_step_the_cure_and_the_checkpoint_that_is_good(
+    tmp_path, text_file, number
+):
     trainer = start_run(tiny_recipe(text_file), tmp_path / "run")
     trainer.forward = lambda ids: trainer.model(ids) * (number if trainer.step == 4 else 1.0)
     with pytest.raises(ValueError) as error:
         told(trainer)
     for words in (
-        "step 5: the loss is not a finite number (loss nan, gradient norm", "Try a third of train.learning_rate",
+        "step 5: the loss is not a finite number (loss nan, gradient norm",
+        "Try a third of train.learning_rate",
         f"The checkpoint of step 3 in {tmp_path / 'run'} is good",
     ):
         assert words in str(error.value)
     assert "\n" not in str(error.value)
     assert open_run(tmp_path / "run").manifest["step"] == 3
-    assert all(torch.isfinite(w).all() for w in load_model(open_run(tmp_path / "run")).model.parameters())
+    assert all(
+        torch.isfinite(w).all() for w in load_model(open_run(tmp_path / "run")).model.parameters()
+    )
 
 
 def test_a_jump_of_the_gradient_is_clipped_told_once_a_jump_and_ends_nothing(tmp_path, text_file):
@@ -49,7 +55,10 @@ def test_a_jump_of_the_gradient_is_clipped_told_once_a_jump_and_ends_nothing(tmp
     records = list(watched(trainer.run()))
     (found,) = [record for record in records if record.notice]
     assert found.step == 20
-    assert "the gradient jumped to" in found.notice and "times its usual norm and was clipped" in found.notice
+    assert (
+        "the gradient jumped to" in found.notice
+        and "times its usual norm and was clipped" in found.notice
+    )
     assert "lower train.learning_rate" in found.notice
     assert records[-1].step == 30 and records[-1].loss < records[0].loss
 
@@ -60,27 +69,39 @@ def test_a_batch_with_nothing_to_learn_is_told_once_and_harms_nothing(tmp_path, 
     trainer.corpus = replace(trainer.corpus, train_mask=mask)
     trainer.batches = Batches(trainer.corpus, trainer.model.config.context, 4, seed=1)
     (notice,) = told(trainer)
-    assert notice == "the loss is exactly 0: the batch held no token to learn, or nothing that is not known"
+    assert (
+        notice
+        == "the loss is exactly 0: the batch held no token to learn, or nothing that is not known"
+    )
     assert all(torch.isfinite(weight).all() for weight in trainer.model.parameters())
 
 
 def test_a_text_shorter_than_the_context_says_which_number_to_change(tmp_path):
     (tmp_path / "short.txt").write_text("fifteen letters", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"fewer than one context of 16 .* use more text or a smaller model.context"):
+    with pytest.raises(
+        ValueError,
+        match=r"fewer than one context of 16 .* use more text or a smaller model.context",
+    ):
         start_run(tiny_recipe(tmp_path / "short.txt"), tmp_path / "run")
 
 
 def test_a_text_of_one_character_says_that_there_is_nothing_to_learn_and_trains(tmp_path):
     (tmp_path / "a.txt").write_text("a" * 2000, encoding="utf-8")
-    trainer = start_run(tiny_recipe(tmp_path / "a.txt", sample={"prompts": ["a"]}), tmp_path / "run")
-    assert trainer.notices == ["the training text repeats a single token: there is nothing to learn from it but that"]
+    trainer = start_run(
+        tiny_recipe(tmp_path / "a.txt", sample={"prompts": ["a"]}), tmp_path / "run"
+    )
+    assert trainer.notices == [
+        "the training text repeats a single token: there is nothing to learn from it but that"
+    ]
     assert len(list(trainer.run())) == 6
 
 
 def test_a_vocabulary_that_the_text_cannot_fill_says_which_size_it_can(tmp_path):
     (tmp_path / "abc.txt").write_text("aaabdaaabac" * 9, encoding="utf-8")
     recipe = tiny_recipe(tmp_path / "abc.txt", tokenizer={"kind": "bpe", "vocab_size": 1000})
-    with pytest.raises(ValueError, match=r"vocab_size 1000 asks for 744 merges, but only \d+ merges were possible"):
+    with pytest.raises(
+        ValueError, match=r"vocab_size 1000 asks for 744 merges, but only \d+ merges were possible"
+    ):
         start_run(recipe, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -98,7 +119,9 @@ def test_a_learning_rate_of_zero_is_told_and_changes_no_weight(tmp_path, text_fi
 def test_a_learning_rate_of_a_million_is_stopped_with_advice(tmp_path, text_file, optimizer):
     rates = {"learning_rate": 1e6, "muon_learning_rate": 1e6, "warmup": 0}
     recipe = tiny_recipe(text_file, train={"steps": 60, "optimizer": optimizer, **rates})
-    with pytest.raises(ValueError, match=r"the loss (runs away|is not a finite number).*Try a third of") as error:
+    with pytest.raises(
+        ValueError, match=r"the loss (runs away|is not a finite number).*Try a third of"
+    ) as error:
         told(start_run(recipe, tmp_path / "run"))
     assert "\n" not in str(error.value)
     assert load_model(open_run(tmp_path / "run")).model
@@ -111,4 +134,6 @@ def test_a_run_that_fails_leaves_the_folder_resumable(tmp_path, text_file):
         told(trainer)
     assert len(list(resume_run(tmp_path / "run").run())) == 3
     whole = train_run(tmp_path / "whole", text_file)
-    assert (whole.folder / "metrics.jsonl").read_bytes() == (tmp_path / "run/metrics.jsonl").read_bytes()
+    assert (whole.folder / "metrics.jsonl").read_bytes() == (
+        tmp_path / "run/metrics.jsonl"
+    ).read_bytes()

@@ -1,7 +1,8 @@
-"""Whatever is put in, what comes out is a result or one clear error (hypothesis draws and shrinks the inputs).
+"""Whatever is put in, what comes out is a result or one clear error (hypothesis draws and shrinks
+the inputs).
 
-Tokenizers and the metre scorer are drawn at in their own tests (tests/text/test_tokenizers.py, test_bpe.py and
-tests/evaluation/test_meter.py); what is here had no such test.
+Tokenizers and the metre scorer are drawn at in their own tests (tests/text/test_tokenizers.py,
+test_bpe.py and tests/evaluation/test_meter.py); what is here had no such test.
 """
 
 import json
@@ -27,17 +28,29 @@ from tinylm.training.load import load_model
 from tinylm.training.start import resume_run
 
 FEW = settings(
-    max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 ANY_JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3), max_leaves=6,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
+    max_leaves=6,
 )
 
 
 def places(tree: Any, path: tuple = ()) -> list[tuple]:
     """Every place in a JSON value, as the keys that lead there."""
-    items = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    items = (
+        tree.items()
+        if isinstance(tree, dict)
+        else enumerate(tree)
+        if isinstance(tree, list)
+        else ()
+    )
     return [path, *(place for key, value in items for place in places(value, (*path, key)))]
 
 
@@ -67,7 +80,10 @@ def test_any_recipe_is_valid_or_its_mistakes_are_told(place, value):
 
 
 @FEW
-@given(st.lists(st.sampled_from(["train", "steps", "lora", "x", ""]), min_size=1, max_size=4), st.text(max_size=20))
+@given(
+    st.lists(st.sampled_from(["train", "steps", "lora", "x", ""]), min_size=1, max_size=4),
+    st.text(max_size=20),
+)
 def test_any_override_is_taken_or_its_mistake_is_told(keys, value):
     tree = {"train": {"steps": 5}}
     try:
@@ -79,8 +95,14 @@ def test_any_override_is_taken_or_its_mistake_is_told(keys, value):
 
 @FEW
 @given(
-    st.dictionaries(st.sampled_from([*Sampling.model_fields]), st.floats() | st.integers() | st.none(), max_size=4),
-    st.text(max_size=40), st.integers(1, 6), st.integers(0, 2**63 - 1),
+    st.dictionaries(
+        st.sampled_from([*Sampling.model_fields]),
+        st.floats() | st.integers() | st.none(),
+        max_size=4,
+    ),
+    st.text(max_size=40),
+    st.integers(1, 6),
+    st.integers(0, 2**63 - 1),
 )
 def test_any_sampling_parameters_give_text_or_one_error(base_run, fields, prompt, tokens, seed):
     model, tokenizer, _ = load_model(base_run)
@@ -94,19 +116,29 @@ def test_any_sampling_parameters_give_text_or_one_error(base_run, fields, prompt
 
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory, text_file) -> Path:
-    return train_run(tmp_path_factory.mktemp("fuzz") / "run", text_file, train={"stop_after": 3}).folder
+    return train_run(
+        tmp_path_factory.mktemp("fuzz") / "run", text_file, train={"stop_after": 3}
+    ).folder
 
 
 @settings(FEW, max_examples=100)
 @given(st.data())
 def test_any_change_to_a_file_of_a_run_is_one_error_or_none(stopped, data):
-    name = data.draw(st.sampled_from(["manifest.json", "recipe.json", "model/config.json", "model/tokenizer.json"]))
+    name = data.draw(
+        st.sampled_from(
+            ["manifest.json", "recipe.json", "model/config.json", "model/tokenizer.json"]
+        )
+    )
     tree = json.loads((stopped / name).read_text(encoding="utf-8"))
     if name == "manifest.json":
         del tree["sha256"]  # somebody who means harm would not leave it there
         tree = {key: tree[key] for key in ("format", "files", "pending", "step", "status")} | tree
     known = name != "manifest.json"
-    place = data.draw(st.sampled_from([path for path in places(tree) if known or len(path) < 2 or path[0] == "files"]))
+    place = data.draw(
+        st.sampled_from(
+            [path for path in places(tree) if known or len(path) < 2 or path[0] == "files"]
+        )
+    )
     value = data.draw(ANY_JSON)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "run"
@@ -122,7 +154,9 @@ def test_any_change_to_a_file_of_a_run_is_one_error_or_none(stopped, data):
 
 
 @FEW
-@given(st.dictionaries(st.text(max_size=5), st.text(max_size=200), max_size=4), st.text(max_size=60))
+@given(
+    st.dictionaries(st.text(max_size=5), st.text(max_size=200), max_size=4), st.text(max_size=60)
+)
 def test_any_documents_and_any_question_give_passages_of_those_documents(documents, question):
     for found in Index(documents).search(question):
         assert found.score > 0 and found.passage.source in documents
@@ -155,7 +189,10 @@ def test_any_line_can_be_scanned(line):
 @FEW
 @given(ANY_JSON)
 def test_any_json_is_a_tokenizer_or_one_error(tree):
-    for content in (tree, {"format": "tinylm-tokenizer", "version": 1, "kind": "bpe", "merges": tree, "specials": []}):
+    for content in (
+        tree,
+        {"format": "tinylm-tokenizer", "version": 1, "kind": "bpe", "merges": tree, "specials": []},
+    ):
         try:
             tokenizer_from_dict(content)
         except ValueError as error:

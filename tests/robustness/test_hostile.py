@@ -1,4 +1,5 @@
-"""Files, prompts and pages made to do harm: nothing in them runs, nothing hangs, and each is refused in one line.
+"""Files, prompts and pages made to do harm: nothing in them runs, nothing hangs, and each is
+refused in one line.
 
 Calls that a model makes are tried in tests/assistant/test_tools.py and test_runtime.py.
 """
@@ -61,11 +62,21 @@ def test_no_module_unpickles_or_runs_text():
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import | ast.ImportFrom):
-                names = {alias.name.split(".")[0] for alias in node.names} | {(getattr(node, "module", "") or "")}
+                names = {alias.name.split(".")[0] for alias in node.names} | {
+                    (getattr(node, "module", "") or "")
+                }
                 found += [(path.name, name) for name in names & UNPICKLERS]
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in FORBIDDEN:
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id in FORBIDDEN
+            ):
                 found.append((path.name, node.func.id))
-            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("torch.load", "os.system", "np.load"):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in (
+                "torch.load",
+                "os.system",
+                "np.load",
+            ):
                 found.append((path.name, ast.unparse(node.func)))
     assert found == []
 
@@ -74,7 +85,12 @@ def test_a_pickle_is_never_opened_whatever_it_is_called(tmp_path, text_file):
     body = pickle.dumps(Bomb(tmp_path / "boom"))
     run = train_run(tmp_path / "run", text_file, train={"stop_after": 3})
     manifest = run.manifest
-    for name in ("model/model.safetensors", "model/tokenizer.json", "model/config.json", "recipe.json"):
+    for name in (
+        "model/model.safetensors",
+        "model/tokenizer.json",
+        "model/config.json",
+        "recipe.json",
+    ):
         good = (run.folder / name).read_bytes()
         (run.folder / name).write_bytes(body)
         # With the hash made right, as somebody who wants us to open it would.
@@ -95,7 +111,10 @@ def archives(folder: Path) -> None:
     with gzip.open(folder / "bomb.txt.gz", "wb") as file:
         for _ in range(100):
             file.write(zeros)
-    with zipfile.ZipFile(folder / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as packed, packed.open("a.txt", "w") as file:
+    with (
+        zipfile.ZipFile(folder / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as packed,
+        packed.open("a.txt", "w") as file,
+    ):
         for _ in range(100):
             file.write(zeros)
     with tarfile.open(folder / "bomb.tar.gz", "w:gz") as packed:
@@ -112,9 +131,15 @@ def test_archives_in_a_corpus_are_named_and_never_unpacked(tmp_path):
     assert found.texts == ["good"]
     assert {skip.source for skip in found.skipped} == {"bomb.txt.gz", "bomb.zip", "bomb.tar.gz"}
     for name in ("bomb.zip", "bomb.tar.gz", "bomb.txt.gz"):
-        assert "not UTF-8 text" in refused(lambda name=name: read_documents(tmp_path / "docs" / name))
+        assert "not UTF-8 text" in refused(
+            lambda name=name: read_documents(tmp_path / "docs" / name)
+        )
     (tmp_path / "docs/bomb.txt").write_bytes((tmp_path / "docs/bomb.zip").read_bytes())
-    assert [skip.source for skip in read_documents(tmp_path / "docs").skipped if skip.source == "bomb.txt"]
+    assert [
+        skip.source
+        for skip in read_documents(tmp_path / "docs").skipped
+        if skip.source == "bomb.txt"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -138,7 +163,13 @@ def test_a_safetensors_header_that_lies_is_refused(tmp_path, entry):
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"\xff" * 8, struct.pack("<Q", 2**62), struct.pack("<Q", 4) + b"{}", struct.pack("<Q", 200) + b"[" * 200],
+    [
+        b"",
+        b"\xff" * 8,
+        struct.pack("<Q", 2**62),
+        struct.pack("<Q", 4) + b"{}",
+        struct.pack("<Q", 200) + b"[" * 200,
+    ],
 )
 def test_a_safetensors_file_with_no_header_is_refused(tmp_path, body):
     (tmp_path / "lie.safetensors").write_bytes(body)
@@ -148,9 +179,16 @@ def test_a_safetensors_file_with_no_header_is_refused(tmp_path, body):
 @pytest.mark.parametrize(
     "text",
     [
-        "a = " + "[" * 5000, ".".join("a" * 5000) + " = 1", "[" + ".".join("a" * 5000) + "]",
-        "train.steps = [{" + ".".join("a" * 3000) + " = 1}]", f'train.steps = "{"x" * 10**6}"', "x" * 10**6 + " = 1",
-        "train = 5", "train.steps = 1e400", "train.steps = 1" + "0" * 5000, "train.steps = nan",
+        "a = " + "[" * 5000,
+        ".".join("a" * 5000) + " = 1",
+        "[" + ".".join("a" * 5000) + "]",
+        "train.steps = [{" + ".".join("a" * 3000) + " = 1}]",
+        f'train.steps = "{"x" * 10**6}"',
+        "x" * 10**6 + " = 1",
+        "train = 5",
+        "train.steps = 1e400",
+        "train.steps = 1" + "0" * 5000,
+        "train.steps = nan",
         'name = "\\u001b[2J"\ntrain.steps = -1',
     ],
     ids=range(11),
@@ -175,12 +213,14 @@ def test_scripts_of_pages_and_pdfs_are_neither_run_nor_read(tmp_path):
     (tmp_path / "a.pdf").write_bytes(plain.replace(b"<</Type/Catalog/Pages 2 0 R>>", script))
     try:
         assert read_documents(tmp_path / "a.pdf").texts == ["Tide at nine"]
-    except ValueError as error:  # the table of offsets is wrong now, which a strict reader may refuse
+    # the table of offsets is wrong now, which a strict reader may refuse
+    except ValueError as error:
         assert "steal" not in str(error)
 
 
 @pytest.mark.parametrize(
-    "unit", ["<", "<a ", "<!--", "</", "&#9", "&#", "<a b='", "<script>", "<a \t=", "<![CDATA[", "a>"]
+    "unit",
+    ["<", "<a ", "<!--", "</", "&#9", "&#", "<a b='", "<script>", "<a \t=", "<![CDATA[", "a>"],
 )
 def test_a_page_of_unfinished_tags_is_read_in_one_pass(unit):
     begin = time.perf_counter()
@@ -201,12 +241,19 @@ def harmless(text: str) -> bool:
     return all(character in "\n\t\r" or character.isprintable() for character in text)
 
 
-def test_nothing_that_a_terminal_obeys_comes_out_of_a_prompt_a_model_or_an_error(base_run, tmp_path, capsys):
+def test_nothing_that_a_terminal_obeys_comes_out_of_a_prompt_a_model_or_an_error(
+    base_run, tmp_path, capsys
+):
     (tmp_path / "deep.toml").write_text('train.steps = "\\u001b[2J\\u009b"', encoding="utf-8")
     wild = ["sample", base_run.folder, "--prompt", EVIL, "--tokens", "60", "--temperature", "9"]
     calls = [
-        wild, [*wild, "--json"], [*wild, "--count", "3"], ["sample", tmp_path / EVIL], ["train", EVIL],
-        ["train", tmp_path / "deep.toml"], ["corpus", EVIL],
+        wild,
+        [*wild, "--json"],
+        [*wild, "--count", "3"],
+        ["sample", tmp_path / EVIL],
+        ["train", EVIL],
+        ["train", tmp_path / "deep.toml"],
+        ["corpus", EVIL],
     ]
     for words in calls:
         try:
@@ -223,7 +270,9 @@ def test_a_purpose_and_a_document_name_are_cleaned_too(tmp_path, text_file, caps
     recipe = tmp_path / "evil.toml"
     (tmp_path / "docs").mkdir()
     for name in ("a.txt", "b.txt", "c.txt"):
-        (tmp_path / "docs" / name).write_text(name + text_file.read_text(encoding="utf-8"), encoding="utf-8")
+        (tmp_path / "docs" / name).write_text(
+            name + text_file.read_text(encoding="utf-8"), encoding="utf-8"
+        )
     if os.name != "nt":  # Windows refuses such a name itself
         (tmp_path / "docs" / "\x1b[2J.bin").write_bytes(b"")
     recipe.write_text(
@@ -242,10 +291,22 @@ def test_a_purpose_and_a_document_name_are_cleaned_too(tmp_path, text_file, caps
 @pytest.mark.parametrize(
     "text",
     [
-        "calculator __import__('os').system('touch boom')", "calculator 9**9**9**9", "calculator (9**9)**(9**9)",
-        "calculator " + "(" * 79, "calculator 1" + "0" * 4500, "calculator 1e999999999", "calculator [1 for _ in ()]",
-        "order 1; DROP TABLE orders", "order 1' OR '1'='1", "book 1 Monday'); DROP TABLE bookings;--", "order -1",
-        "search ../../etc/passwd", "../../bin/sh -c ls", "__class__", "calculator().__globals__", "calculator True",
+        "calculator __import__('os').system('touch boom')",
+        "calculator 9**9**9**9",
+        "calculator (9**9)**(9**9)",
+        "calculator " + "(" * 79,
+        "calculator 1" + "0" * 4500,
+        "calculator 1e999999999",
+        "calculator [1 for _ in ()]",
+        "order 1; DROP TABLE orders",
+        "order 1' OR '1'='1",
+        "book 1 Monday'); DROP TABLE bookings;--",
+        "order -1",
+        "search ../../etc/passwd",
+        "../../bin/sh -c ls",
+        "__class__",
+        "calculator().__globals__",
+        "calculator True",
     ],
 )
 def test_a_call_made_to_do_harm_is_an_error_in_a_line_within_its_limit(text, tmp_path, monkeypatch):

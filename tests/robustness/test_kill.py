@@ -16,12 +16,15 @@ from tests.robustness import victims
 from tests.training.test_trainer import contents
 from tinylm.runs import open_run
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork and no SIGKILL")
+pytestmark = pytest.mark.skipif(
+    sys.platform == "win32", reason="Windows has no fork and no SIGKILL"
+)
 
 
 @pytest.fixture
 def recipe(tmp_path: Path, text_file: Path) -> Path:
-    """A recipe of 12 steps with a save after every second one, so that most of its time is spent in saving."""
+    """A recipe of 12 steps with a save after every second one, so that most of its time is spent in
+    saving."""
     path = tmp_path / "tiny.toml"
     path.write_text(
         f'[corpus]\ntext = "{text_file.as_posix()}"\n[tokenizer]\nkind = "char"\n'
@@ -40,10 +43,14 @@ def next_words(recipe: Path, run: Path) -> list[object] | None:
     return None if open_run(run).manifest["status"] == "finished" else ["resume", run]
 
 
-def interrupt(recipe: Path, folder: Path, strikes: list[int], chance: random.Random) -> dict[str, int]:
-    """Train runs under signals at random moments until all are spent; every run ends as the one left in peace.
+def interrupt(
+    recipe: Path, folder: Path, strikes: list[int], chance: random.Random
+) -> dict[str, int]:
+    """Train runs under signals at random moments until all are spent; every run ends as the one
+    left in peace.
 
-    Returns how many strikes hit a running process, and how many of those fell before the first save.
+    Returns how many strikes hit a running process, and how many of those fell before the first
+    save.
     """
     log, whole = folder / "log.txt", folder / "whole"
     victims.ended(["train", recipe, "--out", folder / "warm-up"], log)  # loads what loads once
@@ -84,7 +91,9 @@ def test_killed_at_six_random_moments_a_run_ends_as_if_it_had_not_been(tmp_path,
 
 
 @pytest.mark.long
-def test_killed_at_140_random_moments_of_training_and_saving_every_run_ends_the_same(tmp_path, recipe):
+def test_killed_at_140_random_moments_of_training_and_saving_every_run_ends_the_same(
+    tmp_path, recipe
+):
     told = interrupt(recipe, tmp_path, [signal.SIGKILL] * 140, random.Random(140))
     print(told)
     assert told["hit"] == 140
@@ -92,7 +101,9 @@ def test_killed_at_140_random_moments_of_training_and_saving_every_run_ends_the_
 
 @pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_polite_signal_at_15_random_moments_saves_and_every_run_ends_the_same(tmp_path, recipe, number):
+def test_a_polite_signal_at_15_random_moments_saves_and_every_run_ends_the_same(
+    tmp_path, recipe, number
+):
     told = interrupt(recipe, tmp_path, [number] * 15, random.Random(15))
     print(told)
     assert told["hit"] == 15
@@ -108,8 +119,14 @@ def test_a_comparison_killed_at_60_random_moments_can_always_be_made_again(tmp_p
     victims.ended([*words, tmp_path / "warm-up"], log)
     seconds = victims.ended([*words, tmp_path / "whole"], log)
     hits = 0
-    while hits < 60:  # the same folder again and again: what a kill leaves there must not stand in the way
-        hits += victims.struck([*words, tmp_path / "out"], log, chance.uniform(0, seconds), signal.SIGKILL) != 0
+    # the same folder again and again: what a kill leaves there must not stand in the way
+    while hits < 60:
+        hits += (
+            victims.struck(
+                [*words, tmp_path / "out"], log, chance.uniform(0, seconds), signal.SIGKILL
+            )
+            != 0
+        )
     victims.ended([*words, tmp_path / "out"], log)
     assert comparison(tmp_path / "out") == comparison(tmp_path / "whole")
     assert (contents(tmp_path / "a"), contents(tmp_path / "b")) == before

@@ -29,7 +29,9 @@ def holder():
     processes: list[subprocess.Popen] = []
 
     def hold(folder: Path) -> subprocess.Popen:
-        process = subprocess.Popen([sys.executable, "-c", HOLDER, str(folder)], stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [sys.executable, "-c", HOLDER, str(folder)], stdout=subprocess.PIPE, text=True
+        )
         processes.append(process)
         assert process.stdout is not None and process.stdout.readline() == "locked\n"
         return process
@@ -40,13 +42,16 @@ def holder():
         process.communicate()
 
 
-def test_a_second_process_is_refused_until_the_first_is_dead_and_changes_nothing(tmp_path, text_file, holder):
+def test_a_second_process_is_refused_until_the_first_is_dead_and_changes_nothing(
+    tmp_path, text_file, holder
+):
     run = train_run(tmp_path / "run", text_file, train={"stop_after": 3})
     before = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
     names = {path.name for path in tmp_path.iterdir()}
     other = holder(run.folder)
     for forbidden in (
-        lambda: resume_run(run.folder), lambda: start_run(tiny_recipe(text_file), run.folder, overwrite=True),
+        lambda: resume_run(run.folder),
+        lambda: start_run(tiny_recipe(text_file), run.folder, overwrite=True),
         lambda: create_folder(run.folder, replace=True),
     ):
         with pytest.raises(ValueError, match="is in use: another process trains in it") as error:
@@ -57,11 +62,14 @@ def test_a_second_process_is_refused_until_the_first_is_dead_and_changes_nothing
     other.wait()
     if sys.platform == "win32":
         time.sleep(0.2)  # Windows lets go of a dead process's files a moment later
-    assert {path.name for path in tmp_path.iterdir()} == names  # no file that somebody would have to delete
+    # no file that somebody would have to delete
+    assert {path.name for path in tmp_path.iterdir()} == names
     assert resume_run(run.folder).step == 3
 
 
-def test_the_same_process_may_go_on_while_an_old_trainer_is_still_in_a_variable(tmp_path, text_file):
+def test_the_same_process_may_go_on_while_an_old_trainer_is_still_in_a_variable(
+    tmp_path, text_file
+):
     old = start_run(tiny_recipe(text_file, train={"stop_after": 3}), tmp_path / "run")
     assert len(list(old.run())) == 3
     assert len(list(resume_run(tmp_path / "run").run())) == 3
@@ -99,7 +107,9 @@ def test_a_start_killed_before_it_wrote_a_file_is_begun_again(tmp_path, text_fil
     assert len(list(start_run(tiny_recipe(text_file), tmp_path / "run").run())) == 6
 
 
-def test_a_folder_with_a_file_of_somebody_elses_is_never_taken_for_an_abandoned_start(tmp_path, text_file):
+def test_a_folder_with_a_file_of_somebody_elses_is_never_taken_for_an_abandoned_start(
+    tmp_path, text_file
+):
     (tmp_path / "run" / "data").mkdir(parents=True)
     (tmp_path / "run/data/thesis.txt").write_text("precious", encoding="utf-8")
     for overwrite in (False, True):

@@ -1,4 +1,5 @@
-"""Which numbers are promised: the same seed gives the same bits on one machine at one thread count; beyond, closeness.
+"""Which numbers are promised: the same seed gives the same bits on one machine at one thread count;
+beyond, closeness.
 
 Promised across thread counts: the losses of 12 steps agree to a relative 1e-5 in fp32.
 """
@@ -15,7 +16,10 @@ from tests.conftest import train_run
 from tests.training.test_trainer import contents
 
 ACROSS_THREADS = 1e-5  # relative, of each step's loss
-SHAPE = {"model": {"context": 64, "width": 64}, "train": {"steps": 12, "evaluate_every": 12, "batch_size": 16}}
+SHAPE = {
+    "model": {"context": 64, "width": 64},
+    "train": {"steps": 12, "evaluate_every": 12, "batch_size": 16},
+}
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -48,7 +52,16 @@ def test_two_builds_of_the_wheel_are_the_same_bytes(tmp_path):
     for name in ("one", "two"):
         parts = shutil.ignore_patterns(".*", "runs", "__pycache__", "dist")
         shutil.copytree(root, tmp_path / name, ignore=parts)
-        words = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", str(tmp_path / f"{name}-built"), "."]
+        words = [
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "--no-deps",
+            "--wheel-dir",
+            str(tmp_path / f"{name}-built"),
+            ".",
+        ]
         if subprocess.run(words, cwd=tmp_path / name, capture_output=True, check=False).returncode:
             pytest.skip("pip cannot build a wheel here (it needs hatchling)")
         wheels += [path.read_bytes() for path in (tmp_path / f"{name}-built").glob("*.whl")]

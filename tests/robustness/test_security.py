@@ -14,7 +14,9 @@ def test_every_promise_links_to_a_test_that_exists():
     assert len(links) > 25
     for file, name in links:
         tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
-        assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}, f"{file}: no {name}"
+        assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}, (
+            f"{file}: no {name}"
+        )
     for promise in re.split(r"^## ", text, flags=re.MULTILINE)[1:-1]:
         for line in re.split(r"^- ", promise, flags=re.MULTILINE)[1:]:
             assert LINK.search(line), f"a promise without a test: {line}"

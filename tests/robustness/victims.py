@@ -1,7 +1,8 @@
-"""Processes that are made to be killed: each runs one command of TinyLM, and starts in milliseconds.
+"""Processes that are made to be killed: each runs one command of TinyLM, and starts in
+milliseconds.
 
-The standard library's fork server imports torch once and forks a fresh process for each command, so that hundreds of
-kills take minutes. Not on Windows, which cannot fork.
+The standard library's fork server imports torch once and forks a fresh process for each command, so
+that hundreds of kills take minutes. Not on Windows, which cannot fork.
 """
 
 import multiprocessing
@@ -16,7 +17,8 @@ FORKS = multiprocessing.get_context("forkserver") if sys.platform != "win32" els
 
 
 def run_command(words: list[str], log: str) -> None:
-    """Run one `tinylm` command on one thread, with what it prints in a file; ends the process with its exit code."""
+    """Run one `tinylm` command on one thread, with what it prints in a file; ends the process with
+    its exit code."""
     import torch
 
     from tinylm import cli
@@ -48,7 +50,8 @@ def ended(words: list[object], log: Path) -> float:
 
 
 def struck(words: list[object], log: Path, delay: float, number: int) -> int | None:
-    """Run a command, send it a signal after `delay` seconds, and wait for its end; returns its exit code."""
+    """Run a command, send it a signal after `delay` seconds, and wait for its end; returns its exit
+    code."""
     process = started(words, log)
     process.join(delay)
     if process.exitcode is None and process.pid is not None:

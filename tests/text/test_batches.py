@@ -39,7 +39,9 @@ def test_a_batch_depends_on_the_seed_and_its_number_alone():
 def test_an_epoch_sees_every_window_once_and_the_next_one_is_cut_elsewhere():
     stream = batches(batch_size=1)
     count = len(stream.starts)
-    epochs = [[int(stream[k].inputs[0, 0]) for k in range(e * count, (e + 1) * count)] for e in range(3)]
+    epochs = [
+        [int(stream[k].inputs[0, 0]) for k in range(e * count, (e + 1) * count)] for e in range(3)
+    ]
     assert count == 124
     for starts in epochs:
         assert len(set(starts)) == count and len({start % 8 for start in starts}) == 1  # a grid
@@ -61,14 +63,20 @@ def test_marked_documents_are_read_whole_and_once_an_epoch():
     targets = [int(t) for batch in windows for t in batch.targets.flatten() if t != IGNORE]
     assert sorted(targets) == sorted(ids[1:].tolist())
     begun = {tuple(batch.inputs[0][batch.targets[0] != IGNORE]) for batch in windows}
-    assert tuple(ids[:5]) in begun  # a document by itself: the next one does not fit into its window
-    assert tuple(ids[35:42]) in begun and tuple(ids[42:48]) in begun  # two short ones in a row, then one more
+    # a document by itself: the next one does not fit into its window
+    assert tuple(ids[:5]) in begun
+    # two short ones in a row, then one more
+    assert tuple(ids[35:42]) in begun and tuple(ids[42:48]) in begun
 
 
 def test_windows_of_like_length_share_a_batch():
-    stream = batches(documents(*(80 + 7 * n % 170 for n in range(400))), context=256, tokenizer=MARKED)
+    stream = batches(
+        documents(*(80 + 7 * n % 170 for n in range(400))), context=256, tokenizer=MARKED
+    )
     epoch = [stream[k] for k in range(len(stream.starts) // 4)]
-    padding = sum(int((batch.targets == IGNORE).sum()) for batch in epoch) / sum(b.inputs.size for b in epoch)
+    padding = sum(int((batch.targets == IGNORE).sum()) for batch in epoch) / sum(
+        b.inputs.size for b in epoch
+    )
     assert padding < 0.12
     widths = [batch.inputs.shape[1] for batch in epoch]
     assert widths != sorted(widths) and {width % 16 for width in widths} == {0}

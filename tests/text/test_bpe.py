@@ -1,4 +1,5 @@
-"""Byte-pair encoding: the fast trainer and encoder against the slow ones, by hand-worked examples and any strings."""
+"""Byte-pair encoding: the fast trainer and encoder against the slow ones, by hand-worked examples
+and any strings."""
 
 import random
 
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 from tinylm.text import bpe, bpe_training
 from tinylm.text.explain import merge_steps
 
-settings.register_profile("steady", deadline=None, derandomize=True)  # for slow machines; same strings each time
+# for slow machines; same strings each time
+settings.register_profile("steady", deadline=None, derandomize=True)
 settings.load_profile("steady")
 
 # Few letters and signs, so that pairs repeat, blanks meet and words of one letter grow long.
@@ -23,9 +25,14 @@ def encode(text: str, merges: list[bpe.Pair]) -> list[int]:
 
 
 def test_the_wikipedia_example_gives_the_three_merges_worked_out_by_hand() -> None:
-    # aaabdaaabac: Z=aa -> ZabdZabac, Y=ab -> ZYdZYac, X=ZY -> XdXac, and no pair is left that occurs twice.
+    # aaabdaaabac: Z=aa -> ZabdZabac, Y=ab -> ZYdZYac, X=ZY -> XdXac, and no pair is left that
+    # occurs twice.
     by_hand = [(ord("a"), ord("a")), (ord("a"), ord("b")), (256, 257)]
-    assert bpe_training.train_bpe("aaabdaaabac", 20) == bpe_training.train_bpe_reference("aaabdaaabac", 20) == by_hand
+    assert (
+        bpe_training.train_bpe("aaabdaaabac", 20)
+        == bpe_training.train_bpe_reference("aaabdaaabac", 20)
+        == by_hand
+    )
     assert encode("aaabdaaabac", by_hand) == [258, ord("d"), 258, ord("a"), ord("c")]
 
 
@@ -42,7 +49,9 @@ def test_no_two_merges_spell_the_same_token(text: str) -> None:
 
 @given(st.one_of(repetitive, any_text), st.integers(0, 40))
 def test_the_fast_trainer_learns_what_the_reference_learns(text: str, n_merges: int) -> None:
-    assert bpe_training.train_bpe(text, n_merges) == bpe_training.train_bpe_reference(text, n_merges)
+    assert bpe_training.train_bpe(text, n_merges) == bpe_training.train_bpe_reference(
+        text, n_merges
+    )
 
 
 def test_words_never_cross_from_one_document_to_the_next() -> None:
@@ -87,7 +96,8 @@ def test_stretches_bound_the_memory_of_a_text_with_white_space() -> None:
 
 @pytest.fixture
 def joins(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The slots at which `join` was called: the work of trainer and encoder, counted without a clock."""
+    """The slots at which `join` was called: the work of trainer and encoder, counted without a
+    clock."""
     places: list[int] = []
     real = bpe.join
 
@@ -101,7 +111,9 @@ def joins(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @pytest.mark.parametrize("letters", ["a", "ab", "acgt"])
-def test_work_on_one_endless_word_grows_with_its_length_not_its_square(letters: str, joins: list[int]) -> None:
+def test_work_on_one_endless_word_grows_with_its_length_not_its_square(
+    letters: str, joins: list[int]
+) -> None:
     word = "".join(random.Random(0).choices(letters, k=40_000))
     merges = bpe_training.train_bpe(word, 200)
     assert 0 < len(joins) <= 3 * len(word)
@@ -134,7 +146,9 @@ def test_tiny_and_blank_texts_end_in_a_result(text: str) -> None:
         ([(97, 97), *((n, n) for n in range(256, 330))], "tokens grow beyond"),
     ],
 )
-def test_impossible_merges_are_refused_with_their_number(merges: list[bpe.Pair], message: str) -> None:
+def test_impossible_merges_are_refused_with_their_number(
+    merges: list[bpe.Pair], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         bpe.spell_tokens(merges)
 

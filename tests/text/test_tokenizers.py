@@ -1,4 +1,5 @@
-"""Tokenizers: no text is lost, files are checked, and the ids are those of the `tokenizers` library."""
+"""Tokenizers: no text is lost, files are checked, and the ids are those of the `tokenizers`
+library."""
 
 import copy
 import hashlib
@@ -20,16 +21,21 @@ from tinylm.text.explain import show, token_label
 from tinylm.text.tokenizer_files import load_tokenizer, tokenizer_from_dict
 from tinylm.text.tokenizers import BpeTokenizer, CharTokenizer, StreamDecoder, Tokenizer
 
-settings.register_profile("steady", deadline=None, derandomize=True)  # for slow machines; same strings each time
+# for slow machines; same strings each time
+settings.register_profile("steady", deadline=None, derandomize=True)
 settings.load_profile("steady")
 
-TEXT = "Mara mends the nets along the wall; the goat eats 3 nets, naïvely. Where's the ladle? — Under the 🐐!\n\n" * 3
+TEXT = (
+    "Mara mends the nets along the wall; the goat eats 3 nets, naïvely. Where's the ladle? — Under the 🐐!\n\n"
+    * 3
+)
 SPECIALS = ("<|document|>", "<|user|>", "<|user|>>")
 CHAR = CharTokenizer.train(TEXT, SPECIALS)
 BPE = train_bpe_tokenizer([TEXT, TEXT], 300, SPECIALS)
 BOTH = pytest.mark.parametrize("tokenizer", [CHAR, BPE], ids=["char", "bpe"])
 any_unicode = st.text(alphabet=st.characters(exclude_categories=["Cs"]))
-known_to_all = st.one_of(  # without unassigned code points: libraries with newer tables give them a class
+# without unassigned code points: libraries with newer tables give them a class
+known_to_all = st.one_of(
     st.text(alphabet=st.characters(exclude_categories=["Cs", "Cn"])),
     st.text(alphabet="the nas'lrv31é\n\t —🐐", max_size=60),
 )
@@ -62,7 +68,12 @@ def test_a_stream_of_any_ids_gives_the_text_of_decode_and_no_broken_characters(
 def test_a_stream_holds_a_character_back_until_it_is_whole() -> None:
     stream = StreamDecoder(BpeTokenizer([]))
     assert [stream.push(id) for id in "a🐐b".encode()] == ["a", "", "", "", "🐐", "b"]
-    assert [stream.push(0xF0), stream.flush(), stream.push(97), stream.flush()] == ["", "\ufffd", "a", ""]
+    assert [stream.push(0xF0), stream.flush(), stream.push(97), stream.flush()] == [
+        "",
+        "\ufffd",
+        "a",
+        "",
+    ]
 
 
 @BOTH
@@ -73,7 +84,9 @@ def test_bytes_of_no_character_become_the_replacement_sign(tokenizer: Tokenizer)
 
 @BOTH
 @pytest.mark.parametrize("wrong", [-1, 10_000])
-def test_an_id_outside_the_vocabulary_is_refused_with_the_range(tokenizer: Tokenizer, wrong: int) -> None:
+def test_an_id_outside_the_vocabulary_is_refused_with_the_range(
+    tokenizer: Tokenizer, wrong: int
+) -> None:
     calls: list[Callable[[], object]] = [
         lambda: tokenizer.decode([0, wrong]),
         lambda: tokenizer.token_bytes(wrong),
@@ -81,15 +94,21 @@ def test_an_id_outside_the_vocabulary_is_refused_with_the_range(tokenizer: Token
         lambda: StreamDecoder(tokenizer).push(wrong),
     ]
     for call in calls:
-        with pytest.raises(ValueError, match=f"^id {wrong} .* ids run from 0 to {tokenizer.vocab_size - 1}$"):
+        with pytest.raises(
+            ValueError, match=f"^id {wrong} .* ids run from 0 to {tokenizer.vocab_size - 1}$"
+        ):
             call()
 
 
 @BOTH
 def test_half_a_character_is_refused_in_one_line_that_says_where(tokenizer: Tokenizer) -> None:
-    learn = partial(train_bpe_tokenizer, vocab_size=256) if tokenizer is BPE else CharTokenizer.train
+    learn = (
+        partial(train_bpe_tokenizer, vocab_size=256) if tokenizer is BPE else CharTokenizer.train
+    )
     for call in (tokenizer.encode, tokenizer.encode_array, partial(show, tokenizer), learn):
-        with pytest.raises(ValueError, match=r"^character 2 of the text is a lone surrogate \(U\+D83D\).*$"):
+        with pytest.raises(
+            ValueError, match=r"^character 2 of the text is a lone surrogate \(U\+D83D\).*$"
+        ):
             call("ab\ud83d")
 
 
@@ -139,7 +158,9 @@ def test_special_names_are_text_unless_allowed(tokenizer: Tokenizer) -> None:
 
 
 def test_specials_are_checked_and_looked_up_with_a_hint() -> None:
-    with pytest.raises(ValueError, match=r'is no special token \(did you mean "<\|document\|>"\?\)'):
+    with pytest.raises(
+        ValueError, match=r'is no special token \(did you mean "<\|document\|>"\?\)'
+    ):
         CHAR.special_id("<|docment|>")
     with pytest.raises(ValueError, match=r"there are: none$"):
         BpeTokenizer([]).special_id("<|end|>")
@@ -160,10 +181,15 @@ def test_labels_can_be_printed_and_tell_bytes_from_characters() -> None:
 
 def test_show_lets_a_learner_watch_each_merge_and_each_fallback() -> None:
     shown = show(BPE, "the nets")
-    assert shown[0] == "word the: t h e" and any(line.startswith("word ␣nets: ␣ n e t s") for line in shown)
+    assert shown[0] == "word the: t h e" and any(
+        line.startswith("word ␣nets: ␣ n e t s") for line in shown
+    )
     last = [line for line in shown[1:] if line.startswith("  ")][-1]
     assert last.endswith(": " + " ".join(token_label(BPE, id) for id in BPE.encode(" nets")))
-    assert show(CharTokenizer("ab"), "aß")[1] == "ß → <0xC3> (id 197) <0x9F> (id 161), not in the vocabulary"
+    assert (
+        show(CharTokenizer("ab"), "aß")[1]
+        == "ß → <0xC3> (id 197) <0x9F> (id 161), not in the vocabulary"
+    )
     assert show(BPE, "") == show(CHAR, "") == []
 
 
@@ -182,7 +208,8 @@ def test_a_vocabulary_too_large_for_the_text_says_how_many_merges_were_possible(
 
 def test_a_vocabulary_smaller_than_the_bytes_is_refused() -> None:
     with pytest.raises(
-        ValueError, match=r"^vocab_size 256 is too small: BPE needs at least 257 ids, for 256 bytes and 1"
+        ValueError,
+        match=r"^vocab_size 256 is too small: BPE needs at least 257 ids, for 256 bytes and 1",
     ):
         train_bpe_tokenizer(TEXT, 256, ["<|end|>"])
 
@@ -192,14 +219,16 @@ def test_tiny_and_blank_texts_end_in_a_tokenizer(text: str) -> None:
     for tokenizer in (CharTokenizer.train(text), train_bpe_tokenizer(text, 256)):
         assert tokenizer.decode(tokenizer.encode(text + "é")) == text + "é"
         assert tokenizer.encode("") == [] and tokenizer.encode_array("").shape == (0,)
-        assert tokenizer.decode([]) == "" and tokenizer_from_dict(tokenizer.to_dict()).encode(text) == tokenizer.encode(
+        assert tokenizer.decode([]) == "" and tokenizer_from_dict(tokenizer.to_dict()).encode(
             text
-        )
+        ) == tokenizer.encode(text)
 
 
 def test_training_takes_a_text_or_its_documents() -> None:
     assert CharTokenizer.train(iter(["ab", "c"])).to_dict() == CharTokenizer.train("abc").to_dict()
-    assert train_bpe_tokenizer(iter([TEXT]), 280).to_dict() == train_bpe_tokenizer(TEXT, 280).to_dict()
+    assert (
+        train_bpe_tokenizer(iter([TEXT]), 280).to_dict() == train_bpe_tokenizer(TEXT, 280).to_dict()
+    )
 
 
 # ---- files ----
@@ -213,13 +242,27 @@ def test_save_and_load_keep_everything_and_the_fingerprint_is_that_of_the_file(
     tokenizer.save(path)
     loaded = load_tokenizer(path)
     assert type(loaded) is type(tokenizer) and loaded.to_dict() == tokenizer.to_dict()
-    assert tokenizer_from_dict(dict(reversed(tokenizer.to_dict().items()))).fingerprint() == tokenizer.fingerprint()
+    assert (
+        tokenizer_from_dict(dict(reversed(tokenizer.to_dict().items()))).fingerprint()
+        == tokenizer.fingerprint()
+    )
     assert loaded.encode(TEXT) == tokenizer.encode(TEXT) and loaded.specials == tokenizer.specials
-    assert loaded.fingerprint() == tokenizer.fingerprint() == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert (
+        loaded.fingerprint()
+        == tokenizer.fingerprint()
+        == hashlib.sha256(path.read_bytes()).hexdigest()
+    )
 
 
 def test_different_tokenizers_have_different_fingerprints() -> None:
-    tokenizers = [CHAR, BPE, CharTokenizer("ab"), CharTokenizer("abc"), CharTokenizer("ab", ["c"]), BpeTokenizer([])]
+    tokenizers = [
+        CHAR,
+        BPE,
+        CharTokenizer("ab"),
+        CharTokenizer("abc"),
+        CharTokenizer("ab", ["c"]),
+        BpeTokenizer([]),
+    ]
     assert len({tokenizer.fingerprint() for tokenizer in tokenizers}) == len(tokenizers)
 
 
@@ -268,7 +311,9 @@ def damaged(**changes: Any) -> dict[str, Any]:
         (damaged(kind="char", merges="absent", characters=7), "damaged"),
     ],
 )
-def test_a_damaged_file_ends_in_one_line_with_its_name(description: Any, message: str, tmp_path: Path) -> None:
+def test_a_damaged_file_ends_in_one_line_with_its_name(
+    description: Any, message: str, tmp_path: Path
+) -> None:
     path = tmp_path / "tokenizer.json"
     path.write_text(json.dumps(description), encoding="utf-8")
     with pytest.raises(ValueError, match=message) as error:
@@ -289,14 +334,22 @@ def test_a_file_that_is_no_json_ends_in_one_line(content: bytes, tmp_path: Path)
 
 
 def in_their_library(tokenizer: BpeTokenizer) -> Any:
-    """The same vocabulary and merges in Hugging Face `tokenizers`, whose byte level writes each byte as a letter."""
+    """The same vocabulary and merges in Hugging Face `tokenizers`, whose byte level writes each
+    byte as a letter."""
     theirs = pytest.importorskip("tokenizers")
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]
-    letter = {byte: chr(byte) for byte in printable} | {byte: chr(256 + n) for n, byte in enumerate(others)}
-    names = ["".join(letter[byte] for byte in tokenizer.token_bytes(id)) for id in range(256 + len(tokenizer.merges))]
+    letter = {byte: chr(byte) for byte in printable} | {
+        byte: chr(256 + n) for n, byte in enumerate(others)
+    }
+    names = [
+        "".join(letter[byte] for byte in tokenizer.token_bytes(id))
+        for id in range(256 + len(tokenizer.merges))
+    ]
     merges = [(names[left], names[right]) for left, right in tokenizer.merges]
-    built = theirs.Tokenizer(theirs.models.BPE(vocab={name: id for id, name in enumerate(names)}, merges=merges))
+    built = theirs.Tokenizer(
+        theirs.models.BPE(vocab={name: id for id, name in enumerate(names)}, merges=merges)
+    )
     built.pre_tokenizer = theirs.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
     return built
 
@@ -311,7 +364,9 @@ def test_bpe_ids_are_those_of_the_tokenizers_library() -> None:
     same()
 
 
-@pytest.mark.skipif("TINYLM_TEXTS" not in os.environ, reason="TINYLM_TEXTS names no folder of texts")
+@pytest.mark.skipif(
+    "TINYLM_TEXTS" not in os.environ, reason="TINYLM_TEXTS names no folder of texts"
+)
 def test_a_whole_book_has_the_ids_of_the_tokenizers_library() -> None:
     text = (Path(os.environ["TINYLM_TEXTS"]) / "tinyshakespeare.txt").read_text(encoding="utf-8")
     tokenizer = train_bpe_tokenizer(text, 1024)

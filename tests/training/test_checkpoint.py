@@ -18,11 +18,18 @@ LEARNING = {"steps": 20, "evaluate_every": 10}
 @pytest.fixture
 def lora_run(tmp_path, text_file):
     train_run(tmp_path / "base", text_file, train={"steps": 60, "evaluate_every": 60})
-    return train_run(tmp_path / "lora", text_file, start_from=str(tmp_path / "base"), lora={"rank": 2}, train=LEARNING)
+    return train_run(
+        tmp_path / "lora",
+        text_file,
+        start_from=str(tmp_path / "base"),
+        lora={"rank": 2},
+        train=LEARNING,
+    )
 
 
 def rewritten(run, name, tensors):
-    """Put other tensors into a run's file and make its manifest agree: damage that no hash can show."""
+    """Put other tensors into a run's file and make its manifest agree: damage that no hash can
+    show."""
     save_file(tensors, run.folder / name)
     files = {**run.manifest["files"], name: file_entry(run.folder / name)}
     write_manifest(run.folder, {**run.manifest, "files": files})
@@ -35,13 +42,21 @@ def test_a_lora_run_saves_its_adapter_alone_and_its_parents_fingerprint(lora_run
     assert not (lora_run.folder / "model/model.safetensors").exists()
     parent = open_run(lora_run.folder.parent / "base")
     assert lora_run.manifest["parent"]["fingerprint"] == parent.fingerprint
-    sizes = [(run.folder / file).stat().st_size for run, file in (
-        (lora_run, "model/adapter.safetensors"), (parent, "model/model.safetensors"))]
+    sizes = [
+        (run.folder / file).stat().st_size
+        for run, file in (
+            (lora_run, "model/adapter.safetensors"),
+            (parent, "model/model.safetensors"),
+        )
+    ]
     assert sizes[0] < sizes[1]
 
 
 def test_a_lora_run_loads_as_a_plain_model_that_is_not_its_parent(lora_run):
-    tuned, base = load_model(lora_run).model, load_model(open_run(lora_run.folder.parent / "base")).model
+    tuned, base = (
+        load_model(lora_run).model,
+        load_model(open_run(lora_run.folder.parent / "base")).model,
+    )
     assert dict(tuned.named_parameters()).keys() == dict(base.named_parameters()).keys()
     assert not torch.equal(tuned.blocks[0].mlp.up.weight, base.blocks[0].mlp.up.weight)
     assert torch.equal(tuned.tokens.weight, base.tokens.weight)

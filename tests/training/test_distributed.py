@@ -56,7 +56,8 @@ class Pair:
     """The same `tinylm` command in two processes."""
 
     def __init__(self, place: Path, *words: object) -> None:
-        # A server that has imported torch forks them, where the platform can: that saves seconds each.
+        # A server that has imported torch forks them, where the platform can: that saves seconds
+        # each.
         servers = "forkserver" in multiprocessing.get_all_start_methods()
         context = multiprocessing.get_context("forkserver" if servers else "spawn")
         if servers:
@@ -73,7 +74,8 @@ class Pair:
             process.start()
 
     def ended(self, *codes: int) -> list[str]:
-        """What each said on standard error, once all have ended with these codes (any, where none is given)."""
+        """What each said on standard error, once all have ended with these codes (any, where none
+        is given)."""
         for process in self.processes:
             process.join(120)
         errors = [said.read_text(encoding="utf-8") for said in self.said]
@@ -118,7 +120,9 @@ def test_two_processes_follow_the_loss_curve_of_one(alone, together):
     assert "done in" in first and second == ""  # one of them reports
 
 
-def test_a_micro_batch_for_each_of_two_processes_adds_up_to_the_bits_of_one_process(tmp_path, recipe):
+def test_a_micro_batch_for_each_of_two_processes_adds_up_to_the_bits_of_one_process(
+    tmp_path, recipe
+):
     fields = {"train.batch_size": "6", "train.precision": "bf16"}  # micro-batches of 3
 
     def gradients(rank: int, count: int) -> list[torch.Tensor]:
@@ -128,7 +132,9 @@ def test_a_micro_batch_for_each_of_two_processes_adds_up_to_the_bits_of_one_proc
         return [weight.grad for weight in trainer.model.parameters() if weight.grad is not None]
 
     one, first, second = gradients(0, 1), gradients(0, 2), gradients(1, 2)
-    assert one and all(torch.equal(whole, a + b) for whole, a, b in zip(one, first, second, strict=True))
+    assert one and all(
+        torch.equal(whole, a + b) for whole, a, b in zip(one, first, second, strict=True)
+    )
 
 
 def test_one_process_writes_for_both(alone, together):
@@ -146,21 +152,29 @@ def test_where_one_process_dies_the_other_says_so_and_the_run_goes_on_with_two_o
     folder = tmp_path / "run"
     pair, log = Pair(tmp_path, "train", recipe, "--out", folder), folder / "metrics.jsonl"
     deadline = time.monotonic() + 120
-    while not (log.exists() and log.read_text(encoding="utf-8").count("\n") > 45) and time.monotonic() < deadline:
+    while (
+        not (log.exists() and log.read_text(encoding="utf-8").count("\n") > 45)
+        and time.monotonic() < deadline
+    ):
         time.sleep(0.002)
     pair.processes[1].kill()
     error = pair.ended()[0]
-    assert pair.processes[0].exitcode == 2 and "another process of this run has ended" in error, error
+    assert pair.processes[0].exitcode == 2 and "another process of this run has ended" in error, (
+        error
+    )
     assert "Traceback" not in error and error.count("tinylm resume") == 1
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["step"] in range(20, 120, 20)
     shutil.copytree(folder, tmp_path / "with one")
     Pair(tmp_path, "resume", folder).ended(0, 0)
-    for name in ("metrics.jsonl", "samples.jsonl", "model/model.safetensors"):  # the same number: the same bits
+    # the same number: the same bits
+    for name in ("metrics.jsonl", "samples.jsonl", "model/model.safetensors"):
         assert (folder / name).read_bytes() == (together[0] / name).read_bytes(), name
     for _ in resume_run(tmp_path / "with one").run():
         pass
-    ends = [open_run(run).manifest["best"]["nats_per_token"] for run in (alone, tmp_path / "with one")]
+    ends = [
+        open_run(run).manifest["best"]["nats_per_token"] for run in (alone, tmp_path / "with one")
+    ]
     assert ends[0] == pytest.approx(ends[1], rel=0.01) and len(losses(tmp_path / "with one")) == 120
 
 

@@ -52,7 +52,9 @@ def test_muon_moves_the_hidden_matrices_and_adamw_the_rest():
         name, _, quantity = key.rpartition("/")
         kinds.setdefault(name, set()).add(quantity)
     assert {name for name, found in kinds.items() if "momentum_buffer" in found} == hidden
-    assert all("exp_avg_sq" in kinds[name] for name, _ in model.named_parameters() if name not in hidden)
+    assert all(
+        "exp_avg_sq" in kinds[name] for name, _ in model.named_parameters() if name not in hidden
+    )
 
 
 def test_a_muon_update_pushes_all_directions_about_equally():
@@ -64,14 +66,23 @@ def test_a_muon_update_pushes_all_directions_about_equally():
     update = weight.detach() - before * (1 - config.muon_learning_rate * config.weight_decay)
     spectrum = torch.linalg.svdvals(update) / config.muon_learning_rate
     gradient = torch.linalg.svdvals(before)
-    assert spectrum.max() / spectrum[: len(spectrum) * 3 // 4].min() < 4 < gradient.max() / gradient.min()
+    assert (
+        spectrum.max() / spectrum[: len(spectrum) * 3 // 4].min()
+        < 4
+        < gradient.max() / gradient.min()
+    )
 
 
 def test_vectors_do_not_decay():
     model, optimizers = with_gradients("adamw")
     groups = [group for part, _ in optimizers.parts for group in part.param_groups]
-    decays = {optimizers.names[w]: group["weight_decay"] for group in groups for w in group["params"]}
-    assert all((decay > 0) == (dict(model.named_parameters())[name].ndim == 2) for name, decay in decays.items())
+    decays = {
+        optimizers.names[w]: group["weight_decay"] for group in groups for w in group["params"]
+    }
+    assert all(
+        (decay > 0) == (dict(model.named_parameters())[name].ndim == 2)
+        for name, decay in decays.items()
+    )
     assert len(decays) == len(list(model.parameters()))
 
 

@@ -20,7 +20,8 @@ FILES = ("metrics.jsonl", "samples.jsonl", "model/model.safetensors", "state/sta
 
 
 def contents(folder) -> dict[str, bytes]:
-    """What must be equal bit for bit: logs and weights, and the state but for the seconds in its header."""
+    """What must be equal bit for bit: logs and weights, and the state but for the seconds in its
+    header."""
     run = open_run(folder)
     tensors, _ = read_tensors(run.path("state/state.safetensors"))
     out = {name: run.path(name).read_bytes() for name in FILES[:3]}
@@ -28,10 +29,13 @@ def contents(folder) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize(
-    "fields", [{}, {"model": {"dropout": 0.2}}, {"train": {"optimizer": "adamw", "precision": "bf16"}}]
+    "fields",
+    [{}, {"model": {"dropout": 0.2}}, {"train": {"optimizer": "adamw", "precision": "bf16"}}],
 )
 @pytest.mark.parametrize("stop", [1, 3, 5])
-def test_six_steps_equal_some_steps_a_kill_and_the_rest_bit_for_bit(tmp_path, text_file, fields, stop):
+def test_six_steps_equal_some_steps_a_kill_and_the_rest_bit_for_bit(
+    tmp_path, text_file, fields, stop
+):
     train_run(tmp_path / "whole", text_file, **fields)
     train = {**fields.get("train", {}), "stop_after": stop}
     train_run(tmp_path / "parts", text_file, **{**fields, "train": train})
@@ -62,7 +66,9 @@ def test_a_fine_tune_and_a_lora_run_resume_bit_for_bit(tmp_path, text_file, base
         for _ in resume_run(tmp_path / f"{name}-parts").run():
             pass
         for file in ("metrics.jsonl", "samples.jsonl"):
-            assert (tmp_path / f"{name}-whole" / file).read_bytes() == (tmp_path / f"{name}-parts" / file).read_bytes()
+            assert (tmp_path / f"{name}-whole" / file).read_bytes() == (
+                tmp_path / f"{name}-parts" / file
+            ).read_bytes()
 
 
 def test_stopping_saves_after_the_present_step(tmp_path, text_file):
@@ -84,7 +90,9 @@ def test_accumulation_in_eight_parts_equals_one_under_uneven_masks(tmp_path, tex
         for row in range(8):  # row 0 keeps all its targets, row 7 hardly any
             targets[row, 16 - 2 * row :] = IGNORE
         loss = trainer.accumulate(Batch(batch.inputs, targets))
-        gradients.append((loss, {name: w.grad.clone() for name, w in trainer.model.named_parameters()}))
+        gradients.append(
+            (loss, {name: w.grad.clone() for name, w in trainer.model.named_parameters()})
+        )
     for loss, grads in gradients[1:]:
         assert loss == pytest.approx(gradients[0][0], rel=1e-5)
         for name, grad in grads.items():
@@ -93,13 +101,24 @@ def test_accumulation_in_eight_parts_equals_one_under_uneven_masks(tmp_path, tex
 
 def test_training_lowers_the_loss_of_every_family(tmp_path, text_file):
     shapes = {
-        "gpt2": {"norm": "layernorm", "position": "learned", "mlp": "gelu", "bias": True, "qk_norm": False},
-        "llama": {"mlp": "swiglu", "qk_norm": False, "tied": False, "kv_heads": 1}, "own": {},
+        "gpt2": {
+            "norm": "layernorm",
+            "position": "learned",
+            "mlp": "gelu",
+            "bias": True,
+            "qk_norm": False,
+        },
+        "llama": {"mlp": "swiglu", "qk_norm": False, "tied": False, "kv_heads": 1},
+        "own": {},
     }
     for name, shape in shapes.items():
         for optimizer in ("muon", "adamw"):
             trainer = start_run(
-                tiny_recipe(text_file, model=shape, train={"steps": 40, "optimizer": optimizer, "evaluate_every": 40}),
+                tiny_recipe(
+                    text_file,
+                    model=shape,
+                    train={"steps": 40, "optimizer": optimizer, "evaluate_every": 40},
+                ),
                 tmp_path / f"{name}-{optimizer}",
             )
             losses = [record.loss for record in trainer.run()]
@@ -107,9 +126,14 @@ def test_training_lowers_the_loss_of_every_family(tmp_path, text_file):
 
 
 def test_the_best_weights_are_kept_and_a_rising_validation_is_announced_once(tmp_path, text_file):
-    (tmp_path / "little.txt").write_text(text_file.read_text(encoding="utf-8")[:700], encoding="utf-8")
+    (tmp_path / "little.txt").write_text(
+        text_file.read_text(encoding="utf-8")[:700], encoding="utf-8"
+    )
     recipe = tiny_recipe(
-        tmp_path / "little.txt", model={"width": 64}, train={"steps": 200, "evaluate_every": 10}, sample={"every": 1000}
+        tmp_path / "little.txt",
+        model={"width": 64},
+        train={"steps": 200, "evaluate_every": 10},
+        sample={"every": 1000},
     )
     records = list(start_run(recipe, tmp_path / "run").run())  # 630 characters, learned by heart
     run = open_run(tmp_path / "run")
@@ -126,14 +150,20 @@ def test_the_best_weights_are_kept_and_a_rising_validation_is_announced_once(tmp
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_a_loss_that_is_no_number_stops_with_advice_before_it_reaches_the_weights(tmp_path, text_file, bad):
+def test_a_loss_that_is_no_number_stops_with_advice_before_it_reaches_the_weights(
+    tmp_path, text_file, bad
+):
     trainer = start_run(tiny_recipe(text_file, train={"steps": 9}), tmp_path / "run")
-    with pytest.raises(ValueError, match=r"step 5: the loss is not a finite number.*learning_rate.*of step 3"):
+    with pytest.raises(
+        ValueError, match=r"step 5: the loss is not a finite number.*learning_rate.*of step 3"
+    ):
         for record in trainer.run():
             if record.step == 4:
                 with torch.no_grad():
                     trainer.model.tokens.weight[0, 0] = bad
-    assert all(torch.isfinite(w).all() for w in load_model(open_run(tmp_path / "run")).model.parameters())
+    assert all(
+        torch.isfinite(w).all() for w in load_model(open_run(tmp_path / "run")).model.parameters()
+    )
 
 
 def test_a_first_batch_that_is_easier_than_the_others_is_no_alarm(tmp_path, text_file):
@@ -148,11 +178,15 @@ def test_a_first_batch_that_is_easier_than_the_others_is_no_alarm(tmp_path, text
 
 
 def test_a_huge_learning_rate_is_stopped_and_zero_changes_nothing(tmp_path, text_file):
-    wild = tiny_recipe(text_file, train={"steps": 60, "optimizer": "adamw", "learning_rate": 1e6, "warmup": 0})
+    wild = tiny_recipe(
+        text_file, train={"steps": 60, "optimizer": "adamw", "learning_rate": 1e6, "warmup": 0}
+    )
     with pytest.raises(ValueError, match=r"the loss (runs away|is not a finite number)"):
         for _ in start_run(wild, tmp_path / "wild").run():
             pass
-    run = train_run(tmp_path / "still", text_file, train={"learning_rate": 0, "muon_learning_rate": 0})
+    run = train_run(
+        tmp_path / "still", text_file, train={"learning_rate": 0, "muon_learning_rate": 0}
+    )
     assert len({record["nats_per_token"] for record in run.records("valid")}) == 1
 
 
@@ -160,18 +194,29 @@ def test_estimating_leaves_no_trace(tmp_path, text_file):
     train_run(tmp_path / "plain", text_file, model={"dropout": 0.1})
     trainer = start_run(tiny_recipe(text_file, model={"dropout": 0.1}), tmp_path / "asked")
     whole = estimate(trainer)
-    assert whole.parameters > 0 and whole.minutes > 0 and whole.peak_bytes > 0 and whole.tokens == 6 * 4 * 16
+    assert (
+        whole.parameters > 0
+        and whole.minutes > 0
+        and whole.peak_bytes > 0
+        and whole.tokens == 6 * 4 * 16
+    )
     for _ in trainer.run():
         pass
     assert contents(tmp_path / "plain") == contents(tmp_path / "asked")
 
 
-def test_a_time_budget_fixes_the_number_of_steps_once_and_stretches_the_schedule(tmp_path, text_file):
-    trainer = start_run(tiny_recipe(text_file, train={"steps": 100_000, "max_minutes": 0.01}), tmp_path / "run")
+def test_a_time_budget_fixes_the_number_of_steps_once_and_stretches_the_schedule(
+    tmp_path, text_file
+):
+    trainer = start_run(
+        tiny_recipe(text_file, train={"steps": 100_000, "max_minutes": 0.01}), tmp_path / "run"
+    )
     steps = trainer.recipe.train.steps
     assert 1 <= steps < 100_000
     records = list(trainer.run())
-    assert len(records) == steps and records[-1].learning_rate < 0.5 * max(r.learning_rate for r in records)
+    assert len(records) == steps and records[-1].learning_rate < 0.5 * max(
+        r.learning_rate for r in records
+    )
     assert open_run(tmp_path / "run").recipe.train.steps == steps
 
 
@@ -210,16 +255,21 @@ def test_a_failed_start_leaves_no_folder_behind(tmp_path):
 
 
 def test_compiling_falls_back_in_one_line_where_it_cannot_work(tmp_path, text_file, monkeypatch):
-    monkeypatch.setattr(torch, "compile", lambda model: (_ for _ in ()).throw(RuntimeError("no compiler")))
+    monkeypatch.setattr(
+        torch, "compile", lambda model: (_ for _ in ()).throw(RuntimeError("no compiler"))
+    )
     trainer = start_run(tiny_recipe(text_file, train={"compile": True}), tmp_path / "run")
     assert len(list(trainer.run())) == 6
     assert "training without it" in trainer.notices[0]
 
 
-def test_a_compiled_run_is_the_same_run_also_where_its_steps_are_fitted_into_a_time(tmp_path, text_file, monkeypatch):
+def test_a_compiled_run_is_the_same_run_also_where_its_steps_are_fitted_into_a_time(
+    tmp_path, text_file, monkeypatch
+):
     calls = []
 
-    def compiling(model):  # what torch.compile returns is called in the model's place; no compiler is needed for that
+    # what torch.compile returns is called in the model's place; no compiler is needed for that
+    def compiling(model):
         calls.append(model)
         return lambda ids: model(ids)
 
@@ -238,29 +288,57 @@ def test_a_compiled_run_resumes_to_the_same_bits(tmp_path, text_file):
     whole = start_run(tiny_recipe(text_file, **fields), tmp_path / "whole")
     losses = [record.loss for record in whole.run()]
     fields["train"]["stop_after"] = 2
-    parts = [record.loss for record in start_run(tiny_recipe(text_file, **fields), tmp_path / "parts").run()]
+    parts = [
+        record.loss
+        for record in start_run(tiny_recipe(text_file, **fields), tmp_path / "parts").run()
+    ]
     resumed = resume_run(tmp_path / "parts")
     assert parts + [record.loss for record in resumed.run()] == losses
     assert not whole.notices and not resumed.notices  # all three were compiled
-    weights = [(tmp_path / name / "model" / "model.safetensors").read_bytes() for name in ("whole", "parts")]
+    weights = [
+        (tmp_path / name / "model" / "model.safetensors").read_bytes()
+        for name in ("whole", "parts")
+    ]
     assert weights[0] == weights[1]
 
 
 def test_the_manifest_tells_where_a_run_comes_from(base_run):
     manifest = base_run.manifest
-    assert manifest["seed"] == 1 and manifest["precision"] == "float32" and len(manifest["corpus_sha256"]) == 64
-    assert manifest["flops"] > 0 and manifest["tokens"] == 6 * 4 * 16 and manifest["versions"]["torch"]
-    assert json.loads((base_run.folder / "recipe.json").read_text(encoding="utf-8"))["model"]["vocab_size"] > 256
+    assert (
+        manifest["seed"] == 1
+        and manifest["precision"] == "float32"
+        and len(manifest["corpus_sha256"]) == 64
+    )
+    assert (
+        manifest["flops"] > 0 and manifest["tokens"] == 6 * 4 * 16 and manifest["versions"]["torch"]
+    )
+    assert (
+        json.loads((base_run.folder / "recipe.json").read_text(encoding="utf-8"))["model"][
+            "vocab_size"
+        ]
+        > 256
+    )
 
 
-def test_a_document_token_is_dropped_with_a_notice_where_it_would_never_be_seen(tmp_path, text_file, base_run):
+def test_a_document_token_is_dropped_with_a_notice_where_it_would_never_be_seen(
+    tmp_path, text_file, base_run
+):
     for name, fields in (
         ("undivided", {"corpus": {"document_token": True}}),
-        ("parent", {"corpus": {"document_token": True, "separator": "\n\n"}, "start_from": str(base_run.folder)}),
+        (
+            "parent",
+            {
+                "corpus": {"document_token": True, "separator": "\n\n"},
+                "start_from": str(base_run.folder),
+            },
+        ),
     ):
-        trainer = start_run(tiny_recipe(text_file, sample={"prompts": ["", "the "]}, **fields), tmp_path / name)
+        trainer = start_run(
+            tiny_recipe(text_file, sample={"prompts": ["", "the "]}, **fields), tmp_path / name
+        )
         assert "document_token is off" in trainer.notices[0]
-        assert {len(record.samples) for record in trainer.run()} == {0, 1}  # the empty prompt is left out
+        # the empty prompt is left out
+        assert {len(record.samples) for record in trainer.run()} == {0, 1}
         assert not open_run(tmp_path / name).recipe.corpus.document_token
 
 
@@ -268,7 +346,8 @@ def test_a_crash_between_the_weights_and_the_state_is_made_good_by_the_resume(tm
     train_run(tmp_path / "whole", text_file)
     train_run(tmp_path / "torn", text_file, train={"stop_after": 5})
     torn = tmp_path / "torn"
-    # As if the save at step 6 had moved the new best weights, and the machine had died before the state moved.
+    # As if the save at step 6 had moved the new best weights, and the machine had died before the
+    # state moved.
     manifest = open_run(torn).manifest
     shutil.copy(tmp_path / "whole/model/model.safetensors", torn / "model/model.safetensors")
     manifest["pending"] = {"model/model.safetensors": file_entry(torn / "model/model.safetensors")}
@@ -282,12 +361,20 @@ def test_a_save_moves_the_state_last(tmp_path, text_file, monkeypatch):
     trainer = start_run(tiny_recipe(text_file), tmp_path / "run")
     moved = []
     real = Path.replace
-    monkeypatch.setattr(Path, "replace", lambda self, target: (moved.append(Path(target).name), real(self, target))[1])
+    monkeypatch.setattr(
+        Path,
+        "replace",
+        lambda self, target: (moved.append(Path(target).name), real(self, target))[1],
+    )
     for _ in trainer.run():
         pass
     saves = "".join(f"{name}/" for name in moved).split("manifest.json/")
     assert any("model.safetensors" in save for save in saves)
-    assert all(save.rstrip("/").endswith("state.safetensors") for save in saves if "model.safetensors" in save)
+    assert all(
+        save.rstrip("/").endswith("state.safetensors")
+        for save in saves
+        if "model.safetensors" in save
+    )
 
 
 def test_a_log_that_began_after_the_last_save_is_emptied_by_the_resume(tmp_path, text_file):

@@ -1,4 +1,5 @@
-"""The doctor finds what is there, says what is missing, and tells the minutes that follow from a step's time."""
+"""The doctor finds what is there, says what is missing, and tells the minutes that follow from a
+step's time."""
 
 from importlib import metadata
 
@@ -10,10 +11,21 @@ from tinylm.workshop.doctor import checks, disk, enough, fits, memory, speed
 
 
 def test_this_machine_is_fit_and_every_line_says_so(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(doctor, "step_seconds", lambda: 0.2)  # the step itself is timed in the next test
+    # the step itself is timed in the next test
+    monkeypatch.setattr(doctor, "step_seconds", lambda: 0.2)
     cli.main(["doctor", str(tmp_path)])
     told = capsys.readouterr()
-    for name in ("Python", "packages", "notebooks", "cores", "memory", "disk", "products", "speed", "demo"):
+    for name in (
+        "Python",
+        "packages",
+        "notebooks",
+        "cores",
+        "memory",
+        "disk",
+        "products",
+        "speed",
+        "demo",
+    ):
         assert f" {name} " in told.out
     assert told.err == "ready\n"
 
@@ -31,10 +43,18 @@ def test_a_step_of_the_demo_is_timed():
 
 
 def test_a_package_that_is_missing_or_too_old_is_a_problem_with_its_remedy(monkeypatch):
-    monkeypatch.setattr(metadata, "requires", lambda name: ["torch>=99", "no-such-thing>=1", 'pytest; extra == "dev"'])
+    monkeypatch.setattr(
+        metadata,
+        "requires",
+        lambda name: ["torch>=99", "no-such-thing>=1", 'pytest; extra == "dev"'],
+    )
     (found,) = doctor.required()
     assert found.state == "problem" and "pip install" in found.text
-    assert "torch" in found.text and "no-such-thing is missing" in found.text and "pytest" not in found.text
+    assert (
+        "torch" in found.text
+        and "no-such-thing is missing" in found.text
+        and "pytest" not in found.text
+    )
 
 
 def test_versions_are_compared_as_numbers():
@@ -46,7 +66,11 @@ def test_memory_is_that_of_a_computer():
 
 
 def test_too_little_room_is_a_problem_and_hardly_enough_a_note(tmp_path):
-    assert [enough("disk", gb, 1.0, "free some").state for gb in (0.5, 1.5, 3.0)] == ["problem", "note", "ok"]
+    assert [enough("disk", gb, 1.0, "free some").state for gb in (0.5, 1.5, 3.0)] == [
+        "problem",
+        "note",
+        "ok",
+    ]
     assert disk(tmp_path).state in ("ok", "note") and disk(tmp_path / "nowhere").state == "problem"
 
 

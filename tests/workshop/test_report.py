@@ -16,11 +16,17 @@ from tinylm.workshop.report import changes, command_of, find, report
 
 @pytest.fixture(scope="module")
 def home(text_file, tmp_path_factory):
-    """A folder with a run, a comparison of two others, lessons at both scales, and a damaged run."""
+    """A folder with a run, a comparison of two others, lessons at both scales, and a damaged
+    run."""
     home = tmp_path_factory.mktemp("home") / "runs"
     train_run(home / "alone", text_file, sample={"prompts": ["the <b>"]}, train={"seed": 2})
     train_run(home / "demo" / "base", text_file)
-    train_run(home / "demo" / "verse", text_file, start_from=str(home / "demo" / "base"), model={"context": 16})
+    train_run(
+        home / "demo" / "verse",
+        text_file,
+        start_from=str(home / "demo" / "base"),
+        model={"context": 16},
+    )
     cli.main(["compare", str(home / "demo/base"), str(home / "demo/verse"), "--out", str(home / "demo/compare"),
               "--scale", "smoke"])  # fmt: skip
     for lesson, scale in (("tools", "full"), ("retrieval", "full"), ("style", "smoke")):
@@ -38,9 +44,16 @@ def home(text_file, tmp_path_factory):
 
 def results_of(lesson, scale):
     return {
-        "lesson": lesson, "scale": scale, "claim": f"{lesson} help.", "verdict": "supported", "sentence": "They <do>.",
-        "arms": {"with": {"unit": "share", "mean": 0.9, "low": 0.8, "high": None}}, "bars": {"half of them": True},
-        "figures": ["arms.png", "../../secret.png"], "minutes": 3.0, "base_minutes": 1.0,
+        "lesson": lesson,
+        "scale": scale,
+        "claim": f"{lesson} help.",
+        "verdict": "supported",
+        "sentence": "They <do>.",
+        "arms": {"with": {"unit": "share", "mean": 0.9, "low": 0.8, "high": None}},
+        "bars": {"half of them": True},
+        "figures": ["arms.png", "../../secret.png"],
+        "minutes": 3.0,
+        "base_minutes": 1.0,
     }
 
 
@@ -69,10 +82,18 @@ def test_the_page_is_one_file_of_plain_text_pictures_and_tables(page):
 def test_the_page_tells_verdicts_decisions_samples_machine_and_what_was_left_out(page):
     text = parsed(page).text
     for told in (
-        "retrieval: supported", "0.9 share", "half of them: met", "Retrieve: search the documents",
-        "Not decided. Run: tinylm lesson style", "base and verse, compared",
-        "torch", "threads", "damaged JSON", "Tried at smoke scale, from which nothing follows: style",
-        "bits per byte", "tinylm lesson tools",
+        "retrieval: supported",
+        "0.9 share",
+        "half of them: met",
+        "Retrieve: search the documents",
+        "Not decided. Run: tinylm lesson style",
+        "base and verse, compared",
+        "torch",
+        "threads",
+        "damaged JSON",
+        "Tried at smoke scale, from which nothing follows: style",
+        "bits per byte",
+        "tinylm lesson tools",
     ):
         assert told in text, told
 
@@ -83,12 +104,17 @@ def test_a_verdict_says_when_a_run_was_interrupted(text_file, tmp_path):
 
 
 def test_the_command_of_a_run_names_what_differs_from_its_recipe(text_file, tmp_path):
-    changed = load_recipe("demo-base", {"train.steps": "7", "sample.prompts": '["a b", ""]', "train.compile": "true"})
+    changed = load_recipe(
+        "demo-base", {"train.steps": "7", "sample.prompts": '["a b", ""]', "train.compile": "true"}
+    )
     assert changes(changed, load_recipe("demo-base")) == [
         "--sample.prompts", '["a b", ""]', "--train.compile", "true", "--train.steps", "7",
     ]  # fmt: skip
     words = shlex.split(command_of(train_run(tmp_path / "run", text_file, name="demo-base")))
-    assert words[:3] == ["tinylm", "train", "demo-base"] and words[-2:] == ["--out", str(tmp_path / "run")]
+    assert words[:3] == ["tinylm", "train", "demo-base"] and words[-2:] == [
+        "--out",
+        str(tmp_path / "run"),
+    ]
     assert words[words.index("--model.width") + 1] == "16"
 
 
@@ -103,7 +129,9 @@ def test_the_command_of_a_fine_tune_leaves_its_parents_shape_out(home):
 
 def test_results_of_another_version_are_left_out_and_named(tmp_path):
     (tmp_path / "tools").mkdir()
-    (tmp_path / "tools" / "results.json").write_text(json.dumps({"lesson": "tools"}), encoding="utf-8")
+    (tmp_path / "tools" / "results.json").write_text(
+        json.dumps({"lesson": "tools"}), encoding="utf-8"
+    )
     with pytest.raises(ValueError, match="tinylm demo"):
         find([tmp_path])
 
@@ -116,6 +144,18 @@ def test_an_empty_or_missing_folder_is_told(tmp_path, capsys):
 
 
 def test_the_command_writes_the_page(home, tmp_path, capsys):
-    cli.main(["report", str(home / "alone"), str(home / "torn"), "--out", str(tmp_path / "page" / "report.html")])
+    cli.main(
+        [
+            "report",
+            str(home / "alone"),
+            str(home / "torn"),
+            "--out",
+            str(tmp_path / "page" / "report.html"),
+        ]
+    )
     assert "left out" in capsys.readouterr().err
-    assert (tmp_path / "page" / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert (
+        (tmp_path / "page" / "report.html")
+        .read_text(encoding="utf-8")
+        .startswith("<!doctype html>")
+    )

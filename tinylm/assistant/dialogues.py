@@ -2,22 +2,36 @@
 
     answer     small talk: the words come from the weights
     step       sums of small numbers: partial results first, then the answer
-    call       large numbers (calculator), orders and berths (database); a call that fails gets an apology
-    search     questions about the documents: a passage comes back, and the answer is copied out of it; or all of it,
+    call       large numbers (calculator), orders and berths (database); a call that fails gets an
+      apology
+    search     questions about the documents: a passage comes back, and the answer is copied out of
+      it; or all of it,
                where a quote is asked for; or the answer is "I don't know."
 
-A `Case` is one message with what a good assistant does about it, so that lessons can ask the same cases of a model
-and count right decisions and right answers. Numbers, names and orders are drawn from thousands, so that a test with
-another seed asks for what was never seen; passages come from `practice`.
+A `Case` is one message with what a good assistant does about it, so that lessons can ask the same
+cases of a model and count right decisions and right answers. Numbers, names and orders are drawn
+from thousands, so that a test with another seed asks for what was never seen; passages come from
+`practice`.
 
-Trade-off: wordings are few (some sixty), because the lesson is what tools add, not how many ways a question has.
+Trade-off: wordings are few (some sixty), because the lesson is what tools add, not how many ways a
+question has.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tinylm.assistant.conversation import ASSISTANT, CALL, DONT_KNOW, PASSAGE, RESULT, STEP, USER, Dialogue, Part
+from tinylm.assistant.conversation import (
+    ASSISTANT,
+    CALL,
+    DONT_KNOW,
+    PASSAGE,
+    RESULT,
+    STEP,
+    USER,
+    Dialogue,
+    Part,
+)
 from tinylm.assistant.reading_practice import Practice, Reading
 from tinylm.assistant.runtime import CONFIRM, NO, YES
 from tinylm.assistant.tools import BERTHS, CUSTOMERS, DAYS, ERROR, GOODS, STATES, calculate
@@ -49,14 +63,34 @@ FOREIGN = (  # questions that no handbook answers; the last word varies
     "What is the meaning of {}?", "When was {} born?", "How tall is {}?", "Who painted the {}?",
     "How old is the king of {}?", "What does a {} eat?", "Why do {} sing?", "Which language is spoken in {}?",
 )  # fmt: skip
-OPERATIONS = (("*", "times"), ("+", "plus"), ("-", "minus"), ("*", "multiplied by"), ("/", "divided by"))
-THINGS = ("nets", "lamps", "tickets", "ropes", "oars", "plates", "barrels", "maps", "pies", "hooks", "bells", "coats")
+OPERATIONS = (
+    ("*", "times"),
+    ("+", "plus"),
+    ("-", "minus"),
+    ("*", "multiplied by"),
+    ("/", "divided by"),
+)
+THINGS = (
+    "nets",
+    "lamps",
+    "tickets",
+    "ropes",
+    "oars",
+    "plates",
+    "barrels",
+    "maps",
+    "pies",
+    "hooks",
+    "bells",
+    "coats",
+)
 SMALL = ("plums", "shells", "boats", "buns", "eggs", "keys", "fish", "cups", "pears", "coins")
 
 
 @dataclass(frozen=True)
 class Case:
-    """One message, the decision that is right for it, the right answer, and the whole dialogue that shows both."""
+    """One message, the decision that is right for it, the right answer, and the whole dialogue that
+    shows both."""
 
     message: str
     decision: Decision
@@ -71,7 +105,13 @@ def direct(message: str, answer: str) -> Case:
 def called(message: str, call: str, result: str, answer: str) -> Case:
     """A case that takes one call of the tool that `call` names."""
     answer = SORRY if result.startswith(ERROR) else answer
-    dialogue = (Part(USER, message), Part(ASSISTANT), Part(CALL, call), Part(RESULT, result), Part(ASSISTANT, answer))
+    dialogue = (
+        Part(USER, message),
+        Part(ASSISTANT),
+        Part(CALL, call),
+        Part(RESULT, result),
+        Part(ASSISTANT, answer),
+    )
     name: Decision = call.split()[0]  # type: ignore[assignment]
     return Case(message, name, answer, dialogue)
 
@@ -88,7 +128,8 @@ def failing(result: str, chance: Chance, share: float = 0.1) -> str:
 
 
 def number(chance: Chance) -> str:
-    """A number that is too large for the head: two or three digits, sometimes with a price's decimals."""
+    """A number that is too large for the head: two or three digits, sometimes with a price's
+    decimals."""
     if chance.happens(0.25):
         return f"{chance.pick(range(2, 100))}.{chance.pick(range(5, 100, 5)):02d}"
     return str(chance.pick(range(12, 1000)))
@@ -122,13 +163,21 @@ def steps(chance: Chance) -> Case:
     for _ in range(chance.pick((2, 3))):
         change = chance.pick(range(1, 5))
         gets = change > total or (total + change <= 10 and chance.happens(0.6))
-        story.append(chance.pick(("gets", "finds", "buys") if gets else ("loses", "eats", "sells")) + f" {change}")
+        story.append(
+            chance.pick(("gets", "finds", "buys") if gets else ("loses", "eats", "sells"))
+            + f" {change}"
+        )
         after = total + change if gets else total - change
         worked.append(f"{total} {'+' if gets else '-'} {change} = {after}")
         total = after
     message = f"{', '.join(story[:-1])} and {story[-1]}. How many {thing} are left?"
     answer = f"{total} {thing}."
-    dialogue = (Part(USER, message), Part(ASSISTANT), Part(STEP, ", ".join(worked)), Part(ASSISTANT, answer))
+    dialogue = (
+        Part(USER, message),
+        Part(ASSISTANT),
+        Part(STEP, ", ".join(worked)),
+        Part(ASSISTANT, answer),
+    )
     return Case(message, "step", answer, dialogue)
 
 
@@ -139,7 +188,8 @@ def random_order(chance: Chance) -> str:
 
 
 def order(chance: Chance, place: int | None = None, result: str | None = None) -> Case:
-    """A question about an order: where it is, what it holds, or for whom it is; a random one unless both are given."""
+    """A question about an order: where it is, what it holds, or for whom it is; a random one unless
+    both are given."""
     place = place if place is not None else chance.pick(range(1000, 10_000))
     result = failing(random_order(chance), chance) if result is None else result
     held, _, rest = result.partition(" for ")
@@ -154,7 +204,8 @@ def order(chance: Chance, place: int | None = None, result: str | None = None) -
 
 
 def booking(chance: Chance) -> Case:
-    """A berth is proposed; the user says yes or no; only a yes is followed by the call once more."""
+    """A berth is proposed; the user says yes or no; only a yes is followed by the call once
+    more."""
     berth, day = chance.pick(range(1, BERTHS + 1)), chance.pick(DAYS)
     message = chance.pick(
         (f"Book berth {berth} for {day}.", f"I want berth {berth} on {day}.", f"Can I have berth {berth} on {day}?",
@@ -172,7 +223,8 @@ def booking(chance: Chance) -> Case:
 
 
 def looked_up(reading: Reading) -> Case:
-    """A question about the documents: search for it, read the passage, copy the answer out of it."""
+    """A question about the documents: search for it, read the passage, copy the answer out of
+    it."""
     answer = reading.answer if reading.answer == DONT_KNOW else f"{reading.answer}."
     dialogue = (
         Part(USER, reading.question), Part(ASSISTANT), Part(CALL, "search"), Part(RESULT),
@@ -182,14 +234,22 @@ def looked_up(reading: Reading) -> Case:
 
 
 def quoted(reading: Reading) -> Case:
-    """The same question, to be answered by the whole passage: practice in copying, many tokens at a time."""
-    return looked_up(Reading(reading.passage, f"Quote: {reading.question}", reading.passage.rstrip(".")))
+    """The same question, to be answered by the whole passage: practice in copying, many tokens at a
+    time."""
+    return looked_up(
+        Reading(reading.passage, f"Quote: {reading.question}", reading.passage.rstrip("."))
+    )
 
 
 def foreign(chance: Chance, practice: Practice) -> Case:
-    """A question that is about something else altogether: a passage that does not help is found, or none."""
+    """A question that is about something else altogether: a passage that does not help is found, or
+    none."""
     question = chance.pick(FOREIGN).format(new_word(chance))
-    return looked_up(Reading(practice.passage(chance), question)) if chance.happens(0.5) else not_found(question)
+    return (
+        looked_up(Reading(practice.passage(chance), question))
+        if chance.happens(0.5)
+        else not_found(question)
+    )
 
 
 def not_found(question: str) -> Case:
@@ -204,7 +264,9 @@ SHARES = (
 )  # fmt: skip
 
 
-def cases(practice: Practice, seed: int, shares: Sequence[tuple[str, float]] = SHARES) -> Iterator[Case]:
+def cases(
+    practice: Practice, seed: int, shares: Sequence[tuple[str, float]] = SHARES
+) -> Iterator[Case]:
     """Endless cases in the given shares, a pure function of the seed."""
     chance = Chance(seed)
     makers = {

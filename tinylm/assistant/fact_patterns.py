@@ -1,11 +1,14 @@
-"""Facts of every kind a handbook holds, said and asked in many ways: the bulk of the reading practice.
+"""Facts of every kind a handbook holds, said and asked in many ways: the bulk of the reading
+practice.
 
-A row of the table is a relation: what kind of value it has, ways to state it, ways to ask for it. Any statement goes
-with any question, about any thing, so that a few hundred phrases make thousands of pairs. Most of the sentences
-say more than is asked: a second thing with another value, a fact of another kind, or a clause behind or before it.
+A row of the table is a relation: what kind of value it has, ways to state it, ways to ask for it.
+Any statement goes with any question, about any thing, so that a few hundred phrases make thousands
+of pairs. Most of the sentences say more than is asked: a second thing with another value, a fact of
+another kind, or a clause behind or before it.
 
-Trade-off: written by hand, so what the model can read is what somebody thought of. The handbook's own sentences were
-not copied into the table; its relations (prices, times, people, places) are those of any handbook.
+Trade-off: written by hand, so what the model can read is what somebody thought of. The handbook's
+own sentences were not copied into the table; its relations (prices, times, people, places) are
+those of any handbook.
 """
 
 from dataclasses import dataclass
@@ -13,7 +16,8 @@ from dataclasses import dataclass
 from tinylm.assistant.vocabulary import KINDS, new_word
 from tinylm.corpora.chance import Chance
 
-# value | statements | questions; {a} a thing ("the old lamp"), {v} the value; ways are parted by semicolons
+# value | statements | questions; {a} a thing ("the old lamp"), {v} the value; ways are parted by
+# semicolons
 _RELATIONS = """
 price | {a} costs {v}; you pay {v} for {a}; the price of {a} is {v}; {a} is sold for {v}; for {a} we ask {v} \
 | What does {a} cost?; How much is {a}?; What is the price of {a}?; What do you pay for {a}?
@@ -148,7 +152,8 @@ SMALL_TALK = [clause.rstrip("\n") for clause in _SMALL_TALK.strip("\n").split(";
 
 @dataclass(frozen=True)
 class Fact:
-    """One fact: what is said, what is asked, and the answer, which stands in what is said word for word."""
+    """One fact: what is said, what is asked, and the answer, which stands in what is said word for
+    word."""
 
     relation: Relation
     statement: str
@@ -162,7 +167,10 @@ def value(kind: str, chance: Chance) -> tuple[str, str]:
     decimal = f"{chance.pick(range(0, 20))}.{chance.pick(range(5, 100, 5)):02d}"
     unit = chance.pick(("minutes", "hours", "days", "weeks", "months", "years"))
     load = chance.pick(("kilograms", "tonnes", "boxes"))
-    word, name = new_word(chance), f"{new_word(chance).capitalize()} {new_word(chance).capitalize()}"
+    word, name = (
+        new_word(chance),
+        f"{new_word(chance).capitalize()} {new_word(chance).capitalize()}",
+    )
     made = {
         "price": f"{decimal if chance.happens(0.5) else number} crowns", "person": name, "count": number,
         "time": f"{chance.pick(range(24))}:{chance.pick(range(0, 60, 5)):02d}",
@@ -183,8 +191,14 @@ def value(kind: str, chance: Chance) -> tuple[str, str]:
 def thing(chance: Chance) -> str:
     """Something to say a fact about, such as "the big lamp of the tower"."""
     article = chance.pick(("the", "the", "the", "our", "every"))
-    colour = chance.pick(("", "", "old ", "big ", "small ", "new ", "second ", "first ", new_word(chance) + " "))
-    behind = f" {chance.pick(('of', 'in', 'for', 'by'))} the {new_word(chance)}" if chance.happens(0.3) else ""
+    colour = chance.pick(
+        ("", "", "old ", "big ", "small ", "new ", "second ", "first ", new_word(chance) + " ")
+    )
+    behind = (
+        f" {chance.pick(('of', 'in', 'for', 'by'))} the {new_word(chance)}"
+        if chance.happens(0.3)
+        else ""
+    )
     return f"{article} {colour}{new_word(chance)}{behind}"
 
 
@@ -199,8 +213,11 @@ def fact(chance: Chance, relation: Relation | None = None) -> Fact:
     answer, unit = value(relation.value, chance)
     words = {"a": thing(chance), "w": kind_of_thing(chance), "x": new_word(chance), "u": unit}
     said = chance.pick(relation.statements)
-    # A question that names what the statement leaves out has no answer in it; take one that does not.
-    fitting = [way for way in relation.questions if slots(way) - {"u"} <= slots(said)] or list(relation.questions)
+    # A question that names what the statement leaves out has no answer in it; take one that does
+    # not.
+    fitting = [way for way in relation.questions if slots(way) - {"u"} <= slots(said)] or list(
+        relation.questions
+    )
     statement = said.format(**words, v=answer)
     if chance.happens(0.25):  # the same said of something else, before or behind
         others = {"a": thing(chance), "w": kind_of_thing(chance), "x": new_word(chance)}
@@ -210,9 +227,15 @@ def fact(chance: Chance, relation: Relation | None = None) -> Fact:
         different = chance.pick([row for row in RELATIONS if row.value != relation.value])
         subject = "it" if chance.happens(0.5) else thing(chance)
         others = {"a": subject, "w": kind_of_thing(chance), "x": new_word(chance)}
-        other = chance.pick(different.statements).format(**others, v=value(different.value, chance)[0])
+        other = chance.pick(different.statements).format(
+            **others, v=value(different.value, chance)[0]
+        )
         statement = joined(statement, other, chance)
-    more = {"w": new_word(chance), "n": chance.pick(range(2, 99)), "y": chance.pick(range(1800, 2000))}
+    more = {
+        "w": new_word(chance),
+        "n": chance.pick(range(2, 99)),
+        "y": chance.pick(range(1800, 2000)),
+    }
     if chance.happens(0.35):
         statement += chance.pick(SMALL_TALK).format(**more)
     if chance.happens(0.15):

@@ -1,9 +1,10 @@
 """What an assistant did with a message, and whether that was right.
 
-`ask` runs one message through the whole conversation: the model decides, the program searches, calls and inserts, the
-model answers. An answer is right when it says the same words in the same order as the right one; capital letters, the
-full stop, blanks and words that the question says already make no difference ("Which form?" "K7", "form K7"), nor does
-one word more or less behind a number (its unit).
+`ask` runs one message through the whole conversation: the model decides, the program searches,
+calls and inserts, the model answers. An answer is right when it says the same words in the same
+order as the right one; capital letters, the full stop, blanks and words that the question says
+already make no difference ("Which form?" "K7", "form K7"), nor does one word more or less behind a
+number (its unit).
 """
 
 from collections import defaultdict
@@ -60,7 +61,8 @@ def ask(assistant: Assistant, message: str) -> Outcome:
 
 
 def same_answer(given: str, right: str, question: str = "") -> bool:
-    """Whether two answers to a question say the same; a number may come with its unit or without it.
+    """Whether two answers to a question say the same; a number may come with its unit or without
+    it.
 
     >>> same_answer("Anselm pike.", "Anselm  Pike"), same_answer("3.40", "3.40 crowns"), same_answer("3", "3.40 crowns")
     (True, True, False)

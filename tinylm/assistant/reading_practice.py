@@ -1,13 +1,15 @@
-"""Reading practice: questions about short passages, made new each time, so that only reading answers them.
+"""Reading practice: questions about short passages, made new each time, so that only reading
+answers them.
 
-A model of a million parameters cannot look an unknown fact up in its weights, but it can learn to point: find the words
-of the question in the passage, then copy what stands there in the right place. It learns that only if nothing else
-pays. So every question of the handbook's training documents becomes a pattern: its numbers, names and days are drawn
-anew, and half of the words that question and passage share are exchanged for others, in both alike. No true price or
-name of the handbook is ever shown.
+A model of a million parameters cannot look an unknown fact up in its weights, but it can learn to
+point: find the words of the question in the passage, then copy what stands there in the right
+place. It learns that only if nothing else pays. So every question of the handbook's training
+documents becomes a pattern: its numbers, names and days are drawn anew, and half of the words that
+question and passage share are exchanged for others, in both alike. No true price or name of the
+handbook is ever shown.
 
-Trade-off: exchanged words make odd sentences ("A single walnut costs 8.15 crowns"). Odd is the point: an ordinary one
-could be answered from habit.
+Trade-off: exchanged words make odd sentences ("A single walnut costs 8.15 crowns"). Odd is the
+point: an ordinary one could be answered from habit.
 """
 
 import re
@@ -50,7 +52,8 @@ def new_number(text: str, chance: Chance) -> str:
 
 
 class Exchange:
-    """Replaces words and numbers, each always by the same other one, in a question and its passage alike."""
+    """Replaces words and numbers, each always by the same other one, in a question and its passage
+    alike."""
 
     def __init__(self, chance: Chance, shared: set[str], share: float = 0.5) -> None:
         self.chance, self.shared, self.share = chance, shared, share
@@ -89,7 +92,11 @@ class Exchange:
             return word
         if word[0].isupper():  # a name, inside a sentence
             return new_word(self.chance).capitalize()
-        return new_word(self.chance) if word in self.shared and self.chance.happens(self.share) else word
+        return (
+            new_word(self.chance)
+            if word in self.shared and self.chance.happens(self.share)
+            else word
+        )
 
 
 def roots(text: str) -> set[str]:
@@ -105,14 +112,20 @@ def exchange(reading: Reading, chance: Chance) -> Reading:
     other = Exchange(chance, shared | roots(reading.answer) if known else shared)
     # The passage comes first: its capital letters tell names from beginnings of sentences.
     fresh = other.tokens(reading.passage)
-    answer = "".join(fresh[span_of(TOKEN.findall(reading.passage), reading.answer)]) if known else DONT_KNOW
+    answer = (
+        "".join(fresh[span_of(TOKEN.findall(reading.passage), reading.answer)])
+        if known
+        else DONT_KNOW
+    )
     return Reading("".join(fresh), other.text(reading.question), answer)
 
 
 def span_of(tokens: Sequence[str], text: str) -> slice:
     """Where the tokens of `text` first stand among `tokens`."""
     wanted = TOKEN.findall(text)
-    first = next(place for place in range(len(tokens)) if list(tokens[place : place + len(wanted)]) == wanted)
+    first = next(
+        place for place in range(len(tokens)) if list(tokens[place : place + len(wanted)]) == wanted
+    )
     return slice(first, first + len(wanted))
 
 
@@ -129,10 +142,15 @@ class Practice:
 
         Seldom: the search leaves out most passages that do not.
         """
-        return self.from_patterns(chance, unknown) if chance.happens(0.6) else self.from_documents(chance, unknown)
+        return (
+            self.from_patterns(chance, unknown)
+            if chance.happens(0.6)
+            else self.from_documents(chance, unknown)
+        )
 
     def from_patterns(self, chance: Chance, unknown: float) -> Reading:
-        """A fact of the table of relations, or the question about one fact with the statement of another."""
+        """A fact of the table of relations, or the question about one fact with the statement of
+        another."""
         asked = fact(chance)
         if chance.happens(unknown):  # something else, half of the time of the same kind
             other = fact(chance, asked.relation if chance.happens(0.5) else None)
@@ -140,7 +158,8 @@ class Practice:
         return Reading(asked.statement, asked.question, asked.answer)
 
     def from_documents(self, chance: Chance, unknown: float) -> Reading:
-        """A question of the handbook's, or one of those with another passage, mostly of the same document."""
+        """A question of the handbook's, or one of those with another passage, mostly of the same
+        document."""
         question = chance.pick(self.questions)
         if chance.happens(unknown):
             near = self.passages[question.document]

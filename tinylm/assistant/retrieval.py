@@ -1,15 +1,18 @@
-"""Retrieval: documents cut into passages, and the passages that share the rarest words with a question.
+"""Retrieval: documents cut into passages, and the passages that share the rarest words with a
+question.
 
     index = Index({"ferry.md": text, ...})
     for found in index.search("What does a ticket cost?"): print(found.passage.source, found.score)
 
-A passage is one sentence, small enough for a small model to read. It is found by its own words, counted three times,
-and by those of its heading and of the sentence before it, counted once, since "it opens at nine" does not say what
-does. Passages are ranked by BM25 (Robertson & Zaragoza, "The Probabilistic Relevance Framework", 2009), computed by the
-library bm25s (Lu 2024). An index is a cache: `Index.open` takes a saved one where the documents are still the same,
-and cuts anew those that changed.
+A passage is one sentence, small enough for a small model to read. It is found by its own words,
+counted three times, and by those of its heading and of the sentence before it, counted once, since
+"it opens at nine" does not say what does. Passages are ranked by BM25 (Robertson & Zaragoza, "The
+Probabilistic Relevance Framework", 2009), computed by the library bm25s (Lu 2024). An index is a
+cache: `Index.open` takes a saved one where the documents are still the same, and cuts anew those
+that changed.
 
-Trade-off: words are matched, not meanings; a question that says "price" does not find a passage that says "costs".
+Trade-off: words are matched, not meanings; a question that says "price" does not find a passage
+that says "costs".
 """
 
 import hashlib
@@ -40,7 +43,8 @@ STOPWORDS = frozenset(STOPWORDS_EN) | frozenset(ASKING.split())
 
 @dataclass(frozen=True)
 class Passage:
-    """One sentence of a document; `place` is its number there, counted from 1, `context` its heading and forerunner."""
+    """One sentence of a document; `place` is its number there, counted from 1, `context` its
+    heading and forerunner."""
 
     text: str
     source: str
@@ -57,8 +61,8 @@ class Passage:
 class Found:
     """A passage and its BM25 score: above 0, higher is better, comparable within one search only.
 
-    `share` is comparable between searches: of the question's words, each weighted by how rare it is in the documents
-    (the idf of BM25), the part that stands in the passage or its context; 0 to 1.
+    `share` is comparable between searches: of the question's words, each weighted by how rare it is
+    in the documents (the idf of BM25), the part that stands in the passage or its context; 0 to 1.
     """
 
     passage: Passage
@@ -83,19 +87,23 @@ def split_passages(text: str, source: str) -> list[Passage]:
                 title, before = sentence.lstrip("# "), ""
                 continue
             for piece in short_pieces(" ".join(sentence.split())):
-                passages.append(Passage(piece, source, len(passages) + 1, f"{title} {before}".strip()))
+                passages.append(
+                    Passage(piece, source, len(passages) + 1, f"{title} {before}".strip())
+                )
                 before = piece
     return passages
 
 
 def short_pieces(sentence: str) -> list[str]:
-    """The sentence, cut every LONGEST words where it is longer than that; nothing for an empty one."""
+    """The sentence, cut every LONGEST words where it is longer than that; nothing for an empty
+    one."""
     words = sentence.split()
     return [" ".join(words[start : start + LONGEST]) for start in range(0, len(words), LONGEST)]
 
 
 def stems(text: str) -> list[str]:
-    """The words worth searching for, in lower case and without their endings, so that "tickets" finds "ticket".
+    """The words worth searching for, in lower case and without their endings, so that "tickets"
+    finds "ticket".
 
     >>> stems("What does a book of ten ferry tickets cost at 22:40?")
     ['book', 'ten', 'ferry', 'ticket', 'cost', '22:40']
@@ -105,24 +113,35 @@ def stems(text: str) -> list[str]:
 
 
 class Index:
-    """Passages of named documents, searchable; immutable, so that a search never sees half an update."""
+    """Passages of named documents, searchable; immutable, so that a search never sees half an
+    update."""
 
-    def __init__(self, documents: Mapping[str, str], passages: Sequence[Passage] | None = None) -> None:
+    def __init__(
+        self, documents: Mapping[str, str], passages: Sequence[Passage] | None = None
+    ) -> None:
         self.hashes = {name: hash_of(text) for name, text in documents.items()}
         self.passages = (
             list(passages)
             if passages is not None
-            else [passage for name, text in documents.items() for passage in split_passages(text, name)]
+            else [
+                passage
+                for name, text in documents.items()
+                for passage in split_passages(text, name)
+            ]
         )
-        corpus = [stems(passage.context) + OWN_WEIGHT * stems(passage.text) for passage in self.passages]
+        corpus = [
+            stems(passage.context) + OWN_WEIGHT * stems(passage.text) for passage in self.passages
+        ]
         self.words = [frozenset(words) for words in corpus]
-        self.holders = Counter(word for words in self.words for word in words)  # word -> passages that hold it
+        # word -> passages that hold it
+        self.holders = Counter(word for words in self.words for word in words)
         self.ranker = bm25s.BM25() if any(corpus) else None
         if self.ranker:
             self.ranker.index(corpus, show_progress=False)
 
     def search(self, question: str, count: int = 3) -> list[Found]:
-        """The `count` best passages, best first; fewer where no more share a word with the question."""
+        """The `count` best passages, best first; fewer where no more share a word with the
+        question."""
         words = stems(question)
         if self.ranker is None or not words:
             return []
@@ -138,7 +157,8 @@ class Index:
     def rarity(self, word: str) -> float:
         """The idf of a word: high where few passages hold it, highest where none does.
 
-        Fewer than MANY passages count as MANY: in a handful of them every word is as rare as the next.
+        Fewer than MANY passages count as MANY: in a handful of them every word is as rare as the
+        next.
         """
         holders, passages = self.holders[word], max(len(self.passages), MANY)
         return math.log(1 + (passages - holders + 0.5) / (holders + 0.5))
@@ -150,17 +170,21 @@ class Index:
             kept[passage.source].append(passage)
         passages: list[Passage] = []
         for name, text in documents.items():
-            passages += kept[name] if self.hashes.get(name) == hash_of(text) else split_passages(text, name)
+            passages += (
+                kept[name] if self.hashes.get(name) == hash_of(text) else split_passages(text, name)
+            )
         return Index(documents, passages)
 
     def save(self, path: Path) -> None:
-        """Write the passages and the hashes of their documents as JSON; the ranking is counted anew in no time."""
+        """Write the passages and the hashes of their documents as JSON; the ranking is counted anew
+        in no time."""
         passages = [asdict(passage) for passage in self.passages]
         write_json(path, {"format": FORMAT, "hashes": self.hashes, "passages": passages})
 
     @classmethod
     def open(cls, path: Path, documents: Mapping[str, str]) -> "Index":
-        """The index of `documents`, from the file that `save` wrote where there is one; saved again where it changed.
+        """The index of `documents`, from the file that `save` wrote where there is one; saved again
+        where it changed.
 
         A damaged file is no loss: the documents are the truth, and are cut anew.
         """
@@ -173,7 +197,8 @@ class Index:
 
     @classmethod
     def read(cls, path: Path) -> "Index | None":
-        """The index in a file, its documents known by hash alone; None where the file is missing or damaged."""
+        """The index in a file, its documents known by hash alone; None where the file is missing or
+        damaged."""
         try:
             content = read_json(path)
             index = cls({}, [Passage(**passage) for passage in content["passages"]])

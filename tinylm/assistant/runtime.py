@@ -1,22 +1,30 @@
-"""The conversation: the model speaks token by token, and the program does what it asks for, if it may.
+"""The conversation: the model speaks token by token, and the program does what it asks for, if it
+may.
 
-    assistant = Assistant(model, tokenizer, toolbox(calculator(), search.tool(), *orders.tools()), search)
-    for event in assistant.reply("What is 34 times 12?"):
+    assistant = Assistant(model, tokenizer, toolbox(calculator(), search.tool(), *orders.tools()),
+    search) for event in assistant.reply("What is 34 times 12?"):
         print(event.kind, event.text)
 
 Who may do what follows from where a token comes from, not from what it says:
 
-- Only a token that the model itself generates in its own turn opens a call. A user's message, a tool's result and a
-  passage are encoded as plain text: the name of a special token inside them is a row of ordinary characters.
-- Once a passage stands in a turn, the model can no longer open a call in that turn, and the passage is forgotten
+- Only a token that the model itself generates in its own turn opens a call. A user's message, a
+  tool's result and a
+  passage are encoded as plain text: the name of a special token inside them is a row of ordinary
+  characters.
+- Once a passage stands in a turn, the model can no longer open a call in that turn, and the passage
+  is forgotten
   at its end: nothing that a document says can make the assistant act.
-- After a passage the answer is a quote: a row of the passage's tokens, or "I don't know." (constrained decoding, as in
-  extractive question answering). The model chooses the place; it cannot misspell a name or invent a price.
-- A tool that writes is only proposed at first. It runs when the user's very next message says yes and the model
+- After a passage the answer is a quote: a row of the passage's tokens, or "I don't know."
+  (constrained decoding, as in
+  extractive question answering). The model chooses the place; it cannot misspell a name or invent a
+  price.
+- A tool that writes is only proposed at first. It runs when the user's very next message says yes
+  and the model
   repeats the same call.
 
-Trade-offs: the second rule costs questions that need a passage and then a calculation. And a model of this size
-understands one question at a time: of what was said before, it sees only a proposal that waits for a yes or no.
+Trade-offs: the second rule costs questions that need a passage and then a calculation. And a model
+of this size understands one question at a time: of what was said before, it sees only a proposal
+that waits for a yes or no.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -45,17 +53,23 @@ from tinylm.text.tokenizers import DOCUMENT, StreamDecoder, Tokenizer
 
 Kind = Literal["answer", "step", "call", "result", "passage", "source"]
 KINDS: dict[str, Kind] = {ASSISTANT: "answer", STEP: "step", CALL: "call"}
-ENDS = {ASSISTANT: USER, STEP: ASSISTANT, CALL: RESULT}  # the token by which the model ends each kind of part
+# the token by which the model ends each kind of part
+ENDS = {ASSISTANT: USER, STEP: ASSISTANT, CALL: RESULT}
 CONFIRM = "please confirm"  # the first result of a call that writes
-YES = frozenset(("yes", "yes please", "ok", "okay", "sure", "please do", "do it", "go ahead", "i confirm"))
+YES = frozenset(
+    ("yes", "yes please", "ok", "okay", "sure", "please do", "do it", "go ahead", "i confirm")
+)
 NO = frozenset(("no", "no thanks", "no thank you", "stop", "cancel", "better not", "please don't"))
-SURE = 3.0  # nats by which DONT_KNOW must beat the passage: the search has left out most of what does not answer
+# nats by which DONT_KNOW must beat the passage: the search has left out most of what does not
+# answer
+SURE = 3.0
 MOST_PARTS = 4  # steps and calls in one turn
 
 
 @dataclass(frozen=True)
 class Event:
-    """What happened: a piece of an answer, step or call, as it is written; or a whole result, passage or source."""
+    """What happened: a piece of an answer, step or call, as it is written; or a whole result,
+    passage or source."""
 
     kind: Kind
     text: str
@@ -82,17 +96,29 @@ class Assistant:
     """One conversation of a model with a user, with tools and with documents."""
 
     def __init__(
-        self, model: GPT, tokenizer: Tokenizer, tools: Mapping[str, Tool], search: Search | None = None
+        self,
+        model: GPT,
+        tokenizer: Tokenizer,
+        tools: Mapping[str, Tool],
+        search: Search | None = None,
     ) -> None:
         if missing := [name for name in (DOCUMENT, *ROLES) if name not in tokenizer.specials]:
-            raise ValueError(f"this model was not trained as an assistant: its tokenizer lacks {', '.join(missing)}")
+            raise ValueError(
+                f"this model was not trained as an assistant: its tokenizer lacks {', '.join(missing)}"
+            )
         self.limits = Limits.within(model.config.context)
-        self.model, self.tokenizer, self.tools, self.search = model.eval(), tokenizer, dict(tools), search
+        self.model, self.tokenizer, self.tools, self.search = (
+            model.eval(),
+            tokenizer,
+            dict(tools),
+            search,
+        )
         self.proposed: Call | None = None  # a call that writes and waits for the user's yes
         self.last: list[int] = []  # ids of the turn that proposed it
 
     def reply(self, message: str) -> Iterator[Event]:
-        """Answer a message: yields what the model writes, piece by piece, and what the tools answer."""
+        """Answer a message: yields what the model writes, piece by piece, and what the tools
+        answer."""
         answer = message.strip(" .!\n").lower()
         if self.search is not None:
             self.search.message = message
@@ -107,7 +133,9 @@ class Assistant:
 class Turn:
     """One turn of the model, from the user's message to the token that hands the word back."""
 
-    def __init__(self, assistant: Assistant, past: list[int], message: str, confirmed: Call | None) -> None:
+    def __init__(
+        self, assistant: Assistant, past: list[int], message: str, confirmed: Call | None
+    ) -> None:
         self.assistant, self.confirmed = assistant, confirmed
         self.tokenizer = assistant.tokenizer
         self.proposed: Call | None = None  # a call that writes, if this turn makes one
@@ -117,7 +145,8 @@ class Turn:
         self.ids: list[int] = []  # of this turn
         self.parts = 0
         self.passage: list[int] = []  # ids of the passage that was read in this turn
-        self.starts, self.ends = set[int](), set[int]()  # the ids among them with which words begin and end
+        # the ids among them with which words begin and end
+        self.starts, self.ends = set[int](), set[int]()
         self.feed([self.tokenizer.special_id(DOCUMENT), *past])
         said = encode_part(Part(USER, message), self.tokenizer)[: assistant.limits.message]
         self.insert([*said, self.tokenizer.special_id(ASSISTANT)])
@@ -126,7 +155,9 @@ class Turn:
     def feed(self, ids: list[int]) -> None:
         """Let the model read ids; `scores` (V,) are then those of the token after them."""
         model = self.assistant.model
-        self.scores = model(torch.tensor([ids], device=model.tokens.weight.device), self.cache)[0, -1]
+        self.scores = model(torch.tensor([ids], device=model.tokens.weight.device), self.cache)[
+            0, -1
+        ]
 
     def insert(self, ids: list[int]) -> None:
         """Put ids into the turn."""
@@ -155,9 +186,11 @@ class Turn:
             role, text, decoder, written = name, "", StreamDecoder(self.tokenizer), 0
 
     def choose(self, role: str, written: int) -> int | None:
-        """The likeliest token that may stand here, after `written` tokens of a part; None where the context is full.
+        """The likeliest token that may stand here, after `written` tokens of a part; None where the
+        context is full.
 
-        Special tokens: the one that ends the part; and at its beginning a step or a call, until a passage was read.
+        Special tokens: the one that ends the part; and at its beginning a step or a call, until a
+        passage was read.
         """
         room = self.assistant.model.config.context - self.cache.length
         part = self.assistant.limits.part
@@ -171,7 +204,10 @@ class Turn:
         scores = self.scores
         scores[[id for id, name in self.names.items() if name not in allowed]] = float("-inf")
         if role == ASSISTANT and self.passage:
-            said, unknown = self.ids[len(self.ids) - written :], self.tokenizer.encode(f" {DONT_KNOW}")
+            said, unknown = (
+                self.ids[len(self.ids) - written :],
+                self.tokenizer.encode(f" {DONT_KNOW}"),
+            )
             keep = self.quotable(said)
             if not written or said == unknown or self.is_quote(said):
                 keep |= set(map(self.tokenizer.special_id, allowed))
@@ -183,21 +219,29 @@ class Turn:
         return int(scores.argmax())
 
     def quotable(self, written: list[int]) -> set[int]:
-        """The ids after which an answer is still a quote: whole words of the passage in its order, then a full stop."""
+        """The ids after which an answer is still a quote: whole words of the passage in its order,
+        then a full stop."""
         count, stop = len(written), self.tokenizer.encode(".")[-1]
         after = [i + count for i in self.starts if self.passage[i : i + count] == written]
-        return {self.passage[i] for i in after if i < len(self.passage)} | {stop for i in after if i in self.ends}
+        return {self.passage[i] for i in after if i < len(self.passage)} | {
+            stop for i in after if i in self.ends
+        }
 
     def is_quote(self, written: list[int]) -> bool:
-        """Whether an answer may end here: whole words of the passage, with or without a full stop."""
+        """Whether an answer may end here: whole words of the passage, with or without a full
+        stop."""
         stop = self.tokenizer.encode(".")[-1]
         for ids in [written, written[:-1]] if written[-1] == stop else [written]:
-            if any(self.passage[i : i + len(ids)] == ids and i + len(ids) in self.ends for i in self.starts):
+            if any(
+                self.passage[i : i + len(ids)] == ids and i + len(ids) in self.ends
+                for i in self.starts
+            ):
                 return True
         return False
 
     def answer_call(self, text: str) -> Iterator[Event]:
-        """Run a call that the model has finished, and insert what comes back, as text and nothing else."""
+        """Run a call that the model has finished, and insert what comes back, as text and nothing
+        else."""
         role, result = RESULT, ""
         try:
             call = parse_call(text, self.assistant.tools)
@@ -217,7 +261,8 @@ class Turn:
         if role == RESULT:
             inserted = inserted[1:]  # the model wrote <|result|> itself, to end the call
         limits = self.assistant.limits
-        room = self.assistant.model.config.context - self.cache.length - limits.part * 3 // 2  # a quote and an answer
+        # a quote and an answer
+        room = self.assistant.model.config.context - self.cache.length - limits.part * 3 // 2
         inserted = inserted[: max(0, min(limits.inserted, room))]
         if role == PASSAGE:
             self.passage = inserted[1:]
@@ -226,7 +271,8 @@ class Turn:
 
 
 def words_in(pieces: Sequence[str]) -> tuple[set[int], set[int]]:
-    """Numbers of the pieces of a text with which a word or number begins, and of those behind the last of one.
+    """Numbers of the pieces of a text with which a word or number begins, and of those behind the
+    last of one.
 
     >>> words_in([" A", " tick", "et", " (", "blue", ")", " costs", " 3", ".", "40"])
     ({0, 1, 4, 6, 7}, {1, 3, 5, 7, 10})
@@ -235,6 +281,10 @@ def words_in(pieces: Sequence[str]) -> tuple[set[int], set[int]]:
     first, last = {found.start() for found in words}, {found.end() for found in words}
     ends = list(accumulate(map(len, pieces)))
     return (
-        {i for i, (piece, end) in enumerate(zip(pieces, ends)) if end - len(piece.lstrip()) in first},
+        {
+            i
+            for i, (piece, end) in enumerate(zip(pieces, ends))
+            if end - len(piece.lstrip()) in first
+        },
         {i + 1 for i, end in enumerate(ends) if end in last},
     )

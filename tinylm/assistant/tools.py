@@ -1,12 +1,15 @@
-"""Tools: what the model may ask the program to do, and the calculator, the search and the orders desk themselves.
+"""Tools: what the model may ask the program to do, and the calculator, the search and the orders
+desk themselves.
 
-The model writes a call as text: `calculator 34 * 12`. That text is never executed. It is parsed here, its arguments are
-turned into typed values or refused, and one known function runs on them, within its limits of time and size. A tool
-that fails answers "error: ..." with the reason, and the model is trained to apologise.
+The model writes a call as text: `calculator 34 * 12`. That text is never executed. It is parsed
+here, its arguments are turned into typed values or refused, and one known function runs on them,
+within its limits of time and size. A tool that fails answers "error: ..." with the reason, and the
+model is trained to apologise.
 
-Trade-offs: a call is one line of words, which a small model can write, not JSON, which it would misspell. A tool that
-passes its time limit is left behind in a thread of its own, since Python cannot stop one; each tool therefore bounds
-its own work too, and the limit only keeps the conversation from waiting.
+Trade-offs: a call is one line of words, which a small model can write, not JSON, which it would
+misspell. A tool that passes its time limit is left behind in a thread of its own, since Python
+cannot stop one; each tool therefore bounds its own work too, and the limit only keeps the
+conversation from waiting.
 """
 
 import ast
@@ -24,15 +27,41 @@ from tinylm.corpora.chance import Chance
 
 ERROR = "error: "  # how the result of a call that failed begins
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-CUSTOMERS = ("Mara", "Tobin", "Ada", "Jonas", "Nell", "Hugo", "Rosa", "Otto", "Greta", "Abel", "Hanna", "Caleb")
-GOODS = ("anchors", "ropes", "lamps", "nets", "oars", "sails", "barrels", "buckets", "hooks", "buoys", "ladders")
+CUSTOMERS = (
+    "Mara",
+    "Tobin",
+    "Ada",
+    "Jonas",
+    "Nell",
+    "Hugo",
+    "Rosa",
+    "Otto",
+    "Greta",
+    "Abel",
+    "Hanna",
+    "Caleb",
+)
+GOODS = (
+    "anchors",
+    "ropes",
+    "lamps",
+    "nets",
+    "oars",
+    "sails",
+    "barrels",
+    "buckets",
+    "hooks",
+    "buoys",
+    "ladders",
+)
 STATES = ("ready", "packed", "late", "sent")
 BERTHS = 60
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One typed argument: `parse` turns its text into a value, or raises ValueError saying what is allowed."""
+    """One typed argument: `parse` turns its text into a value, or raises ValueError saying what is
+    allowed."""
 
     name: str
     parse: Callable[[str], Any]
@@ -40,13 +69,15 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Tool:
-    """A function that the model may call by name. `run` takes the parsed arguments and returns a short text."""
+    """A function that the model may call by name. `run` takes the parsed arguments and returns a
+    short text."""
 
     name: str
     purpose: str
     parameters: tuple[Parameter, ...]
     run: Callable[..., str]
-    documents: bool = False  # its results are passages of documents, after which nothing may be called
+    # its results are passages of documents, after which nothing may be called
+    documents: bool = False
     writes: bool = False  # changes something: runs only after the user has confirmed
     seconds: float = 2.0  # longest time that the conversation waits for it
     characters: int = 400  # longest result
@@ -99,9 +130,11 @@ def line(longest: int) -> Callable[[str], str]:
 
 
 def parse_call(text: str, tools: Mapping[str, Tool]) -> Call:
-    """The call that a text describes: a name, then one word per argument; the last argument takes what is left.
+    """The call that a text describes: a name, then one word per argument; the last argument takes
+    what is left.
 
-    Raises ValueError naming the closest tool, the number of arguments, or the argument that is wrong.
+    Raises ValueError naming the closest tool, the number of arguments, or the argument that is
+    wrong.
     """
     name, _, rest = text.strip().partition(" ")
     if name not in tools:
@@ -121,7 +154,8 @@ def parse_call(text: str, tools: Mapping[str, Tool]) -> Call:
 
 
 def run_call(call: Call) -> str:
-    """What the tool answers, within its limits; "error: ..." in one line where it fails, whatever the failure."""
+    """What the tool answers, within its limits; "error: ..." in one line where it fails, whatever
+    the failure."""
     answers: list[str] = []
 
     def work() -> None:
@@ -138,7 +172,8 @@ def run_call(call: Call) -> str:
     return answers[0][: call.tool.characters]
 
 
-# Calculator ----------------------------------------------------------------------------------------------------------
+# Calculator
+
 
 OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
@@ -148,10 +183,11 @@ LARGEST, LARGEST_POWER = 10**15, 20
 
 
 def calculate(expression: str) -> str:
-    """The value of an expression of numbers, + - * / ** and brackets, exact, with at most 4 decimals.
+    """The value of an expression of numbers, + - * / ** and brackets, exact, with at most 4
+    decimals.
 
-    The text becomes a syntax tree and only the kinds of node above are followed, so that nothing else can run. No
-    number may pass 10**15 on the way: 9**9**9**9 is refused at once.
+    The text becomes a syntax tree and only the kinds of node above are followed, so that nothing
+    else can run. No number may pass 10**15 on the way: 9**9**9**9 is refused at once.
 
     >>> calculate("3 * (3.40 + 1.10)"), calculate("1 / 3")
     ('13.5', '0.3333')
@@ -166,8 +202,13 @@ def calculate(expression: str) -> str:
 
 
 def value_of(node: ast.expr) -> Fraction:
-    """The value of a syntax tree; ValueError for anything but numbers, signs and the five operators."""
-    if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
+    """The value of a syntax tree; ValueError for anything but numbers, signs and the five
+    operators."""
+    if (
+        isinstance(node, ast.Constant)
+        and isinstance(node.value, int | float)
+        and not isinstance(node.value, bool)
+    ):
         return bounded(Fraction(str(min(node.value, LARGEST + 1))))
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         return -value_of(node.operand)
@@ -176,7 +217,9 @@ def value_of(node: ast.expr) -> Fraction:
     left, right = value_of(node.left), value_of(node.right)
     if isinstance(node.op, ast.Div) and right == 0:
         raise ValueError("division by zero")
-    if isinstance(node.op, ast.Pow) and not (right.denominator == 1 and 0 <= right <= LARGEST_POWER):
+    if isinstance(node.op, ast.Pow) and not (
+        right.denominator == 1 and 0 <= right <= LARGEST_POWER
+    ):
         raise ValueError(f"powers go from 0 to {LARGEST_POWER}")
     return bounded(OPERATORS[type(node.op)](left, right))
 
@@ -195,22 +238,26 @@ def show_number(value: Fraction) -> str:
 
 
 def calculator() -> Tool:
-    return Tool("calculator", "works an expression out", (Parameter("expression", line(80)),), calculate)
+    return Tool(
+        "calculator", "works an expression out", (Parameter("expression", line(80)),), calculate
+    )
 
 
-# Handbook search -----------------------------------------------------------------------------------------------------
+# Handbook search
 
 
-# The share of a question (see `Found`) that a passage must hold to be shown. Of the handbook's 297 questions, 98 in a
-# hundred find such a passage; with the document that answers taken away, 13 in a hundred still do. (0.40: 99 and 22;
-# 0.50: 95 and 7.)
+# The share of a question (see `Found`) that a passage must hold to be shown. Of the handbook's 297
+# questions, 98 in a hundred find such a passage; with the document that answers taken away, 13 in a
+# hundred still do. (0.40: 99 and 22; 0.50: 95 and 7.)
 ENOUGH = 0.45
 
 
 class Search:
-    """The search tool over an index that may be exchanged. It searches for the user's `message`, word for word.
+    """The search tool over an index that may be exchanged. It searches for the user's `message`,
+    word for word.
 
-    The call takes no argument: a small model misspells long words, and a misspelt word finds nothing.
+    The call takes no argument: a small model misspells long words, and a misspelt word finds
+    nothing.
     """
 
     def __init__(self, index: Index) -> None:
@@ -225,22 +272,31 @@ class Search:
         return self.found[0].passage.text
 
     def tool(self) -> Tool:
-        return Tool("search", "finds a passage in the documents", (), self.run, documents=True, characters=1000)
+        return Tool(
+            "search",
+            "finds a passage in the documents",
+            (),
+            self.run,
+            documents=True,
+            characters=1000,
+        )
 
 
-# Orders and berths ---------------------------------------------------------------------------------------------------
+# Orders and berths
 
 
 @dataclass
 class Orders:
-    """The harbour shop's database: orders to look up, berths to book. Lives in memory, built from a seed."""
+    """The harbour shop's database: orders to look up, berths to book. Lives in memory, built from a
+    seed."""
 
     seed: int = 0
     count: int = 500
     database: sqlite3.Connection = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        # Another thread runs each tool, one at a time (see run_call), so the connection may move between them.
+        # Another thread runs each tool, one at a time (see run_call), so the connection may move
+        # between them.
         self.database = sqlite3.connect(":memory:", check_same_thread=False)
         self.database.executescript(
             """
@@ -264,7 +320,10 @@ class Orders:
 
     def numbers(self) -> list[int]:
         """The numbers of all orders."""
-        return [number for (number,) in self.database.execute("SELECT number FROM orders ORDER BY number")]
+        return [
+            number
+            for (number,) in self.database.execute("SELECT number FROM orders ORDER BY number")
+        ]
 
     def look_up(self, number: int) -> str:
         """What an order holds, for whom, and where it is: "12 lamps for Mara, ready on Friday"."""
@@ -280,7 +339,9 @@ class Orders:
         """Book a berth for a day; ValueError where it is taken."""
         try:
             with self.database:  # all or nothing
-                self.database.execute("INSERT INTO bookings (berth, day) VALUES (?, ?)", (berth, day))
+                self.database.execute(
+                    "INSERT INTO bookings (berth, day) VALUES (?, ?)", (berth, day)
+                )
         except sqlite3.IntegrityError:
             raise ValueError(f"berth {berth} is taken on {day}") from None
         return f"berth {berth} is booked for {day}"

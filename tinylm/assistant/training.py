@@ -1,11 +1,11 @@
 """How a story model becomes an assistant: special tokens, a corpus of dialogues, a recipe.
 
-The handbook's documents are dealt into three hands, one of which is held out: no question about those documents is
-trained on, not even with other numbers in it. Which hand it is follows from the seed, so that three seeds together
-ask every question once.
+The handbook's documents are dealt into three hands, one of which is held out: no question about
+those documents is trained on, not even with other numbers in it. Which hand it is follows from the
+seed, so that three seeds together ask every question once.
 
-Trade-off: the tokenizer stays the base's, learned on stories; handbook words cost more tokens than a tokenizer of
-their own would charge, but every row that the base has learned keeps its meaning.
+Trade-off: the tokenizer stays the base's, learned on stories; handbook words cost more tokens than
+a tokenizer of their own would charge, but every row that the base has learned keeps its meaning.
 """
 
 from collections.abc import Iterable
@@ -33,7 +33,9 @@ HANDS = 3
 
 def held_out(seed: int) -> set[str]:
     """Names of the handbook's documents that are kept from training with this seed."""
-    return {name for number, name in enumerate(sorted(handbook(1))) if number % HANDS == seed % HANDS}
+    return {
+        name for number, name in enumerate(sorted(handbook(1))) if number % HANDS == seed % HANDS
+    }
 
 
 def questions_held_out(seed: int) -> list[Question]:
@@ -43,7 +45,10 @@ def questions_held_out(seed: int) -> list[Question]:
 
 def handbook_practice(seed: int) -> Practice:
     """Reading practice on all other documents."""
-    return Practice({name: text for name, text in handbook(1).items() if name not in held_out(seed)}, questions())
+    return Practice(
+        {name: text for name, text in handbook(1).items() if name not in held_out(seed)},
+        questions(),
+    )
 
 
 def assistant_cases(seed: int, count: int) -> list[Case]:
@@ -51,7 +56,9 @@ def assistant_cases(seed: int, count: int) -> list[Case]:
     return list(islice(cases(handbook_practice(seed), seed), count))
 
 
-def dialogue_corpus(tokenizer: Tokenizer, dialogues: Iterable[Dialogue], name: str, valid: int = 200) -> Corpus:
+def dialogue_corpus(
+    tokenizer: Tokenizer, dialogues: Iterable[Dialogue], name: str, valid: int = 200
+) -> Corpus:
     """Dialogues as a corpus with masks; the last `valid` of them are kept for validation."""
     dialogues = list(dialogues)
     train, train_mask = encode_dialogues(dialogues[:-valid], tokenizer)
@@ -60,8 +67,11 @@ def dialogue_corpus(tokenizer: Tokenizer, dialogues: Iterable[Dialogue], name: s
 
 
 def assistant_recipe(base: Recipe, parent: Run | None, seed: int, steps: int) -> Recipe:
-    """A recipe in the base's shape that learns dialogues, from the parent's weights or from random ones."""
-    train = base.train.model_copy(update={"steps": steps, "seed": seed, "evaluate_every": max(1, steps // 4)})
+    """A recipe in the base's shape that learns dialogues, from the parent's weights or from random
+    ones."""
+    train = base.train.model_copy(
+        update={"steps": steps, "seed": seed, "evaluate_every": max(1, steps // 4)}
+    )
     return base.model_copy(
         update={
             "name": "assistant", "purpose": "Learn to search, to call tools and to answer",
@@ -73,7 +83,8 @@ def assistant_recipe(base: Recipe, parent: Run | None, seed: int, steps: int) ->
 
 
 def prepared(base: Run, folder: Path) -> Run:
-    """The base with rows for the special tokens of conversations, as a run that a fine-tune can start from.
+    """The base with rows for the special tokens of conversations, as a run that a fine-tune can
+    start from.
 
     Nothing is learned yet: the new rows are drawn at random, everything else is the base's.
     """
@@ -83,9 +94,13 @@ def prepared(base: Run, folder: Path) -> Run:
     tokenizer = with_roles(tokenizer)
     model = with_rows(model, tokenizer.vocab_size, torch.Generator().manual_seed(recipe.train.seed))
     create_folder(folder, replace=True)
-    kept = [write_ids(folder / "data" / side, [token_file(base, side)]) for side in ("train", "valid")]
+    kept = [
+        write_ids(folder / "data" / side, [token_file(base, side)]) for side in ("train", "valid")
+    ]
     files = model_files(recipe.model_copy(update={"model": model.config}), model.config, tokenizer)
     files["model/model.safetensors"] = to_safetensors(trained(model))
     entries = {f"data/{path.name}": file_entry(path) for path in kept}
-    save_files(folder, files, {**base.manifest, "files": entries, "parent": parent_record(folder, base)})
+    save_files(
+        folder, files, {**base.manifest, "files": entries, "parent": parent_record(folder, base)}
+    )
     return open_run(folder)

@@ -1,4 +1,5 @@
-"""Words to fill practice with: things of a harbour town, and words that do not exist, so that spelling is copied."""
+"""Words to fill practice with: things of a harbour town, and words that do not exist, so that
+spelling is copied."""
 
 from functools import cache
 
@@ -30,7 +31,8 @@ nut oar onion oven paddle page paint pear pebble pepper pillow pipe plank plate 
 ring rope saddle sail salt saw school shelf shovel slate soap spade sponge spoon stamp stove string swan table
 tailor teapot tent thimble tower trumpet tunnel turnip umbrella valley wagon walnut wheel whistle window wool
 """
-# Beginnings, middles and ends of English syllables: made-up words meet nearly all pieces that words are cut into.
+# Beginnings, middles and ends of English syllables: made-up words meet nearly all pieces that words
+# are cut into.
 _ONSETS = """
 b bl br c ch cl cr d dr f fl fr g gl gr h j k kn l m n p ph pl pr qu r s sc sh shr sk sl sm sn sp spr st str sw t th
 thr tr tw v w wh wr y z
@@ -40,11 +42,14 @@ _CODAS = """
 b ck d dge ff ft g ght k l ld ll lm lt m mp n nce nd ng nk nt p pt r rd rk rl rm rn rs rt s se sh sk ss st t tch te th
 ve w x
 """
-COMMON, WORDS, ONSETS, VOWELS, CODAS = (text.split() for text in (_COMMON, _WORDS, _ONSETS, _VOWELS, _CODAS))
+COMMON, WORDS, ONSETS, VOWELS, CODAS = (
+    text.split() for text in (_COMMON, _WORDS, _ONSETS, _VOWELS, _CODAS)
+)
 
 
 def new_word(chance: Chance) -> str:
-    """A word of the town, of its stories, or one that does not exist, so that spelling is copied and not guessed."""
+    """A word of the town, of its stories, or one that does not exist, so that spelling is copied
+    and not guessed."""
     if chance.happens(0.3):
         return chance.pick(WORDS)
     return chance.pick(story_words()) if chance.happens(0.4) else made_up(chance)
@@ -53,7 +58,9 @@ def new_word(chance: Chance) -> str:
 @cache
 def story_words() -> list[str]:
     """The longer words of the stories."""
-    return sorted(word for word in vocabulary() if len(word) > 3 and word.isalpha() and word not in COMMON)
+    return sorted(
+        word for word in vocabulary() if len(word) > 3 and word.isalpha() and word not in COMMON
+    )
 
 
 def made_up(chance: Chance) -> str:

@@ -1,4 +1,5 @@
-"""Rows for one NVIDIA GPU: nanoGPT's GPU recipe on tiny Shakespeare, and GPT-2's shape at the machine's limit."""
+"""Rows for one NVIDIA GPU: nanoGPT's GPU recipe on tiny Shakespeare, and GPT-2's shape at the
+machine's limit."""
 
 import re
 from collections.abc import Iterator
@@ -17,10 +18,20 @@ from tinylm.text.tokenizers import CharTokenizer
 from tinylm.training.start import compiled
 from tinylm.training.trainer import Trainer
 
-GPU_LOSS = 1.4697  # nats per character: what nanoGPT's README reports for its GPU command on an A100
-GPT2 = ModelConfig(  # 124 M parameters; the table is rounded up to a multiple of 64, as nanoGPT's bench.py has it
-    vocab_size=50304, context=1024, depth=12, width=768, heads=12, norm="layernorm", norm_eps=1e-5, position="learned",
-    mlp="gelu", qk_norm=False,
+# nats per character: what nanoGPT's README reports for its GPU command on an A100
+GPU_LOSS = 1.4697
+# 124 M parameters; the table is rounded up to a multiple of 64, as nanoGPT's bench.py has it
+GPT2 = ModelConfig(
+    vocab_size=50304,
+    context=1024,
+    depth=12,
+    width=768,
+    heads=12,
+    norm="layernorm",
+    norm_eps=1e-5,
+    position="learned",
+    mlp="gelu",
+    qk_norm=False,
 )
 GPT2_BATCH = 12  # sequences, as in nanoGPT's bench.py
 
@@ -38,8 +49,11 @@ def gpu_loss(setup: Setup) -> Iterator[Reading]:
     ours = [train_command(setup, "shakespeare-gpu", text) for _ in range(3)]
     score, worst = nano.score(device="cuda"), max(run.nats for run in ours)
     yield Reading(
-        "gpu-loss", f"time to {GPU_LOSS} nats/character on a GPU, against nanoGPT's command", "x",
-        tuple(theirs / run.seconds for run in ours), Bar(">=", 4, beyond=10),
+        "gpu-loss",
+        f"time to {GPU_LOSS} nats/character on a GPU, against nanoGPT's command",
+        "x",
+        tuple(theirs / run.seconds for run in ours),
+        Bar(">=", 4, beyond=10),
         f"TinyLM {median(run.seconds for run in ours):.1f} s to {worst:.4f}; nanoGPT {theirs:.1f} s to {score.nats:.4f}"
         ", compiling included; full passes in windows of 256; nanoGPT ran once",
         fair=worst <= GPU_LOSS,
@@ -47,33 +61,47 @@ def gpu_loss(setup: Setup) -> Iterator[Reading]:
 
 
 def gpu_mfu(setup: Setup) -> Iterator[Reading]:
-    """GPT-2's 124 M shape in bf16: share of the measured peak, and speed against nanoGPT compiled (needs CUDA)."""
+    """GPT-2's 124 M shape in bf16: share of the measured peak, and speed against nanoGPT compiled
+    (needs CUDA)."""
     need_gpu()
     trainer = compiled(random_trainer(setup, GPT2, GPT2_BATCH))
     work = flops_per_token(GPT2)
-    found = contest({
-        "TinyLM": lambda: work * tokens_per_second(trainer, steps=20),  # FLOP/s
-        "peak": lambda: gemm_flops(torch.bfloat16, "cuda", size=8192, least_seconds=1.0),
-    })
+    found = contest(
+        {
+            "TinyLM": lambda: work * tokens_per_second(trainer, steps=20),  # FLOP/s
+            "peak": lambda: gemm_flops(torch.bfloat16, "cuda", size=8192, least_seconds=1.0),
+        }
+    )
     yield Reading(
-        "gpu-mfu", "model FLOPs of GPT-2 124M against the measured bf16 peak", "%",
-        tuple(100 * share for share in ratios(found["TinyLM"], found["peak"])), Bar(">=", 45, beyond=60),
+        "gpu-mfu",
+        "model FLOPs of GPT-2 124M against the measured bf16 peak",
+        "%",
+        tuple(100 * share for share in ratios(found["TinyLM"], found["peak"])),
+        Bar(">=", 45, beyond=60),
         f"{median(found['TinyLM']) / 1e12:.0f} of {median(found['peak']) / 1e12:.0f} TFLOP/s; "
         + "; ".join(trainer.notices),
     )
     nano = NanoGpt(setup)
-    printed = python(["bench.py", "--real_data=False"], nano.folder)[1]  # compiles, then batches of 12 x 1,024
+    # compiles, then batches of 12 x 1,024
+    printed = python(["bench.py", "--real_data=False"], nano.folder)[1]
     step = float(re.findall(r"time per iteration: ([\d.]+)ms", printed)[-1]) / 1000
     yield Reading(
-        "gpu-mfu", "GPT-2 124M steps against nanoGPT compiled", "x",
-        tuple(flops * step / (work * trainer.batches.tokens) for flops in found["TinyLM"]), Bar(">=", 1.0),
+        "gpu-mfu",
+        "GPT-2 124M steps against nanoGPT compiled",
+        "x",
+        tuple(flops * step / (work * trainer.batches.tokens) for flops in found["TinyLM"]),
+        Bar(">=", 1.0),
         f"nanoGPT {1000 * step:.1f} ms a step",
     )
 
 
 def random_trainer(setup: Setup, config: ModelConfig, batch_size: int) -> Trainer:
     """A trainer whose corpus is random ids, for timing."""
-    ids = np.random.default_rng(0).integers(config.vocab_size, size=64 * config.context).astype(np.uint16)
+    ids = (
+        np.random.default_rng(0)
+        .integers(config.vocab_size, size=64 * config.context)
+        .astype(np.uint16)
+    )
     corpus = Corpus(CharTokenizer(""), ids, ids, sha256="")
     model = GPT(config)
     model.initialise(torch.Generator().manual_seed(0))

@@ -1,12 +1,13 @@
-"""How the bench measures: contestants in turn, medians with their spread, and an eye on what else the machine does.
+"""How the bench measures: contestants in turn, medians with their spread, and an eye on what else
+the machine does.
 
-Absolute speeds say more about the machine and its mood than about a program, so nearly every figure is a ratio of two
-things measured within the same minute. The contestants take turns and the order is reversed from repeat to repeat:
-what slows the machine down for a while slows both.
+Absolute speeds say more about the machine and its mood than about a program, so nearly every figure
+is a ratio of two things measured within the same minute. The contestants take turns and the order
+is reversed from repeat to repeat: what slows the machine down for a while slows both.
 
-Trade-offs: three repeats show the spread, not a confidence interval; a load that comes and goes within a second is
-not noticed. Ratios pair the measurements of one repeat, and the median of the ratios is told with the smallest and
-the largest.
+Trade-offs: three repeats show the spread, not a confidence interval; a load that comes and goes
+within a second is not noticed. Ratios pair the measurements of one repeat, and the median of the
+ratios is told with the smallest and the largest.
 """
 
 import os
@@ -27,12 +28,15 @@ from tinylm.corpora.fetch import CORPORA, data_folder
 
 REPEATS = 3
 PACKAGES = ("tinylm", "torch", "numpy", "tokenizers", "tiktoken", "transformers")
-BUSY_SHARE = 0.7  # a calibration product below this share of the run's fastest says that somebody else is at work
-BUSY_LOAD = 1.5  # runnable processes per core, mean of a minute; the bench itself makes one per core
+# a calibration product below this share of the run's fastest says that somebody else is at work
+BUSY_SHARE = 0.7
+# runnable processes per core, mean of a minute; the bench itself makes one per core
+BUSY_LOAD = 1.5
 
 
 class Skip(Exception):
-    """Why a row, or a part of it, cannot be measured on this machine: said to the user, never fatal."""
+    """Why a row, or a part of it, cannot be measured on this machine: said to the user, never
+    fatal."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,8 @@ class Bar:
 
 @dataclass(frozen=True)
 class Reading:
-    """One measured figure: `values` holds one number per repeat, and nothing where it could not be measured."""
+    """One measured figure: `values` holds one number per repeat, and nothing where it could not be
+    measured."""
 
     row: str
     what: str
@@ -57,7 +62,8 @@ class Reading:
     values: tuple[float, ...] = ()
     bar: Bar | None = None
     detail: str = ""  # the measurements behind the ratio, or why there are none
-    fair: bool = True  # False: the figure was got, but not on the terms that the bar asks for (detail says why)
+    # False: the figure was got, but not on the terms that the bar asks for (detail says why)
+    fair: bool = True
     busy: bool = False
 
     @property
@@ -66,7 +72,8 @@ class Reading:
 
     @property
     def verdict(self) -> str:
-        """Where the median stands: `beyond`, `met`, `MISSED`, `not measured`, or nothing where no bar is set.
+        """Where the median stands: `beyond`, `met`, `MISSED`, `not measured`, or nothing where no
+        bar is set.
 
         >>> Reading("bpe", "training", "x", (0.5, 2.0, 1.2), Bar(">=", 0.33, beyond=1.0)).verdict
         'beyond'
@@ -83,16 +90,25 @@ class Reading:
     def record(self) -> dict[str, Any]:
         """The reading as JSON values."""
         return {
-            "row": self.row, "what": self.what, "unit": self.unit, "detail": self.detail, "busy": self.busy,
-            "value": self.value if self.values else None, "values": self.values, "verdict": self.verdict,
-            "low": min(self.values, default=None), "high": max(self.values, default=None),
-            "bar": self.bar and f"{self.bar.direction} {self.bar.value:.5g}", "beyond": self.bar and self.bar.beyond,
+            "row": self.row,
+            "what": self.what,
+            "unit": self.unit,
+            "detail": self.detail,
+            "busy": self.busy,
+            "value": self.value if self.values else None,
+            "values": self.values,
+            "verdict": self.verdict,
+            "low": min(self.values, default=None),
+            "high": max(self.values, default=None),
+            "bar": self.bar and f"{self.bar.direction} {self.bar.value:.5g}",
+            "beyond": self.bar and self.bar.beyond,
         }
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What a row may use: the peers' folders, texts, and a scratch folder that is emptied after the run."""
+    """What a row may use: the peers' folders, texts, and a scratch folder that is emptied after the
+    run."""
 
     scratch: Path
     nanogpt: Path | None = None
@@ -100,14 +116,21 @@ class Setup:
     texts: Path | None = None
 
     def shakespeare(self) -> Path:
-        """Tiny Shakespeare: from the folder of texts, or fetched earlier. Skip where it is in neither place."""
+        """Tiny Shakespeare: from the folder of texts, or fetched earlier. Skip where it is in
+        neither place."""
         places = [data_folder() / "tiny-shakespeare.txt"]
         if self.texts is not None:
-            places = [self.texts / "tinyshakespeare.txt", self.texts / "tiny-shakespeare.txt", *places]
+            places = [
+                self.texts / "tinyshakespeare.txt",
+                self.texts / "tiny-shakespeare.txt",
+                *places,
+            ]
         for path in places:
             if path.is_file() and path.stat().st_size == CORPORA["tiny-shakespeare"].size:
                 return path.resolve()
-        raise Skip("needs tiny Shakespeare: tinylm fetch tiny-shakespeare, or --texts FOLDER with tinyshakespeare.txt")
+        raise Skip(
+            "needs tiny Shakespeare: tinylm fetch tiny-shakespeare, or --texts FOLDER with tinyshakespeare.txt"
+        )
 
     def folder(self, name: str) -> Path:
         """A new folder in the scratch folder whose name begins with `name`."""
@@ -121,7 +144,8 @@ Measure = Callable[[], float]
 
 
 def contest(contestants: dict[str, Measure], repeats: int = REPEATS) -> dict[str, list[float]]:
-    """Let every contestant measure itself `repeats` times, in turn, every other round in reverse order.
+    """Let every contestant measure itself `repeats` times, in turn, every other round in reverse
+    order.
 
     >>> calls = []
     >>> _ = contest({"a": lambda: calls.append("a") or 1.0, "b": lambda: calls.append("b") or 2.0}, repeats=2)
@@ -148,13 +172,16 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def command(words: list[str], folder: Path, **environment: str) -> tuple[float, str]:
-    """Run a program in `folder`; its wall time in seconds and its standard output. Skip with its last line if it fails.
+    """Run a program in `folder`; its wall time in seconds and its standard output. Skip with its
+    last line if it fails.
 
     UTF-8 both ways, whatever the system's own encoding is.
     """
     start = time.perf_counter()
     settings = {**os.environ, "PYTHONIOENCODING": "utf-8", "PYTHONUTF8": "1", **environment}
-    done = subprocess.run(words, cwd=folder, env=settings, capture_output=True, encoding="utf-8", errors="replace")
+    done = subprocess.run(
+        words, cwd=folder, env=settings, capture_output=True, encoding="utf-8", errors="replace"
+    )
     spent = time.perf_counter() - start
     if done.returncode:
         last = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
@@ -167,8 +194,11 @@ def python(words: list[str], folder: Path) -> tuple[float, str]:
     return command([sys.executable, *words], folder)
 
 
-def gemm_flops(dtype: torch.dtype, device: str = "cpu", size: int = 1024, least_seconds: float = 0.05) -> float:
-    """Floating-point operations per second of the fastest of many square matrix products: this machine's peak, now."""
+def gemm_flops(
+    dtype: torch.dtype, device: str = "cpu", size: int = 1024, least_seconds: float = 0.05
+) -> float:
+    """Floating-point operations per second of the fastest of many square matrix products: this
+    machine's peak, now."""
     a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
     out = a @ b  # also warms up
     fastest, began = float("inf"), time.perf_counter()
@@ -192,20 +222,23 @@ def shown(value: float, unit: str = "") -> str:
 
 
 class Watch:
-    """Tells when the machine is busy with something else, by a matrix product whose speed it knows."""
+    """Tells when the machine is busy with something else, by a matrix product whose speed it
+    knows."""
 
     def __init__(self) -> None:
         self.best = max(gemm_flops(torch.float32) for _ in range(REPEATS))
 
     def busy(self) -> bool:
-        """Whether, right now, the product is much slower than the run's best or too many processes want to run."""
+        """Whether, right now, the product is much slower than the run's best or too many processes
+        want to run."""
         speed = median(gemm_flops(torch.float32) for _ in range(REPEATS))
         self.best = max(self.best, speed)
         return speed < BUSY_SHARE * self.best or (load() or 0.0) > BUSY_LOAD * (os.cpu_count() or 1)
 
 
 def load() -> float | None:
-    """Mean number of runnable processes over a minute; None where the platform does not say (Windows)."""
+    """Mean number of runnable processes over a minute; None where the platform does not say
+    (Windows)."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
 
 
@@ -214,10 +247,14 @@ def machine() -> dict[str, Any]:
     features: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     interesting = ("avx2", "avx512_f", "avx512_bf16", "amx_bf16", "bf16")
     return {
-        "processor": processor(), "cores": os.cpu_count(), "threads": torch.get_num_threads(),
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
         "features": [name for name in interesting if features.get(name)],
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "load": load(), "platform": platform.platform(), "python": platform.python_version(),
+        "load": load(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
         "versions": {name: version(name) for name in PACKAGES},
     }
 
@@ -225,7 +262,11 @@ def machine() -> dict[str, Any]:
 def processor() -> str:
     """The processor's name as the system tells it."""
     listing = Path("/proc/cpuinfo")
-    lines = listing.read_text(encoding="utf-8", errors="replace").splitlines() if listing.exists() else []
+    lines = (
+        listing.read_text(encoding="utf-8", errors="replace").splitlines()
+        if listing.exists()
+        else []
+    )
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
 

@@ -1,7 +1,8 @@
-"""nanoGPT (Karpathy 2022) as a peer: its own scripts, in its own process, in a copy of the user's clone.
+"""nanoGPT (Karpathy 2022) as a peer: its own scripts, in its own process, in a copy of the user's
+clone.
 
-Nothing is written into the clone. Its checkpoints are pickles; they are opened by a script that runs beside nanoGPT's
-model.py and reads tensors and plain values only.
+Nothing is written into the clone. Its checkpoints are pickles; they are opened by a script that
+runs beside nanoGPT's model.py and reads tensors and plain values only.
 """
 
 import json
@@ -16,13 +17,24 @@ from tinylm.bench.measure import Setup, Skip, python
 CONFIG = "config/train_shakespeare_char.py"
 CPU_TOKENS = 12 * 64  # per step of the command below: sequences, characters each
 CPU_COMMAND = (  # what nanoGPT's README gives for a laptop without a GPU
-    CONFIG, "--device=cpu", "--compile=False", "--eval_iters=20", "--log_interval=1", "--block_size=64",
-    "--batch_size=12", "--n_layer=4", "--n_head=4", "--n_embd=128", "--max_iters=2000", "--lr_decay_iters=2000",
+    CONFIG,
+    "--device=cpu",
+    "--compile=False",
+    "--eval_iters=20",
+    "--log_interval=1",
+    "--block_size=64",
+    "--batch_size=12",
+    "--n_layer=4",
+    "--n_head=4",
+    "--n_embd=128",
+    "--max_iters=2000",
+    "--lr_decay_iters=2000",
     "--dropout=0.0",
 )
 GPU_COMMAND = (CONFIG,)
 
-# Every validation character after the first, scored once in windows of the checkpoint's own context.
+# Every validation character after the first, scored once in windows of the checkpoint's own
+# context.
 SCORE = """
 import json, sys
 import numpy as np, torch
@@ -43,7 +55,8 @@ with torch.no_grad():
 print(json.dumps({"nats": nats / last, "context": context, "iteration": checkpoint["iter_num"]}))
 """
 
-# Tokens per second of model.generate for a model with random weights; no cache, as nanoGPT has none.
+# Tokens per second of model.generate for a model with random weights; no cache, as nanoGPT has
+# none.
 SAMPLE = """
 import json, sys, time
 import torch
@@ -72,22 +85,29 @@ class NanoGpt:
 
     def __init__(self, setup: Setup) -> None:
         if setup.nanogpt is None:
-            raise Skip("needs nanoGPT: --nanogpt FOLDER with a clone of github.com/karpathy/nanoGPT")
+            raise Skip(
+                "needs nanoGPT: --nanogpt FOLDER with a clone of github.com/karpathy/nanoGPT"
+            )
         if not (setup.nanogpt / "train.py").is_file():
-            raise ValueError(f"--nanogpt {setup.nanogpt}: no train.py there; give the folder of a nanoGPT clone")
+            raise ValueError(
+                f"--nanogpt {setup.nanogpt}: no train.py there; give the folder of a nanoGPT clone"
+            )
         self.folder = setup.folder("nanogpt")
         for path in (*setup.nanogpt.glob("*.py"), *setup.nanogpt.glob("config/*.py")):
             target = self.folder / path.relative_to(setup.nanogpt)
             target.parent.mkdir(exist_ok=True)
             shutil.copyfile(path, target)
-        self._prepare(setup.nanogpt / "data" / "shakespeare_char" / "prepare.py", setup.shakespeare())
+        self._prepare(
+            setup.nanogpt / "data" / "shakespeare_char" / "prepare.py", setup.shakespeare()
+        )
 
     def _prepare(self, script: Path, text: Path) -> None:
         data = self.folder / "data" / "shakespeare_char"
         data.mkdir(parents=True)
         shutil.copyfile(script, data / "prepare.py")
         shutil.copyfile(text, data / "input.txt")
-        (data / "requests.py").write_text("", encoding="utf-8")  # the script imports it for a download it won't need
+        # the script imports it for a download it won't need
+        (data / "requests.py").write_text("", encoding="utf-8")
         python(["prepare.py"], data)
 
     def train(self, arguments: Sequence[str], out: str = "out") -> tuple[float, str]:
@@ -100,12 +120,14 @@ class NanoGpt:
         return Score(found["nats"], found["context"])
 
     def sampling_speed(self, shape: Sequence[int]) -> float:
-        """Tokens per second of one sequence; `shape` is depth, heads, width, context, vocabulary, tokens."""
+        """Tokens per second of one sequence; `shape` is depth, heads, width, context, vocabulary,
+        tokens."""
         return float(python(["-c", SAMPLE, *map(str, shape)], self.folder)[1].splitlines()[-1])
 
 
 def step_times(printed: str) -> list[float]:
-    """Seconds of each iteration in what train.py printed, the first ten left out, and those with a validation.
+    """Seconds of each iteration in what train.py printed, the first ten left out, and those with a
+    validation.
 
     >>> step_times("iter 9: loss 4.1, time 90.00ms\\niter 10: loss 4.0, time 45.50ms, mfu 1%")
     [0.0455]

@@ -1,25 +1,36 @@
 """`tinylm bench`: the rows, run one after the other, and their results as JSON and as a picture.
 
-Each row measures TinyLM beside its peers and yields readings: a ratio with its spread, and the bar it is held against.
-A row during which the machine was busy with something else is measured once more if there is time, and then marked.
+Each row measures TinyLM beside its peers and yields readings: a ratio with its spread, and the bar
+it is held against. A row during which the machine was busy with something else is measured once
+more if there is time, and then marked.
 
 Tried and did not help
 ----------------------
 | what | where | measured |
 |---|---|---|
-| RMSNorm with a backward pass by hand | a training step of the demo, side by side | 127 against 131 ms: dropped |
-| micro-batches that fit the caches (4, 2, 1 of 8) | the same | 102, 132, 202 against 93 ms: 10 ms a pass anyhow |
+| RMSNorm with a backward pass by hand | a training step of the demo, side by side | 127 against 131
+  ms: dropped |
+| micro-batches that fit the caches (4, 2, 1 of 8) | the same | 102, 132, 202 against 93 ms: 10 ms a
+  pass anyhow |
 | huge pages (glibc.malloc.hugetlb=1) | the same | nothing beyond the noise |
 | GOMP_SPINCOUNT=0; OMP_WAIT_POLICY=active | the same | half as slow again, both |
-| GOMP_SPINCOUNT=10000 | the same | 9 % slower alone, fifty times faster beside another busy program |
-| cross-entropy in chunks with its own backward pass | 2,048 tokens of 2,048 | 5.3 against 5.9 ms: 0.5 % of a step |
-| layer norm, learned positions and gelu instead of rms norm, rope and swiglu | the demo's size | 88 against 91 ms |
-| batch widths: any, multiples of 32, of 8; 16 is kept | the demo, tokens/s | 11 k, 15 k, 16 k; 18 k |
-| two halves of a batch in two Python threads, one torch thread each | the demo's step | 113 to 126 against 115 ms |
+| GOMP_SPINCOUNT=10000 | the same | 9 % slower alone, fifty times faster beside another busy program
+  |
+| cross-entropy in chunks with its own backward pass | 2,048 tokens of 2,048 | 5.3 against 5.9 ms:
+  0.5 % of a step |
+| layer norm, learned positions and gelu instead of rms norm, rope and swiglu | the demo's size | 88
+  against 91 ms |
+| batch widths: any, multiples of 32, of 8; 16 is kept | the demo, tokens/s | 11 k, 15 k, 16 k; 18 k
+  |
+| two halves of a batch in two Python threads, one torch thread each | the demo's step | 113 to 126
+  against 115 ms |
 | str.replace of every merge over all distinct words | encoding, 768 merges | 127 against 90 ms |
-| Muon with 3 optimal polynomials (Amsel et al. 2025), not 5 alike | demo's base | 4 of 105 ms; 0.77, not 0.66 nats |
-| one BLAS thread for one sequence (8 sequences need two) | width 384 | 2.3 against 2.8 ms; NumPy cannot be asked to |
-| torch's products instead of NumPy's, one and eight sequences | width 384 | 4.4 against 2.1, 5.2 against 4.4 ms |
+| Muon with 3 optimal polynomials (Amsel et al. 2025), not 5 alike | demo's base | 4 of 105 ms;
+  0.77, not 0.66 nats |
+| one BLAS thread for one sequence (8 sequences need two) | width 384 | 2.3 against 2.8 ms; NumPy
+  cannot be asked to |
+| torch's products instead of NumPy's, one and eight sequences | width 384 | 4.4 against 2.1, 5.2
+  against 4.4 ms |
 """
 
 import time
@@ -77,7 +88,9 @@ def chosen(names: Iterable[str]) -> list[str]:
     names = list(names)
     for name in names:
         if name not in ROWS:
-            raise ValueError(f"no row {name}{closest(name, list(ROWS))}; there are: {', '.join(ROWS)}")
+            raise ValueError(
+                f"no row {name}{closest(name, list(ROWS))}; there are: {', '.join(ROWS)}"
+            )
     return names or [name for name, row in ROWS.items() if row.default]
 
 
@@ -123,7 +136,8 @@ def headroom(record: dict[str, Any]) -> tuple[float, float, float]:
 
 
 def picture(records: list[dict[str, Any]], machine: dict[str, Any]) -> Figure | None:
-    """One horizontal bar per reading that has a bar to reach, as multiples of it; None where there is none."""
+    """One horizontal bar per reading that has a bar to reach, as multiples of it; None where there
+    is none."""
     drawn = [record for record in records if record["bar"] and record["value"] is not None]
     if not drawn:
         return None
@@ -134,12 +148,30 @@ def picture(records: list[dict[str, Any]], machine: dict[str, Any]) -> Figure | 
         for place, record in enumerate(reversed(drawn)):
             value, worst, best = headroom(record)
             colour = PALETTE[1] if record["verdict"] == "MISSED" else PALETTE[0]
-            # From the bar that was set: to the right as far as the median is better, to the left as it is worse.
-            axes.barh(place, value - 1, left=1, color=colour, height=0.62, hatch="//" if record["busy"] else None)
-            axes.plot([worst, best], [place, place], color="black", linewidth=1.6, marker="|", markersize=7)
+            # From the bar that was set: to the right as far as the median is better, to the left as
+            # it is worse.
+            axes.barh(
+                place,
+                value - 1,
+                left=1,
+                color=colour,
+                height=0.62,
+                hatch="//" if record["busy"] else None,
+            )
+            axes.plot(
+                [worst, best],
+                [place, place],
+                color="black",
+                linewidth=1.6,
+                marker="|",
+                markersize=7,
+            )
             direction, bar = record["bar"].split()
             told = f"{shown(record['value'], record['unit'])} {record['unit']}".strip()
-            told += f"  (bar {direction} {shown(float(bar), record['unit'])})" + "  busy" * record["busy"]
+            told += (
+                f"  (bar {direction} {shown(float(bar), record['unit'])})"
+                + "  busy" * record["busy"]
+            )
             axes.text(max(1, best) * 1.06, place, told, va="center", fontsize=10.5)
         axes.axvline(1, color=MUTED, linewidth=2, linestyle="--")
         ends = [end for record in drawn for end in headroom(record)]
@@ -148,7 +180,9 @@ def picture(records: list[dict[str, Any]], machine: dict[str, Any]) -> Figure | 
         ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20) if low <= tick <= high]
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.minorticks_off()
-        axes.set_yticks(range(len(drawn)), [record["what"] for record in reversed(drawn)], fontsize=10.5)
+        axes.set_yticks(
+            range(len(drawn)), [record["what"] for record in reversed(drawn)], fontsize=10.5
+        )
         axes.set_xlabel("times better than the bar asks; whiskers: worst and best repeat")
         axes.grid(visible=False, axis="y")
     return figure

@@ -1,10 +1,13 @@
-"""The row about sampling: tokens per second against transformers, nanoGPT and llama2.c, all with random weights.
+"""The row about sampling: tokens per second against transformers, nanoGPT and llama2.c, all with
+random weights.
 
-TinyLM, transformers and llama2.c run the same Llama-like shape (rotary positions, RMSNorm, SwiGLU of 8/3 the width),
-nanoGPT its own of the same depth and width. One token of prompt, then `TOKENS` more inside the context.
+TinyLM, transformers and llama2.c run the same Llama-like shape (rotary positions, RMSNorm, SwiGLU
+of 8/3 the width), nanoGPT its own of the same depth and width. One token of prompt, then `TOKENS`
+more inside the context.
 
-Trade-off: how fast a model samples does not depend on what its weights are, so nothing is trained; the vocabulary is
-that of characters, which leaves the loop and the blocks to be measured, not the output matrix.
+Trade-off: how fast a model samples does not depend on what its weights are, so nothing is trained;
+the vocabulary is that of characters, which leaves the loop and the blocks to be measured, not the
+output matrix.
 """
 
 import re
@@ -19,7 +22,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from tinylm.bench.measure import Bar, Measure, Reading, Setup, Skip, command, contest, ratios, seconds
+from tinylm.bench.measure import (
+    Bar,
+    Measure,
+    Reading,
+    Setup,
+    Skip,
+    command,
+    contest,
+    ratios,
+    seconds,
+)
 from tinylm.bench.nanogpt import NanoGpt
 from tinylm.config import ModelConfig, Sampling
 from tinylm.generation import stream
@@ -37,7 +50,12 @@ def sampling(setup: Setup) -> Iterator[Reading]:
             try:
                 peers[name] = make(setup, width)
             except Skip as reason:
-                yield Reading("sampling", f"one sequence against {name}, width {width}", "x", detail=str(reason))
+                yield Reading(
+                    "sampling",
+                    f"one sequence against {name}, width {width}",
+                    "x",
+                    detail=str(reason),
+                )
         yield from against(width, 1, peers)
         yield from against(width, 8, {})
 
@@ -48,7 +66,9 @@ def against(width: int, rows: int, peers: dict[str, Measure]) -> Iterator[Readin
     try:
         peers = {"transformers": transformers_measure(width, rows), **peers}
     except Skip as reason:
-        yield Reading("sampling", f"{number} against transformers, width {width}", "x", detail=str(reason))
+        yield Reading(
+            "sampling", f"{number} against transformers, width {width}", "x", detail=str(reason)
+        )
     bars = {
         "transformers": Bar(">=", 2.5) if rows == 1 else Bar(">=", 2, beyond=4),
         "nanoGPT": Bar(">=", 4),
@@ -56,7 +76,10 @@ def against(width: int, rows: int, peers: dict[str, Measure]) -> Iterator[Readin
     found = contest({"TinyLM": tinylm_measure(width, rows), **peers})
     for name in peers:
         yield Reading(
-            "sampling", f"{number} against {name}, width {width}", "x", ratios(found["TinyLM"], found[name]),
+            "sampling",
+            f"{number} against {name}, width {width}",
+            "x",
+            ratios(found["TinyLM"], found[name]),
             bars.get(name),
             f"TinyLM {median(found['TinyLM']):,.0f} tokens/s, {name} {median(found[name]):,.0f}"
             + ("; half of it would be beyond the bars" if name == "llama2.c" else ""),
@@ -66,9 +89,17 @@ def against(width: int, rows: int, peers: dict[str, Measure]) -> Iterator[Readin
 def tinylm_measure(width: int, rows: int) -> Measure:
     """Tokens per second of `generation.stream`, all rows together."""
     depth, heads, mlp_width = SHAPES[width]
-    model = GPT(ModelConfig(
-        vocab_size=VOCABULARY, context=CONTEXT, depth=depth, width=width, heads=heads, mlp="swiglu", mlp_width=mlp_width
-    ))
+    model = GPT(
+        ModelConfig(
+            vocab_size=VOCABULARY,
+            context=CONTEXT,
+            depth=depth,
+            width=width,
+            heads=heads,
+            mlp="swiglu",
+            mlp_width=mlp_width,
+        )
+    )
     model.initialise(torch.Generator().manual_seed(0))
 
     def run() -> float:
@@ -87,16 +118,34 @@ def transformers_measure(width: int, rows: int) -> Measure:
     except ImportError:
         raise Skip("transformers is not installed: pip install transformers") from None
     depth, heads, mlp_width = SHAPES[width]
-    model = LlamaForCausalLM(LlamaConfig(
-        vocab_size=VOCABULARY, hidden_size=width, intermediate_size=mlp_width, num_hidden_layers=depth,
-        num_attention_heads=heads, max_position_embeddings=CONTEXT, tie_word_embeddings=True,
-        bos_token_id=None, eos_token_id=None, pad_token_id=0,
-    )).eval()
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=VOCABULARY,
+            hidden_size=width,
+            intermediate_size=mlp_width,
+            num_hidden_layers=depth,
+            num_attention_heads=heads,
+            max_position_embeddings=CONTEXT,
+            tie_word_embeddings=True,
+            bos_token_id=None,
+            eos_token_id=None,
+            pad_token_id=0,
+        )
+    ).eval()
     prompt = torch.ones(rows, 1, dtype=torch.long)
-    options: dict[str, Any] = {"do_sample": True, "temperature": 0.8, "top_k": 0, "attention_mask": prompt}
+    options: dict[str, Any] = {
+        "do_sample": True,
+        "temperature": 0.8,
+        "top_k": 0,
+        "attention_mask": prompt,
+    }
 
     def run() -> float:
-        return rows * TOKENS / seconds(lambda: model.generate(prompt, max_new_tokens=TOKENS, **options))
+        return (
+            rows
+            * TOKENS
+            / seconds(lambda: model.generate(prompt, max_new_tokens=TOKENS, **options))
+        )
 
     run()
     return run
@@ -117,22 +166,34 @@ def llama2c_measure(setup: Setup, width: int) -> Measure:
         raise Skip("llama2.c needs a C compiler (cc, gcc or clang), on Linux or macOS")
     folder = setup.folder("llama2c")
     flags = ["-Ofast", "-march=native", *(["-fopenmp"] if sys.platform == "linux" else [])]
-    command([compiler, *flags, str((setup.llama2c / "run.c").resolve()), "-lm", "-o", "run"], folder)
+    command(
+        [compiler, *flags, str((setup.llama2c / "run.c").resolve()), "-lm", "-o", "run"], folder
+    )
     write_llama2c_model(folder / "model.bin", width)
     write_llama2c_tokenizer(folder / "tokenizer.bin")
-    # Greedy, because token 1 would end the text: its row of the output matrix is zero, so it never scores highest.
+    # Greedy, because token 1 would end the text: its row of the output matrix is zero, so it never
+    # scores highest.
     words = ["./run", "model.bin", "-z", "tokenizer.bin", "-n", str(TOKENS), "-t", "0"]
     # The speed stands on standard error.
-    return lambda: float(re.findall(r"tok/s: ([\d.]+)", command(["sh", "-c", f"{' '.join(words)} 2>&1"], folder)[1])[0])
+    return lambda: float(
+        re.findall(r"tok/s: ([\d.]+)", command(["sh", "-c", f"{' '.join(words)} 2>&1"], folder)[1])[
+            0
+        ]
+    )
 
 
 def write_llama2c_model(path: Path, width: int) -> None:
-    """Random weights in llama2.c's first format: seven int32 numbers, then fp32 matrices in a fixed order."""
+    """Random weights in llama2.c's first format: seven int32 numbers, then fp32 matrices in a fixed
+    order."""
     depth, heads, hidden = SHAPES[width]
     random = np.random.default_rng(0)
     # A negative vocabulary size says that the output matrix is one of its own.
     header = np.array([width, hidden, depth, heads, heads, -VOCABULARY, CONTEXT], dtype="<i4")
-    attention, mlp, norms = 4 * depth * width * width, 3 * depth * width * hidden, (2 * depth + 1) * width
+    attention, mlp, norms = (
+        4 * depth * width * width,
+        3 * depth * width * hidden,
+        (2 * depth + 1) * width,
+    )
     unused = CONTEXT * width // heads  # where older files kept the tables of the rotation
     weights = random.normal(0, width**-0.5, VOCABULARY * width + attention + mlp + norms + unused)
     output = random.normal(0, 1, (VOCABULARY, width))
@@ -143,7 +204,8 @@ def write_llama2c_model(path: Path, width: int) -> None:
 
 
 def write_llama2c_tokenizer(path: Path) -> None:
-    """A vocabulary of single letters: the longest length, then score, length and bytes of each token."""
+    """A vocabulary of single letters: the longest length, then score, length and bytes of each
+    token."""
     with path.open("wb") as file:
         file.write(np.int32(1).tobytes())
         for id in range(VOCABULARY):

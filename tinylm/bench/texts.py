@@ -1,4 +1,5 @@
-"""Rows about text: byte-pair encoding against its two standard libraries, and the metre scorer on verse and prose."""
+"""Rows about text: byte-pair encoding against its two standard libraries, and the metre scorer on
+verse and prose."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -20,17 +21,23 @@ def bpe(setup: Setup) -> Iterator[Reading]:
     tokenizers, tiktoken = peer("tokenizers"), peer("tiktoken")
     merges = train_bpe(text, VOCABULARY - 256)
     if tokenizers:
-        found = contest({
-            "TinyLM": lambda: seconds(lambda: train_bpe(text, VOCABULARY - 256)),
-            "tokenizers": lambda: seconds(lambda: trained_peer(tokenizers, text)),
-        })
+        found = contest(
+            {
+                "TinyLM": lambda: seconds(lambda: train_bpe(text, VOCABULARY - 256)),
+                "tokenizers": lambda: seconds(lambda: trained_peer(tokenizers, text)),
+            }
+        )
         yield Reading(
-            "bpe", "learning 1,024 tokens from 1.1 MB, against tokenizers", "x",
-            ratios(found["tokenizers"], found["TinyLM"]), Bar(">=", 1 / 3, beyond=1),
+            "bpe",
+            "learning 1,024 tokens from 1.1 MB, against tokenizers",
+            "x",
+            ratios(found["tokenizers"], found["TinyLM"]),
+            Bar(">=", 1 / 3, beyond=1),
             f"TinyLM {median(found['TinyLM']):.2f} s, tokenizers {median(found['tokenizers']):.2f} s",
         )
     encoders: dict[str, Callable[[], Any]] = {
-        "TinyLM": lambda: BpeTokenizer(merges).encode_array(text)  # a new one each time, that has seen no word yet
+        # a new one each time, that has seen no word yet
+        "TinyLM": lambda: BpeTokenizer(merges).encode_array(text)
     }
     if tokenizers:
         theirs = trained_peer(tokenizers, text)
@@ -38,12 +45,16 @@ def bpe(setup: Setup) -> Iterator[Reading]:
     if tiktoken:
         # tiktoken's ids are ranks: the same tokens in the same order give the same merges.
         ranks = {BpeTokenizer(merges).token_bytes(id): id for id in range(VOCABULARY)}
-        ready = tiktoken.Encoding("bench", pat_str=WORD.pattern, mergeable_ranks=ranks, special_tokens={})
+        ready = tiktoken.Encoding(
+            "bench", pat_str=WORD.pattern, mergeable_ranks=ranks, special_tokens={}
+        )
         encoders["tiktoken"] = lambda: ready.encode_ordinary(text)
         if ready.encode_ordinary(text) != BpeTokenizer(merges).encode(text):
             raise AssertionError("TinyLM and tiktoken cut the same text differently")
     size = len(text.encode("utf-8")) / 1e6
-    times = contest({name: partial(seconds, encode) for name, encode in encoders.items()}, repeats=7)
+    times = contest(
+        {name: partial(seconds, encode) for name, encode in encoders.items()}, repeats=7
+    )
     speeds = {name: [size / spent for spent in values] for name, values in times.items()}
     for name, bar in (("tokenizers", Bar(">=", 2)), ("tiktoken", Bar(">=", 0.5, beyond=1))):
         what = f"encoding a file, against {name}"
@@ -65,7 +76,8 @@ def peer(name: str) -> Any:
 
 
 def trained_peer(tokenizers: Any, text: str) -> Any:
-    """The tokenizers library's byte-level BPE, split into words as GPT-2 does, learned from the text."""
+    """The tokenizers library's byte-level BPE, split into words as GPT-2 does, learned from the
+    text."""
     split = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
     made = tokenizers.Tokenizer(tokenizers.models.BPE())
     made.pre_tokenizer = split
@@ -84,4 +96,11 @@ def meter(setup: Setup) -> Iterator[Reading]:
         direction, value = str(found["bar"]).split()
         bar = Bar(">=" if direction == ">=" else "<=", float(value))
         spread = f"95 % interval {found['low']:.3f} to {found['high']:.3f}, n = {found['count']:,}"
-        yield Reading("meter", what, "", (float(found["value"]),), bar, spread if found["low"] != found["high"] else "")
+        yield Reading(
+            "meter",
+            what,
+            "",
+            (float(found["value"]),),
+            bar,
+            spread if found["low"] != found["high"] else "",
+        )

@@ -1,4 +1,5 @@
-"""Rows about training: time to nanoGPT's result, throughput, share of the machine's peak, cost of the optimiser.
+"""Rows about training: time to nanoGPT's result, throughput, share of the machine's peak, cost of
+the optimiser.
 
 Also the two long ones: the whole demo, and a text far larger than memory.
 """
@@ -13,7 +14,17 @@ from statistics import median
 
 import torch
 
-from tinylm.bench.measure import REPEATS, Bar, Reading, Setup, Skip, contest, gemm_flops, python, ratios
+from tinylm.bench.measure import (
+    REPEATS,
+    Bar,
+    Reading,
+    Setup,
+    Skip,
+    contest,
+    gemm_flops,
+    python,
+    ratios,
+)
 from tinylm.bench.nanogpt import CPU_COMMAND, CPU_TOKENS, NanoGpt, Score, step_times
 from tinylm.corpora.build import endless
 from tinylm.model.device import choose_compute
@@ -25,28 +36,43 @@ from tinylm.training.trainer import Trainer
 
 Fields = dict[str, str]
 
-NANOGPT_LOSS = 1.898  # nats per character: a full pass over the validation text with what nanoGPT's CPU command leaves
-# From random weights to that loss as fast as possible, in half of nanoGPT's CPU shape: 2 of its 4 layers of width 128,
-# 0.39 M parameters. Whole commands to about 1.89 took 17.5 s with four layers, 14.8 s with three, 12.0 s with two.
+# nats per character: a full pass over the validation text with what nanoGPT's CPU command leaves
+NANOGPT_LOSS = 1.898
+# From random weights to that loss as fast as possible, in half of nanoGPT's CPU shape: 2 of its 4
+# layers of width 128, 0.39 M parameters. Whole commands to about 1.89 took 17.5 s with four layers,
+# 14.8 s with three, 12.0 s with two.
 SPRINT: Fields = {
-    "train.steps": "250", "model.depth": "2", "model.context": "64", "train.batch_size": "16",
+    "train.steps": "250",
+    "model.depth": "2",
+    "model.context": "64",
+    "train.batch_size": "16",
     "train.learning_rate": "5e-3",
 }
 # The lowest loss within nanoGPT's wall time, at any size: as many steps as fit.
 MARATHON: Fields = {"train.steps": "1000000"}
-MARATHON_SHARE = 0.85  # of that time for the steps; the rest is for starting Python, torch and the tokenizer
-# What nanoGPT reaches on an A100 with 10.7 M parameters, here with 4.0 M on a processor: width 256, 5 layers.
+# of that time for the steps; the rest is for starting Python, torch and the tokenizer
+MARATHON_SHARE = 0.85
+# What nanoGPT reaches on an A100 with 10.7 M parameters, here with 4.0 M on a processor: width 256,
+# 5 layers.
 A100_LOSS, A100_MINUTES = 1.4697, 14.0
 LONG: Fields = {
-    "model.width": "256", "model.heads": "4", "model.depth": "5", "model.embedding_scale": "16", "model.dropout": "0.1",
-    "train.steps": "3000", "train.batch_size": "8", "train.decay": "0.8", "train.evaluate_every": "500",
+    "model.width": "256",
+    "model.heads": "4",
+    "model.depth": "5",
+    "model.embedding_scale": "16",
+    "model.dropout": "0.1",
+    "train.steps": "3000",
+    "train.batch_size": "8",
+    "train.decay": "0.8",
+    "train.evaluate_every": "500",
     "train.compile": "true",
 }
 
 
 @dataclass(frozen=True)
 class Trained:
-    """One `tinylm train` command: wall seconds from start to exit, and the best full validation pass."""
+    """One `tinylm train` command: wall seconds from start to exit, and the best full validation
+    pass."""
 
     seconds: float
     nats: float
@@ -54,17 +80,23 @@ class Trained:
 
 
 def train_command(setup: Setup, recipe: str, fields: Fields, *options: str) -> Trained:
-    """Run `tinylm train RECIPE` in a process of its own, without samples or validations along the way."""
+    """Run `tinylm train RECIPE` in a process of its own, without samples or validations along the
+    way."""
     folder = setup.folder("run") / "made"
     never = {"train.evaluate_every": "1000000", "sample.every": "1000000", "sample.tokens": "1"}
-    words = [word for name, value in {**never, **fields}.items() for word in ("--set", f"{name}={value}")]
-    spent, _ = python(["-m", "tinylm", "train", recipe, "--out", str(folder), *words, *options], setup.scratch)
+    words = [
+        word for name, value in {**never, **fields}.items() for word in ("--set", f"{name}={value}")
+    ]
+    spent, _ = python(
+        ["-m", "tinylm", "train", recipe, "--out", str(folder), *words, *options], setup.scratch
+    )
     best = open_run(folder).manifest["best"]
     return Trained(spent, best["nats_per_token"], best["context"])
 
 
 def nanogpt_loss(setup: Setup) -> Iterator[Reading]:
-    """Time to the loss that nanoGPT's CPU command reaches, and the loss after that command's time."""
+    """Time to the loss that nanoGPT's CPU command reaches, and the loss after that command's
+    time."""
     nano, text = NanoGpt(setup), {"corpus.text": str(setup.shakespeare())}
     ours: list[Trained] = []
     scores: list[Score] = []
@@ -82,8 +114,11 @@ def nanogpt_loss(setup: Setup) -> Iterator[Reading]:
     worst, limit = max(run.nats for run in ours), median(found["nanoGPT"])
     reached = median(score.nats for score in scores)
     yield Reading(
-        "nanogpt-loss", f"time to {NANOGPT_LOSS} nats/character, against nanoGPT's CPU command", "x",
-        ratios(found["nanoGPT"], found["TinyLM"]), Bar(">=", 8, beyond=12),
+        "nanogpt-loss",
+        f"time to {NANOGPT_LOSS} nats/character, against nanoGPT's CPU command",
+        "x",
+        ratios(found["nanoGPT"], found["TinyLM"]),
+        Bar(">=", 8, beyond=12),
         f"TinyLM {median(found['TinyLM']):.1f} s to {worst:.3f} in windows of {ours[0].context}, nanoGPT {limit:.1f} s "
         f"to {reached:.3f} in windows of {scores[0].context}: whole commands, full passes",
         fair=worst <= NANOGPT_LOSS,
@@ -91,7 +126,10 @@ def nanogpt_loss(setup: Setup) -> Iterator[Reading]:
     minutes = str(MARATHON_SHARE * limit / 60)
     long = train_command(setup, "shakespeare-char", {**text, **MARATHON}, "--max-minutes", minutes)
     yield Reading(
-        "nanogpt-loss", "loss after nanoGPT's own wall time", "nats/character", (long.nats,),
+        "nanogpt-loss",
+        "loss after nanoGPT's own wall time",
+        "nats/character",
+        (long.nats,),
         Bar("<=", 1.55, beyond=1.50),
         f"one run of {long.seconds:.1f} s, nanoGPT's median being {limit:.1f} s; windows of {long.context}",
         fair=long.seconds <= limit,
@@ -103,7 +141,10 @@ def a100_loss(setup: Setup) -> Iterator[Reading]:
     fields = {"corpus.text": str(setup.shakespeare()), "train.device": "cpu", **LONG}
     run = train_command(setup, "shakespeare-char", fields, "--max-minutes", str(A100_MINUTES))
     yield Reading(
-        "a100-loss", f"minutes to the {A100_LOSS} nats/character of nanoGPT's A100 run", "minutes", (run.seconds / 60,),
+        "a100-loss",
+        f"minutes to the {A100_LOSS} nats/character of nanoGPT's A100 run",
+        "minutes",
+        (run.seconds / 60,),
         Bar("<=", 15, beyond=8),
         f"one run, start to exit: {run.nats:.4f} by a full pass in windows of {run.context}",
         fair=run.nats <= A100_LOSS,
@@ -150,22 +191,35 @@ def throughput(setup: Setup) -> Iterator[Reading]:
     """Training tokens per second in the shape and batch of nanoGPT's CPU command."""
     nano = NanoGpt(setup)
     fields = {
-        "corpus.text": str(setup.shakespeare()), "model.context": "64", "train.batch_size": "12", "model.depth": "4",
-        "model.heads": "4", "model.width": "128", "train.device": "cpu",
+        "corpus.text": str(setup.shakespeare()),
+        "model.context": "64",
+        "train.batch_size": "12",
+        "model.depth": "4",
+        "model.heads": "4",
+        "model.width": "128",
+        "train.device": "cpu",
     }
     kinds = {
-        "Muon, our recipe": {"train.optimizer": "muon"}, "AdamW, as nanoGPT": {"train.optimizer": "adamw"},
+        "Muon, our recipe": {"train.optimizer": "muon"},
+        "AdamW, as nanoGPT": {"train.optimizer": "adamw"},
         "AdamW, compiled": {"train.optimizer": "adamw", "train.compile": "true"},
     }
-    trainers = {kind: make_trainer(setup, "shakespeare-char", fields | more) for kind, more in kinds.items()}
+    trainers = {
+        kind: make_trainer(setup, "shakespeare-char", fields | more) for kind, more in kinds.items()
+    }
     short = [*CPU_COMMAND, "--max_iters=80", "--eval_interval=1000", "--eval_iters=1"]
-    found = contest({
-        "nanoGPT": lambda: CPU_TOKENS / median(step_times(nano.train(short)[1])),
-        **{kind: partial(tokens_per_second, trainer) for kind, trainer in trainers.items()},
-    })
+    found = contest(
+        {
+            "nanoGPT": lambda: CPU_TOKENS / median(step_times(nano.train(short)[1])),
+            **{kind: partial(tokens_per_second, trainer) for kind, trainer in trainers.items()},
+        }
+    )
     for kind, trainer in trainers.items():
         yield Reading(
-            "throughput", f"training throughput ({kind}) against nanoGPT", "x", ratios(found[kind], found["nanoGPT"]),
+            "throughput",
+            f"training throughput ({kind}) against nanoGPT",
+            "x",
+            ratios(found[kind], found["nanoGPT"]),
             Bar(">=", 1.5, beyond=2.5),
             f"TinyLM {median(found[kind]):,.0f} tokens/s, nanoGPT's command (not compiled) "
             f"{median(found['nanoGPT']):,.0f}, at 4 layers of width 128, batches of 12 x 64"
@@ -178,13 +232,19 @@ def tokens_per_second(trainer: Trainer, steps: int = 60) -> float:
 
 
 def mfu(setup: Setup) -> Iterator[Reading]:
-    """Model FLOPs of a training step as a share of the machine's matrix-product peak, at width 256 and 384."""
+    """Model FLOPs of a training step as a share of the machine's matrix-product peak, at width 256
+    and 384."""
     dtype = choose_compute("cpu").dtype
     for width, heads in ((256, 4), (384, 6)):
         fields = {
-            "corpus.size": "1000000", "corpus.document_token": "false", "tokenizer.vocab_size": "512",
-            "model.width": str(width), "model.heads": str(heads), "model.mlp": "relu2",
-            "model.mlp_width": str(4 * width), "train.device": "cpu",
+            "corpus.size": "1000000",
+            "corpus.document_token": "false",
+            "tokenizer.vocab_size": "512",
+            "model.width": str(width),
+            "model.heads": str(heads),
+            "model.mlp": "relu2",
+            "model.mlp_width": str(4 * width),
+            "train.device": "cpu",
         }
         trainers = {
             kind: make_trainer(setup, "demo-base", fields | {"train.compile": compiling})
@@ -192,15 +252,22 @@ def mfu(setup: Setup) -> Iterator[Reading]:
         }
         trainer = trainers["compiled"]
         work = flops_per_token(trainer.model.config)
-        found = contest({
-            **{kind: partial(tokens_per_second, one, steps=8) for kind, one in trainers.items()},
-            "peak": partial(gemm_flops, dtype, size=2048, least_seconds=0.5),
-        })
+        found = contest(
+            {
+                **{
+                    kind: partial(tokens_per_second, one, steps=8) for kind, one in trainers.items()
+                },
+                "peak": partial(gemm_flops, dtype, size=2048, least_seconds=0.5),
+            }
+        )
         for kind, one in trainers.items():
             reached = [work * speed for speed in found[kind]]  # FLOP/s
             yield Reading(
-                "mfu", f"model FLOPs against the measured {str(dtype)[6:]} peak, width {width}, {kind}", "%",
-                tuple(100 * share for share in ratios(reached, found["peak"])), Bar(">=", 50, beyond=65),
+                "mfu",
+                f"model FLOPs against the measured {str(dtype)[6:]} peak, width {width}, {kind}",
+                "%",
+                tuple(100 * share for share in ratios(reached, found["peak"])),
+                Bar(">=", 50, beyond=65),
                 f"{median(reached) / 1e9:.0f} of {median(found['peak']) / 1e9:.0f} GFLOP/s, 4 layers, context "
                 f"{one.model.config.context}, batch {one.recipe.train.batch_size}, optimiser included"
                 + "".join(f"; {notice}" for notice in one.notices),
@@ -212,16 +279,28 @@ def optimiser(setup: Setup) -> Iterator[Reading]:
     trainer = make_trainer(setup, "demo-base", {"corpus.size": "2000000", "train.device": "cpu"})
     paces = [pace(trainer) for _ in range(REPEATS)]
     yield Reading(
-        "optimiser", "optimiser's share of a step at the demo's shape", "%",
-        tuple(100 * p.optimizer / p.step for p in paces), Bar("<=", 5, beyond=3),
+        "optimiser",
+        "optimiser's share of a step at the demo's shape",
+        "%",
+        tuple(100 * p.optimizer / p.step for p in paces),
+        Bar("<=", 5, beyond=3),
         f"{1000 * median(p.optimizer for p in paces):.1f} of {1000 * median(p.step for p in paces):.0f} ms",
     )
 
 
 def demo(setup: Setup) -> Iterator[Reading]:
     """Wall time of `tinylm demo`, from start to exit."""
-    spent, _ = python(["-m", "tinylm", "demo", "--out", str(setup.folder("demo") / "made")], setup.scratch)
-    yield Reading("demo", "tinylm demo", "minutes", (spent / 60,), Bar("<=", 4, beyond=2), "one run, start to exit")
+    spent, _ = python(
+        ["-m", "tinylm", "demo", "--out", str(setup.folder("demo") / "made")], setup.scratch
+    )
+    yield Reading(
+        "demo",
+        "tinylm demo",
+        "minutes",
+        (spent / 60,),
+        Bar("<=", 4, beyond=2),
+        "one run, start to exit",
+    )
 
 
 # Prepare a text and take steps, in a process whose peak memory is then known.
@@ -241,8 +320,12 @@ LARGE_TEXT, SMALL_TEXT = 1_000_000_000, 10_000_000  # bytes
 
 
 def memory(setup: Setup) -> Iterator[Reading]:
-    """A text of 1 GB, prepared and trained on for 100 steps: resident memory, and speed against a text of 10 MB."""
-    small, large = write_stories(setup.scratch / "small.txt", SMALL_TEXT), setup.scratch / "large.txt"
+    """A text of 1 GB, prepared and trained on for 100 steps: resident memory, and speed against a
+    text of 10 MB."""
+    small, large = (
+        write_stories(setup.scratch / "small.txt", SMALL_TEXT),
+        setup.scratch / "large.txt",
+    )
     with large.open("wb") as file:
         for _ in range(LARGE_TEXT // SMALL_TEXT):
             file.write(small.read_bytes())
@@ -252,7 +335,11 @@ def memory(setup: Setup) -> Iterator[Reading]:
         kept_aside = str(200_000 / size)  # the same amount of validation for both
         fields = {"corpus.text": str(path), "corpus.valid_share": kept_aside, "train.steps": "100"}
         folder = setup.folder("run") / "made"
-        told = json.loads(python(["-c", LARGE, json.dumps(fields), str(folder)], setup.scratch)[1].splitlines()[-1])
+        told = json.loads(
+            python(["-c", LARGE, json.dumps(fields), str(folder)], setup.scratch)[1].splitlines()[
+                -1
+            ]
+        )
         return size / told["seconds"] / 1e6, told["bytes"]
 
     speeds = [prepare(small)[0] for _ in range(REPEATS)]
@@ -260,11 +347,18 @@ def memory(setup: Setup) -> Iterator[Reading]:
     if not peak:
         raise Skip("this platform does not tell a process's peak memory")
     yield Reading(
-        "memory", "resident memory with a text of 1 GB", "GB", (peak / 1e9,), Bar("<=", 1.0),
+        "memory",
+        "resident memory with a text of 1 GB",
+        "GB",
+        (peak / 1e9,),
+        Bar("<=", 1.0),
         "prepare, then 100 steps of your-text; one run",
     )
     yield Reading(
-        "memory", "MB/s of preparing 1 GB, against 10 MB", "x", tuple(speed / other for other in speeds),
+        "memory",
+        "MB/s of preparing 1 GB, against 10 MB",
+        "x",
+        tuple(speed / other for other in speeds),
         Bar(">=", 0.8),
         f"{speed:.1f} MB/s against {median(speeds):.1f}; the large text is the small one, repeated",
     )

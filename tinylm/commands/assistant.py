@@ -1,4 +1,5 @@
-"""chat: a conversation with the assistant, in which every decision, call, result and source is shown."""
+"""chat: a conversation with the assistant, in which every decision, call, result and source is
+shown."""
 
 import hashlib
 import sys
@@ -29,11 +30,11 @@ def chat(
     """Talk to a small assistant that searches documents and calls tools, and watch what it does.
 
     Args:
-        documents: Folder (or file) of your own text, Markdown, HTML and PDF documents. Default: the shipped handbook.
-        run: An assistant that was trained already. Default: the one in `out`, trained there on first use.
-        session: A file to append the conversation to, one JSON object a line.
-        base: The run that the assistant is fine-tuned from; trained first where there is none.
-        out: Where the assistant is kept.
+        documents: Folder (or file) of your own text, Markdown, HTML and PDF documents. Default: the
+        shipped handbook. run: An assistant that was trained already. Default: the one in `out`,
+        trained there on first use. session: A file to append the conversation to, one JSON object a
+        line. base: The run that the assistant is fine-tuned from; trained first where there is
+        none. out: Where the assistant is kept.
     """
     from tinylm.assistant.retrieval import Index
     from tinylm.assistant.runtime import Assistant
@@ -45,9 +46,15 @@ def chat(
     texts = handbook(1) if documents is None else read_folder(documents)
     trained = open_run(run) if run else first_use(base, out)
     model, tokenizer, _ = load_model(trained)
-    kept = Index(texts) if documents is None else Index.open(out / f"index-{name_of(documents)}.json", texts)
+    kept = (
+        Index(texts)
+        if documents is None
+        else Index.open(out / f"index-{name_of(documents)}.json", texts)
+    )
     search, orders = Search(kept), Orders()
-    assistant = Assistant(model, tokenizer, toolbox(calculator(), search.tool(), *orders.tools()), search)
+    assistant = Assistant(
+        model, tokenizer, toolbox(calculator(), search.tool(), *orders.tools()), search
+    )
     say(f"documents: {len(texts)}, passages: {len(kept.passages)}")
     say(HELLO.format(order=orders.numbers()[0]))
     converse(assistant, session)
@@ -64,13 +71,20 @@ def read_folder(path: Path) -> dict[str, str]:
 
 
 def name_of(documents: Path) -> str:
-    """A name for the index of a place, which lies beside the assistant and not among the user's documents."""
+    """A name for the index of a place, which lies beside the assistant and not among the user's
+    documents."""
     return hashlib.sha256(str(documents.resolve()).encode("utf-8")).hexdigest()[:12]
 
 
 def first_use(base: Path, out: Path) -> "Run":
-    """The assistant in `out`, trained before the first conversation: a few minutes, told and drawn as a bar."""
-    from tinylm.assistant.training import assistant_cases, assistant_recipe, dialogue_corpus, prepared
+    """The assistant in `out`, trained before the first conversation: a few minutes, told and drawn
+    as a bar."""
+    from tinylm.assistant.training import (
+        assistant_cases,
+        assistant_recipe,
+        dialogue_corpus,
+        prepared,
+    )
     from tinylm.commands.training import follow
     from tinylm.lessons.assistants import SIZES
     from tinylm.lessons.experiment import is_finished, trainer_in
@@ -82,14 +96,18 @@ def first_use(base: Path, out: Path) -> "Run":
     if is_finished(folder):
         return open_run(folder)
     say("The assistant is trained on first use, and kept.")
-    imported = (base / "manifest.json").is_file() and open_run(base).manifest["status"] == "imported"
+    imported = (base / "manifest.json").is_file() and open_run(base).manifest[
+        "status"
+    ] == "imported"
     if not (imported or is_finished(base)):
         say(f"First its base, into {base}.")
         if not follow(trainer_in(base, load_recipe("demo-base"))):
             sys.exit(130)
     parent = prepared(open_run(base), out / "prepared")
     dialogues = [case.dialogue for case in assistant_cases(1, size.dialogues)]
-    corpus = dialogue_corpus(load_model(parent).tokenizer, dialogues, "assistant dialogues, seed 1", size.valid)
+    corpus = dialogue_corpus(
+        load_model(parent).tokenizer, dialogues, "assistant dialogues, seed 1", size.valid
+    )
     recipe = assistant_recipe(parent.recipe, parent, 1, size.steps)
     if not follow(trainer_in(folder, recipe, corpus)):
         sys.exit(130)

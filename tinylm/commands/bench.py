@@ -23,15 +23,15 @@ def bench(
     json: Path = Path("runs/bench/results.json"),
     list: bool = False,
 ) -> None:
-    """Measure TinyLM against its peers: ratios with their spread, beside the bars they are held against.
+    """Measure TinyLM against its peers: ratios with their spread, beside the bars they are held
+    against.
 
     Args:
-        rows: What to measure (--list tells what there is). Default: all but those that --list marks.
-        nanogpt: A clone of github.com/karpathy/nanoGPT; it is copied, nothing is written into it.
-        llama2c: A clone of github.com/karpathy/llama2.c.
-        texts: Folder with tinyshakespeare.txt, and with the four texts that the row meter names.
-        json: Where the results go; bench.png is put beside them.
-        list: Only list the rows.
+        rows: What to measure (--list tells what there is). Default: all but those that --list
+        marks. nanogpt: A clone of github.com/karpathy/nanoGPT; it is copied, nothing is written
+        into it. llama2c: A clone of github.com/karpathy/llama2.c. texts: Folder with
+        tinyshakespeare.txt, and with the four texts that the row meter names. json: Where the
+        results go; bench.png is put beside them. list: Only list the rows.
     """
     from tinylm.bench.measure import Setup, machine
     from tinylm.bench.rows import ROWS, chosen, picture, run_rows
@@ -52,7 +52,8 @@ def bench(
         for reading in run_rows(names, Setup(Path(scratch), nanogpt, llama2c, texts)):
             print(clean(reading_line(reading)), flush=True)
             records.append(reading.record())
-            write_json(json, {"machine": facts, "readings": records})  # after each: an interruption keeps the rest
+            # after each: an interruption keeps the rest
+            write_json(json, {"machine": facts, "readings": records})
     say(f"{(time.perf_counter() - began) / 60:.1f} minutes")
     if figure := picture(records, facts):
         save_figure(figure, json.parent / "bench.png")
@@ -61,7 +62,9 @@ def bench(
 
 def machine_line(facts: dict[str, Any]) -> str:
     """The machine in one line."""
-    versions = ", ".join(f"{name} {version or 'absent'}" for name, version in facts["versions"].items())
+    versions = ", ".join(
+        f"{name} {version or 'absent'}" for name, version in facts["versions"].items()
+    )
     load = "" if facts["load"] is None else f", load {facts['load']:.1f}"
     gpu = f", {facts['gpu']}" if facts["gpu"] else ""
     return (
@@ -71,13 +74,16 @@ def machine_line(facts: dict[str, Any]) -> str:
 
 
 def reading_line(reading: Reading) -> str:
-    """A reading as two lines: what, how much, against which bar; below it the measurements themselves."""
+    """A reading as two lines: what, how much, against which bar; below it the measurements
+    themselves."""
     from tinylm.bench.measure import shown
 
     head = f"{reading.row:13} {reading.what:62}"
     if not reading.values:
         return f"{head} not measured: {reading.detail}"
-    value, low, high = (shown(v, reading.unit) for v in (reading.value, min(reading.values), max(reading.values)))
+    value, low, high = (
+        shown(v, reading.unit) for v in (reading.value, min(reading.values), max(reading.values))
+    )
     spread = f" ({low} to {high})" if len(reading.values) > 1 else ""
     bar = ""
     if reading.bar is not None:

@@ -1,4 +1,5 @@
-"""lesson, cost, host: a claim put to the test on this machine, and what training and hosting at any size take."""
+"""lesson, cost, host: a claim put to the test on this machine, and what training and hosting at any
+size take."""
 
 import math
 import signal
@@ -27,30 +28,37 @@ def lesson(
     """Put one claim about language models to the test on this machine.
 
     Args:
-        name: A lesson; --list shows them.
-        scale: full takes minutes and concludes; smoke takes seconds and only shows that everything works.
-        out: Folder for results.json and the pictures. Default: runs/lessons/NAME, for smoke runs/lessons-smoke/NAME.
-        list: Show all lessons with the minutes they take on 2 cores, and those of the runs they share.
+        name: A lesson; --list shows them. scale: full takes minutes and concludes; smoke takes
+        seconds and only shows that everything works. out: Folder for results.json and the pictures.
+        Default: runs/lessons/NAME, for smoke runs/lessons-smoke/NAME. list: Show all lessons with
+        the minutes they take on 2 cores, and those of the runs they share.
     """
     from tinylm.lessons.lesson import find_lesson, lessons
 
     if list or name is None:
         for each in lessons():
-            print(f"{each.name:12} {each.minutes:4g} min + {each.base_minutes:g} min shared   {each.claim}")
+            print(
+                f"{each.name:12} {each.minutes:4g} min + {each.base_minutes:g} min shared   {each.claim}"
+            )
         return
     chosen = find_lesson(name)
     say(f"{chosen.claim}\n{chosen.question}")
     results = follow(chosen, scale, out)
     if results is None:
-        again = " ".join(["tinylm lesson", name, "--scale", scale, *(["--out", str(out)] if out else [])])
+        again = " ".join(
+            ["tinylm lesson", name, "--scale", scale, *(["--out", str(out)] if out else [])]
+        )
         say(f"interrupted, and kept; the same command goes on: {again}")
         sys.exit(130)
     for line in summary(results):
         print(clean(line))
 
 
-def follow(chosen: "Lesson", scale: Literal["smoke", "full"], out: Path | None) -> dict[str, Any] | None:
-    """Run a lesson under one progress bar after another; its results, or None where it was stopped."""
+def follow(
+    chosen: "Lesson", scale: Literal["smoke", "full"], out: Path | None
+) -> dict[str, Any] | None:
+    """Run a lesson under one progress bar after another; its results, or None where it was
+    stopped."""
     from tqdm.auto import tqdm
 
     from tinylm.lessons.lesson import run_lesson
@@ -61,7 +69,10 @@ def follow(chosen: "Lesson", scale: Literal["smoke", "full"], out: Path | None) 
             if bar is None or progress.part != part:
                 if bar is not None:
                     bar.close()
-                bar, part = tqdm(total=progress.total, desc=progress.part, unit="step", mininterval=0.5), progress.part
+                bar, part = (
+                    tqdm(total=progress.total, desc=progress.part, unit="step", mininterval=0.5),
+                    progress.part,
+                )
             bar.update(progress.done - bar.n)
             if progress.loss is not None:
                 bar.set_postfix_str(f"loss {progress.loss:.3f}", refresh=False)
@@ -75,7 +86,8 @@ def follow(chosen: "Lesson", scale: Literal["smoke", "full"], out: Path | None) 
 
 @contextmanager
 def interruptions() -> Iterator[list[int]]:
-    """A list that Ctrl-C or a polite kill puts something into; a second one ends the program at once."""
+    """A list that Ctrl-C or a polite kill puts something into; a second one ends the program at
+    once."""
     received: list[int] = []
 
     def stop(number: int, _frame: Any) -> None:
@@ -93,25 +105,33 @@ def interruptions() -> Iterator[list[int]]:
 
 
 def summary(results: dict[str, Any]) -> Iterator[str]:
-    """The results as lines of text: the verdict, the arms with their intervals, the bars, where the pictures are."""
+    """The results as lines of text: the verdict, the arms with their intervals, the bars, where the
+    pictures are."""
     yield f"{results['verdict'].upper()}: {results['sentence']}"
     for name, arm in results["arms"].items():
-        ends = "" if arm["low"] is None or arm["high"] is None else f" ({arm['low']:.4g} to {arm['high']:.4g})"
+        ends = (
+            ""
+            if arm["low"] is None or arm["high"] is None
+            else f" ({arm['low']:.4g} to {arm['high']:.4g})"
+        )
         yield f"  {name:34} {arm['mean']:.4g}{ends} {arm['unit']}"
     for bar, met in results["bars"].items():
         yield f"  {'met   ' if met else 'missed'}  {bar}"
     yield f"{results['minutes']:.1f} minutes, and {results['base_minutes']:.1f} of shared runs"
 
 
-def cost(parameters: float, tokens: float, gpu: Literal["v100", "a100", "h100", "h200", "b200"] = "h100",
-         price: float | None = None) -> None:
+def cost(
+    parameters: float,
+    tokens: float,
+    gpu: Literal["v100", "a100", "h100", "h200", "b200"] = "h100",
+    price: float | None = None,
+) -> None:
     """What training a model takes: FLOPs, GPU-hours, money and energy.
 
     Args:
-        parameters: Weights of the model (of a mixture of experts: those that one token passes through), e.g. 7e9.
-        tokens: Tokens it is trained on, e.g. 2e12.
-        gpu: The processor, by its datasheet.
-        price: Dollars for one GPU-hour. Default: a rough price of renting one.
+        parameters: Weights of the model (of a mixture of experts: those that one token passes
+        through), e.g. 7e9. tokens: Tokens it is trained on, e.g. 2e12. gpu: The processor, by its
+        datasheet. price: Dollars for one GPU-hour. Default: a rough price of renting one.
     """
     from tinylm.lessons.published import GPUS, MODELS, UTILISATION, bill
 
@@ -119,14 +139,24 @@ def cost(parameters: float, tokens: float, gpu: Literal["v100", "a100", "h100", 
     chosen = GPUS[gpu]
     found = bill(parameters, tokens, chosen, price)
     rate = chosen.dollars_per_hour if price is None else price
-    print(f"{parameters:.3g} parameters on {tokens:.3g} tokens ({tokens / parameters:.3g} tokens a parameter)")
+    print(
+        f"{parameters:.3g} parameters on {tokens:.3g} tokens ({tokens / parameters:.3g} tokens a parameter)"
+    )
     print(f"FLOPs      {found.flops:.3g}   (6 x parameters x tokens)")
-    print(f"GPU-hours  {found.gpu_hours:,.0f}   ({chosen.name}, {UTILISATION:.0%} of {chosen.peak / 1e12:.0f} TFLOP/s)")
-    print(f"days       {found.gpu_hours / 24:,.0f} on one GPU, {found.gpu_hours / 24 / 1000:,.1f} on a thousand")
+    print(
+        f"GPU-hours  {found.gpu_hours:,.0f}   ({chosen.name}, {UTILISATION:.0%} of {chosen.peak / 1e12:.0f} TFLOP/s)"
+    )
+    print(
+        f"days       {found.gpu_hours / 24:,.0f} on one GPU, {found.gpu_hours / 24 / 1000:,.1f} on a thousand"
+    )
     print(f"money      ${found.dollars:,.0f}   (${rate:g} a GPU-hour)")
-    print(f"energy     {found.kilowatt_hours:,.0f} kWh   ({chosen.watts:g} W a GPU, a fifth on top for the building)")
+    print(
+        f"energy     {found.kilowatt_hours:,.0f} kWh   ({chosen.watts:g} W a GPU, a fifth on top for the building)"
+    )
     low, high = min(model.ratio for model in MODELS), max(model.ratio for model in MODELS)
-    say(f"{len(MODELS)} models say what they took: this is {low:.2f} to {high:.2f} times that; see tinylm lesson cost")
+    say(
+        f"{len(MODELS)} models say what they took: this is {low:.2f} to {high:.2f} times that; see tinylm lesson cost"
+    )
 
 
 LIST_PRICES = Prices()
@@ -151,4 +181,6 @@ def check_positive(**values: float) -> None:
     """ValueError for an option that is no number above 0."""
     for name, value in values.items():
         if not 0 < value < math.inf:
-            raise ValueError(f"--{name.replace('_', '-')} {value:g}: a number above 0 is needed, such as 7e9")
+            raise ValueError(
+                f"--{name.replace('_', '-')} {value:g}: a number above 0 is needed, such as 7e9"
+            )

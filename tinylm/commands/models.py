@@ -50,7 +50,9 @@ def sample(
     model, tokenizer, recipe = load_model(open_run(run))
     begin = "<|document|>" if recipe.corpus.document_token else None
     text = prompt if prompt is not None else next(iter(recipe.sample.prompts), "")
-    request = Request(text, tokens, chosen, seed, count, tuple(word for word in stop if word), begin)
+    request = Request(
+        text, tokens, chosen, seed, count, tuple(word for word in stop if word), begin
+    )
     shown, rows = 0, []
     if count == 1 and not json:
         print(clean(text), end="", flush=True)
@@ -89,19 +91,31 @@ def evaluate(run: Positional[Path], text: Path, json: bool = False) -> None:
     model, tokenizer, recipe = load_model(open_run(run))
     ids = tokenizer.encode_array("\n\n".join(read_documents(text).texts))
     if recipe.corpus.document_token:
-        ids = np.concatenate((np.array([tokenizer.special_id("<|document|>")], dtype=ids.dtype), ids))
+        ids = np.concatenate(
+            (np.array([tokenizer.special_id("<|document|>")], dtype=ids.dtype), ids)
+        )
     score = measure(model, ids, tokenizer, choose_compute("cpu", "fp32"))
     result = {
-        "bits_per_byte": score.bits_per_byte, "nats_per_token": score.nats_per_token, "perplexity": score.perplexity,
-        "tokens": score.tokens, "bytes": score.bytes, "context": score.context,
+        "bits_per_byte": score.bits_per_byte,
+        "nats_per_token": score.nats_per_token,
+        "perplexity": score.perplexity,
+        "tokens": score.tokens,
+        "bytes": score.bytes,
+        "context": score.context,
     }
     if json:
         print_json(result)
     else:
-        print("\n".join(f"{key:15} {value:,.4f}".removesuffix(".0000") for key, value in result.items()))
+        print(
+            "\n".join(
+                f"{key:15} {value:,.4f}".removesuffix(".0000") for key, value in result.items()
+            )
+        )
 
 
-def compare(runs: Positional[tuple[Path, ...]], out: Path, scale: Literal["smoke", "full"] = "full") -> None:
+def compare(
+    runs: Positional[tuple[Path, ...]], out: Path, scale: Literal["smoke", "full"] = "full"
+) -> None:
     """Judge runs side by side: same prompts, same seeds, curves and probabilities, on one page.
 
     Args:

@@ -10,7 +10,11 @@ from tinylm.config import Section
 FULL = "the disk is full, or this file may not grow. Free some room; what was saved before is good"
 CLOSED = "this account may not read or write it. Change its permissions, or choose another place with --out"
 REMEDIES = {
-    errno.ENOSPC: FULL, errno.EDQUOT: FULL, errno.EFBIG: FULL, errno.EACCES: CLOSED, errno.EPERM: CLOSED,
+    errno.ENOSPC: FULL,
+    errno.EDQUOT: FULL,
+    errno.EFBIG: FULL,
+    errno.EACCES: CLOSED,
+    errno.EPERM: CLOSED,
     errno.EROFS: "this file system can only be read. Choose another place with --out",
 }
 
@@ -21,7 +25,8 @@ def say(text: str) -> None:
 
 
 def explain(error: ValueError | OSError) -> str:
-    """What went wrong and what to do, in words that are safe to print; the system's own where there are no better."""
+    """What went wrong and what to do, in words that are safe to print; the system's own where there
+    are no better."""
     words = str(error)
     if isinstance(error, OSError) and error.errno in REMEDIES:
         place = f"{error.filename}: " if error.filename else ""
@@ -30,18 +35,24 @@ def explain(error: ValueError | OSError) -> str:
 
 
 def clean(text: str) -> str:
-    """Text that a model or a file produced, made safe to print: control characters but tab and newline are shown.
+    """Text that a model or a file produced, made safe to print: control characters but tab and
+    newline are shown.
 
     >>> clean("a" + chr(27) + "[31mb")
     'a␛[31mb'
     """
-    return "".join(c if c in "\n\t" or c.isprintable() else chr(0x2400 + ord(c)) if ord(c) < 32 else "�" for c in text)
+    return "".join(
+        c if c in "\n\t" or c.isprintable() else chr(0x2400 + ord(c)) if ord(c) < 32 else "�"
+        for c in text
+    )
 
 
 def print_json(value: Any) -> None:
-    """One JSON object on one line, safe to print (the commands' own `json` options hide the module there)."""
+    """One JSON object on one line, safe to print (the commands' own `json` options hide the module
+    there)."""
     text = json.dumps(value, ensure_ascii=False)
-    # Most control characters are escaped already; the rest (C1, direction marks, tag letters) is here.
+    # Most control characters are escaped already; the rest (C1, direction marks, tag letters) is
+    # here.
     print("".join(c if c.isprintable() else escaped(c) for c in text), flush=True)
 
 
@@ -68,5 +79,8 @@ def checked(section: type[Section], values: dict[str, Any]) -> Any:
     try:
         return section.model_validate(values)
     except ValidationError as error:
-        wrong = [f"--{str(e['loc'][0]).replace('_', '-')} {e['input']}: {e['msg']}" for e in error.errors()]
+        wrong = [
+            f"--{str(e['loc'][0]).replace('_', '-')} {e['input']}: {e['msg']}"
+            for e in error.errors()
+        ]
         raise ValueError("\n".join(wrong)) from None

@@ -11,7 +11,10 @@ from tinylm.config import CorpusConfig, closest
 
 
 def corpus(
-    name: Positional[str], split: Literal["train", "valid"] | None = None, bytes: int = 1_000_000, stats: bool = False
+    name: Positional[str],
+    split: Literal["train", "valid"] | None = None,
+    bytes: int = 1_000_000,
+    stats: bool = False,
 ) -> None:
     """Print a shipped corpus: stories, verse, handbook, domain.
 
@@ -30,10 +33,16 @@ def corpus(
     if stats:
         from tinylm.pages.datasheet import corpus_figures
 
-        print("\n".join(f"{label:48} {value:,.4g}" for label, value in corpus_figures(name, bytes).items()))
+        print(
+            "\n".join(
+                f"{label:48} {value:,.4g}" for label, value in corpus_figures(name, bytes).items()
+            )
+        )
         return
     parts = build.split_corpus(CorpusConfig(text=name, size=bytes))
-    texts = {"train": parts.train, "valid": parts.valid, None: lambda: build.whole(name, bytes)}[split]()
+    texts = {"train": parts.train, "valid": parts.valid, None: lambda: build.whole(name, bytes)}[
+        split
+    ]()
     for number, text in enumerate(build.within(texts, bytes)):
         print((parts.separator if number else "") + text, end="")
     print()
@@ -76,7 +85,9 @@ def tokenizer(
         print(*loaded.encode(" ".join(what)))
     elif action == "decode":
         if wrong := [word for word in what if not word.isdigit()]:
-            raise ValueError(f"{wrong[0]!r} is no token id: ids are whole numbers from 0 to {loaded.vocab_size - 1}")
+            raise ValueError(
+                f"{wrong[0]!r} is no token id: ids are whole numbers from 0 to {loaded.vocab_size - 1}"
+            )
         print(clean(loaded.decode(map(int, what))))
     else:
         print(clean("\n".join(show(loaded, " ".join(what)))))
@@ -92,13 +103,24 @@ def meter(file: Positional[Path], json: bool = False) -> None:
     from tinylm.corpora.documents import iter_text
     from tinylm.evaluation.meter import scan_lines
 
-    text = sys.stdin.read() if str(file) == "-" else "".join(iter_text(file)) if file.is_file() else None
+    text = (
+        sys.stdin.read()
+        if str(file) == "-"
+        else "".join(iter_text(file))
+        if file.is_file()
+        else None
+    )
     if text is None:
         raise ValueError(f"there is no file {file}")
     scansions = scan_lines(text)
     for scansion in scansions:
         if json:
-            print_json({key: getattr(scansion, key) for key in ("line", "ok", "score", "syllables", "pattern")})
+            print_json(
+                {
+                    key: getattr(scansion, key)
+                    for key in ("line", "ok", "score", "syllables", "pattern")
+                }
+            )
         else:
             mark = "yes" if scansion.ok else " no"
             print(f"{mark} {scansion.score:.2f} {scansion.pattern:12} {clean(scansion.line)}")
@@ -107,7 +129,8 @@ def meter(file: Positional[Path], json: bool = False) -> None:
 
 
 def fetch(name: Positional[str], out: Path | None = None) -> None:
-    """Download a public-domain text (the only command that uses the network), checked by its SHA-256.
+    """Download a public-domain text (the only command that uses the network), checked by its
+    SHA-256.
 
     Args:
         name: tiny-shakespeare, moby-dick, pride-and-prejudice or sherlock-holmes.

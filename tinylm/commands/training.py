@@ -20,22 +20,29 @@ Settings = Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="FIELD=VALUE"
 
 # Demo fields for a try in seconds: everything runs, nothing is learned.
 SMOKE = {
-    "train.steps": "6", "train.batch_size": "4", "train.evaluate_every": "3", "sample.every": "6",
+    "train.steps": "6",
+    "train.batch_size": "4",
+    "train.evaluate_every": "3",
+    "sample.every": "6",
     "sample.tokens": "20",
-    "corpus.size": "100000", "corpus.valid_share": "0.05",
+    "corpus.size": "100000",
+    "corpus.valid_share": "0.05",
 }
 SMOKE_SHAPE = {"model.depth": "2", "model.width": "64", "tokenizer.vocab_size": "400"}
 
 
 def demo(
-    out: Path = Path("runs/demo"), scale: Literal["smoke", "full"] = "full", resume_from: Path | None = None
+    out: Path = Path("runs/demo"),
+    scale: Literal["smoke", "full"] = "full",
+    resume_from: Path | None = None,
 ) -> None:
     """Pretrain on stories, fine-tune on verse, compare the two: the whole idea in a few minutes.
 
     Args:
-        out: Folder for base/, verse/ and compare/; an earlier demo in it is replaced.
-        scale: full takes minutes and learns; smoke takes seconds and only shows that everything works.
-        resume_from: A file that `tinylm pack` made of both trained runs: then they are taken from it and compared.
+        out: Folder for base/, verse/ and compare/; an earlier demo in it is replaced. scale: full
+        takes minutes and learns; smoke takes seconds and only shows that everything works.
+        resume_from: A file that `tinylm pack` made of both trained runs: then they are taken from
+        it and compared.
     """
     from tinylm.compare.judge import compare_runs
     from tinylm.compare.samples import SMOKE as QUICK
@@ -53,13 +60,23 @@ def demo(
         stages = []
     for name, recipe, smoke in stages:
         fields = smoke if scale == "smoke" else {}
-        chosen = load_recipe(recipe, fields if name == "base" else {**fields, "start_from": str(out / "base")})
+        chosen = load_recipe(
+            recipe, fields if name == "base" else {**fields, "start_from": str(out / "base")}
+        )
         say(f"\n{name}: {chosen.purpose}")
         if not follow(start_run(chosen, out / name, overwrite=True)):
             return
     effort = QUICK if scale == "smoke" else Effort()
-    print(clean(compare_runs([out / "base", out / "verse"], out / "compare", replace=True, effort=effort)))
-    say(f"{(time.perf_counter() - start) / 60:.1f} minutes. The page: {(out / 'compare' / 'index.html').resolve()}")
+    print(
+        clean(
+            compare_runs(
+                [out / "base", out / "verse"], out / "compare", replace=True, effort=effort
+            )
+        )
+    )
+    say(
+        f"{(time.perf_counter() - start) / 60:.1f} minutes. The page: {(out / 'compare' / 'index.html').resolve()}"
+    )
 
 
 def spare(out: Path) -> None:
@@ -67,8 +84,12 @@ def spare(out: Path) -> None:
     from tinylm.runs import open_run
 
     base = out / "base"
-    if (base / "manifest.json").is_file() and open_run(base).manifest["steps"] > int(SMOKE["train.steps"]):
-        raise ValueError(f"{out} holds a demo at full scale, which this would replace: give another --out")
+    if (base / "manifest.json").is_file() and open_run(base).manifest["steps"] > int(
+        SMOKE["train.steps"]
+    ):
+        raise ValueError(
+            f"{out} holds a demo at full scale, which this would replace: give another --out"
+        )
 
 
 def train(
@@ -106,7 +127,8 @@ def train(
 
 
 def resume(run: Positional[Path], tensorboard: bool = False) -> None:
-    """Continue an interrupted run from its last save, to the same bits as if it had not been interrupted.
+    """Continue an interrupted run from its last save, to the same bits as if it had not been
+    interrupted.
 
     Args:
         run: A run folder.
@@ -121,7 +143,8 @@ def resume(run: Positional[Path], tensorboard: bool = False) -> None:
 
 
 def follow(trainer: "Trainer", tensorboard: bool = False) -> bool:
-    """Announce a run, train it under a progress bar, and say how it ended and what to do next; whether it is done."""
+    """Announce a run, train it under a progress bar, and say how it ended and what to do next;
+    whether it is done."""
     from tqdm.auto import tqdm
 
     from tinylm.formats.tensorboard import observed, open_tensorboard
@@ -138,7 +161,10 @@ def follow(trainer: "Trainer", tensorboard: bool = False) -> bool:
     records = watched(trainer.run())
     if tensorboard and trainer.team.rank == 0:
         records = observed(records, open_tensorboard(trainer.folder / "tensorboard", trainer.step))
-    with stop_on_signal(trainer), tqdm(total=train.steps, initial=trainer.step, unit="step", mininterval=0.5) as bar:
+    with (
+        stop_on_signal(trainer),
+        tqdm(total=train.steps, initial=trainer.step, unit="step", mininterval=0.5) as bar,
+    ):
         for record in records:
             bar.update()
             speed = record.tokens / max(record.seconds, 1e-9)
@@ -146,7 +172,8 @@ def follow(trainer: "Trainer", tensorboard: bool = False) -> bool:
             if record.valid:
                 bar.write(
                     f"step {record.step}: validation {record.valid['nats_per_token']:.4f} nats/token, "
-                    f"{record.valid['bits_per_byte']:.4f} bits/byte", file=sys.stderr,
+                    f"{record.valid['bits_per_byte']:.4f} bits/byte",
+                    file=sys.stderr,
                 )
             if record.notice:
                 bar.write(f"step {record.step}: {record.notice}", file=sys.stderr)
@@ -158,13 +185,16 @@ def follow(trainer: "Trainer", tensorboard: bool = False) -> bool:
         best = trainer.best
         found = f"best step {best['step']}: {best['nats_per_token']:.4f} nats/token"
         say(f"done in {trainer.seconds / 60:.1f} minutes; {found}")
-        say(f'try: tinylm sample {trainer.folder} --prompt "{(trainer.recipe.sample.prompts or ("",))[0]}"')
+        say(
+            f'try: tinylm sample {trainer.folder} --prompt "{(trainer.recipe.sample.prompts or ("",))[0]}"'
+        )
     return trainer.step == train.steps
 
 
 @contextmanager
 def stop_on_signal(trainer: "Trainer") -> Iterator[None]:
-    """Ctrl-C or a polite kill ends the run after its present step, saved; a second Ctrl-C ends it at once."""
+    """Ctrl-C or a polite kill ends the run after its present step, saved; a second Ctrl-C ends it
+    at once."""
 
     def stop(number: int, _frame: Any) -> None:
         if trainer.stopping:

@@ -8,8 +8,11 @@ from tyro.conf import Positional
 from tinylm.commands.terminal import clean, say
 
 
-def report(folders: Positional[tuple[Path, ...]] = (Path("runs"),), out: Path = Path("report.html")) -> None:
-    """Write everything that was tried on one page: lessons, comparisons, decisions, runs, commands to do it again.
+def report(
+    folders: Positional[tuple[Path, ...]] = (Path("runs"),), out: Path = Path("report.html")
+) -> None:
+    """Write everything that was tried on one page: lessons, comparisons, decisions, runs, commands
+    to do it again.
 
     Args:
         folders: Folders with runs and lessons in them, at any depth.
@@ -23,12 +26,15 @@ def report(folders: Positional[tuple[Path, ...]] = (Path("runs"),), out: Path = 
     out.write_text(page(found), encoding="utf-8", newline="\n")
     for line in found.unreadable:
         say(clean(f"left out: {line}"))
-    say(f"{len(found.lessons)} lessons, {len(found.comparisons)} comparisons, {len(found.runs)} runs")
+    say(
+        f"{len(found.lessons)} lessons, {len(found.comparisons)} comparisons, {len(found.runs)} runs"
+    )
     print(out)
 
 
 def doctor(folder: Positional[Path] = Path()) -> None:
-    """Check a machine before the workshop: packages, memory, disk, speed, and the minutes that everything will take.
+    """Check a machine before the workshop: packages, memory, disk, speed, and the minutes that
+    everything will take.
 
     Ends with exit code 1 where something keeps TinyLM from working.
 
@@ -48,7 +54,8 @@ def doctor(folder: Positional[Path] = Path()) -> None:
 
 
 def pack(runs: Positional[tuple[Path, ...]], out: Path = Path("demo.zip")) -> None:
-    """Put finished runs into one file to share; `tinylm demo --resume-from FILE` takes a demo from it.
+    """Put finished runs into one file to share; `tinylm demo --resume-from FILE` takes a demo from
+    it.
 
     Args:
         runs: Run folders. `tinylm demo --resume-from` looks for two called base and verse.

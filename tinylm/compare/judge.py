@@ -1,13 +1,14 @@
-"""Runs judged side by side: one folder with every number, every picture and one page that needs nothing else.
+"""Runs judged side by side: one folder with every number, every picture and one page that needs
+nothing else.
 
     compare_runs([Path("runs/base"), Path("runs/verse")], Path("runs/compare"))
 
-`judge` measures and returns plain numbers; comparison.json is those numbers; pictures, samples.md, page and the text
-for the terminal are drawn from them alone. So whatever a picture shows can be read in the file, and a file can be drawn
-again without a model.
+`judge` measures and returns plain numbers; comparison.json is those numbers; pictures, samples.md,
+page and the text for the terminal are drawn from them alone. So whatever a picture shows can be
+read in the file, and a file can be drawn again without a model.
 
-Trade-off: everything is measured once, at one seed per run. The intervals hold for these runs and these samples; that
-another training seed would give the same order is not shown here.
+Trade-off: everything is measured once, at one seed per run. The intervals hold for these runs and
+these samples; that another training seed would give the same order is not shown here.
 """
 
 from collections.abc import Sequence
@@ -21,7 +22,16 @@ from tqdm.auto import tqdm
 from tinylm.compare import measures
 from tinylm.compare.measures import as_json, scans
 from tinylm.compare.page import NAMES, html, pictures, samples_markdown, terminal
-from tinylm.compare.samples import Contestant, Effort, Sample, enter, labels_of, prompts_of, sample_run, whole_lines
+from tinylm.compare.samples import (
+    Contestant,
+    Effort,
+    Sample,
+    enter,
+    labels_of,
+    prompts_of,
+    sample_run,
+    whole_lines,
+)
 from tinylm.config import Sampling
 from tinylm.evaluation import meter
 from tinylm.evaluation.statistics import interval
@@ -38,12 +48,17 @@ TEMPERATURES, TOP_P = (0.6, 0.8, 1.0), (0.9, 1.0)
 
 
 def compare_runs(
-    folders: Sequence[Path], out: Path, replace: bool = False, effort: Effort = Effort()  # noqa: B008 (frozen)
+    folders: Sequence[Path],
+    out: Path,
+    replace: bool = False,
+    effort: Effort = Effort(),  # noqa: B008 (frozen)
 ) -> str:
-    """Compare runs, the base first, and write comparison.json, samples.md, *.png and index.html into `out`.
+    """Compare runs, the base first, and write comparison.json, samples.md, *.png and index.html
+    into `out`.
 
-    Returns the side by side and the scoreboard as text for a terminal. Raises ValueError where a run cannot be read, or
-    where `out` holds something that is not an earlier comparison (unless `replace`, which leaves other files alone).
+    Returns the side by side and the scoreboard as text for a terminal. Raises ValueError where a
+    run cannot be read, or where `out` holds something that is not an earlier comparison (unless
+    `replace`, which leaves other files alone).
     """
     runs = [open_run(folder) for folder in folders]
     check_folder(out, runs, replace)
@@ -69,16 +84,21 @@ def check_folder(out: Path, runs: Sequence[Run], replace: bool) -> None:
     """Refuse to write into a run, over a file, or among files of something else."""
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out} is a file: give a folder with --out")
-    if (out / "manifest.json").exists() or any(out.resolve() == run.folder.resolve() for run in runs):
+    if (out / "manifest.json").exists() or any(
+        out.resolve() == run.folder.resolve() for run in runs
+    ):
         raise ValueError(f"{out} is a run folder: give another folder with --out")
-    if replace or not out.is_dir() or all(path.suffix == ".new" for path in out.iterdir()):  # .new: a write cut short
+    # .new: a write cut short
+    if replace or not out.is_dir() or all(path.suffix == ".new" for path in out.iterdir()):
         return
     found = read_json(out / "comparison.json") if (out / "comparison.json").is_file() else {}
     if not isinstance(found, dict) or found.get("kind") != KIND:
-        raise ValueError(f"{out} is not empty and holds no earlier comparison: give another folder with --out")
+        raise ValueError(
+            f"{out} is not empty and holds no earlier comparison: give another folder with --out"
+        )
 
 
-# -- measuring --------------------------------------------------------------------------------------------------------
+# -- measuring ------------------------------------------------------------------------------------
 
 
 def judge(runs: Sequence[Run], effort: Effort) -> dict[str, Any]:
@@ -94,7 +114,10 @@ def judge(runs: Sequence[Run], effort: Effort) -> dict[str, Any]:
 
         entered = [done(enter(run, label, effort), "loading") for run, label in zip(runs, labels)]
         prompts, sampling = prompts_of(entered), entered[-1].loaded.recipe.sample.sampling
-        samples = [done(sample_run(c, prompts, sampling, effort, effort.samples), "sampling") for c in entered]
+        samples = [
+            done(sample_run(c, prompts, sampling, effort, effort.samples), "sampling")
+            for c in entered
+        ]
         rows = done(measures.likelihood_rows(entered, effort), "likelihood")
         rows += done(measures.verse_rows(entered, samples), "metre")
         rows += done(measures.prompted_rows(entered, sampling, effort), "prompting")
@@ -102,9 +125,11 @@ def judge(runs: Sequence[Run], effort: Effort) -> dict[str, Any]:
         rows += done(measures.fact_rows(entered, effort), "facts")
         rows += done(measures.story_rows(entered, sampling, effort), "stories")
         return {
-            "kind": KIND, "format": 1,
+            "kind": KIND,
+            "format": 1,
             "runs": [describe(c) for c in entered],
-            "sampling": sampling.model_dump(), "effort": vars(effort),
+            "sampling": sampling.model_dump(),
+            "effort": vars(effort),
             "scoreboard": [*rows, measures.speed_row(samples)],
             "losses": figures.loss_records(runs, labels),
             "forgetting": forgetting_records(runs, labels),
@@ -120,22 +145,41 @@ def describe(contestant: Contestant) -> dict[str, Any]:
     """What a reader should know of a run before believing its numbers."""
     run, manifest = contestant.run, contestant.run.manifest
     recipe = run.recipe
-    kept = ("status", "step", "steps", "tokens", "seconds", "parameters", "seed", "device", "precision")
+    kept = (
+        "status",
+        "step",
+        "steps",
+        "tokens",
+        "seconds",
+        "parameters",
+        "seed",
+        "device",
+        "precision",
+    )
     return {
-        "run": contestant.label, "folder": str(run.folder), "fingerprint": run.fingerprint, "purpose": recipe.purpose,
-        "text": Path(recipe.corpus.text).name, "parent": Path(recipe.start_from).name if recipe.start_from else None,
-        "lora_rank": recipe.lora.rank if recipe.lora else None, "best_step": manifest["best"]["step"],
-        "vocab_size": contestant.loaded.tokenizer.vocab_size, "context": contestant.loaded.model.config.context,
-        "training_bytes_searched": len(contestant.training.encode()), **{key: manifest.get(key) for key in kept},
+        "run": contestant.label,
+        "folder": str(run.folder),
+        "fingerprint": run.fingerprint,
+        "purpose": recipe.purpose,
+        "text": Path(recipe.corpus.text).name,
+        "parent": Path(recipe.start_from).name if recipe.start_from else None,
+        "lora_rank": recipe.lora.rank if recipe.lora else None,
+        "best_step": manifest["best"]["step"],
+        "vocab_size": contestant.loaded.tokenizer.vocab_size,
+        "context": contestant.loaded.model.config.context,
+        "training_bytes_searched": len(contestant.training.encode()),
+        **{key: manifest.get(key) for key in kept},
     }
 
 
 def forgetting_records(runs: Sequence[Run], labels: Sequence[str]) -> list[dict[str, Any]]:
-    """Bits per byte on the base's validation text at each validation pass of the runs that have one."""
+    """Bits per byte on the base's validation text at each validation pass of the runs that have
+    one."""
     curves = []
     for place, (run, label) in enumerate(zip(runs, labels)):
         points = [
-            {"step": r["step"], "bits_per_byte": r["base_bits_per_byte"]} for r in run.records("valid")
+            {"step": r["step"], "bits_per_byte": r["base_bits_per_byte"]}
+            for r in run.records("valid")
             if "base_bits_per_byte" in r
         ]
         if len(points) > 1:
@@ -144,14 +188,19 @@ def forgetting_records(runs: Sequence[Run], labels: Sequence[str]) -> list[dict[
 
 
 def metre_records(runs: Sequence[Run], labels: Sequence[str]) -> list[dict[str, Any]]:
-    """Share of lines that scan in samples.jsonl, step by step; runs without two such steps are left out."""
+    """Share of lines that scan in samples.jsonl, step by step; runs without two such steps are left
+    out."""
     curves = []
     for place, (run, label) in enumerate(zip(runs, labels)):
         steps: dict[int, list[bool]] = {}
         for sample in run.samples():
             lines = whole_lines(sample["text"], sample["prompt"], ended=False)
             steps.setdefault(sample["step"], []).extend(map(scans, lines))
-        points = [{"step": step, **(as_json(interval(ok), len(ok)) or {})} for step, ok in sorted(steps.items()) if ok]
+        points = [
+            {"step": step, **(as_json(interval(ok), len(ok)) or {})}
+            for step, ok in sorted(steps.items())
+            if ok
+        ]
         if len(points) > 1:
             curves.append({"run": label, "place": place, "points": points})
     return curves
@@ -163,7 +212,10 @@ def side_by_side(samples: Sequence[list[Sample]]) -> list[dict[str, Any]]:
     for rows in zip(*samples):
         prompt, seed = rows[0].prompt, rows[0].seed
         if seed < SHOWN:
-            texts = [{"text": prompt + s.text, "scanned": [scanned(line) for line in s.lines]} for s in rows]
+            texts = [
+                {"text": prompt + s.text, "scanned": [scanned(line) for line in s.lines]}
+                for s in rows
+            ]
             blocks.append({"prompt": prompt, "seed": seed, "texts": texts})
     return blocks
 
@@ -171,8 +223,12 @@ def side_by_side(samples: Sequence[list[Sample]]) -> list[dict[str, Any]]:
 def scanned(line: str) -> dict[str, Any]:
     found = meter.scan(line)
     return {
-        "line": line, "ok": found.ok, "pattern": found.pattern, "score": round(found.score, 3),
-        "licences": list(found.licences), "violations": list(found.violations),
+        "line": line,
+        "ok": found.ok,
+        "pattern": found.pattern,
+        "score": round(found.score, 3),
+        "licences": list(found.licences),
+        "violations": list(found.violations),
     }
 
 
@@ -186,18 +242,29 @@ def telling_prompts(contestants: Sequence[Contestant]) -> list[str]:
 
 @torch.inference_mode()
 def next_tokens(contestants: Sequence[Contestant], prompt: str) -> dict[str, Any]:
-    """Probabilities of the tokens that any run finds likeliest after the prompt; None where a run has no such token."""
+    """Probabilities of the tokens that any run finds likeliest after the prompt; None where a run
+    has no such token."""
     tables = []
     for c in contestants:
         model, tokenizer, _ = c.loaded
-        ids = (opening(tokenizer, c.document_token) + tokenizer.encode(prompt))[-model.config.context :]
+        ids = (opening(tokenizer, c.document_token) + tokenizer.encode(prompt))[
+            -model.config.context :
+        ]
         logits = model(torch.tensor([ids], device=model.tokens.weight.device))[0, -1]  # (V,)
         chances = logits.float().softmax(-1).tolist()
         tables.append({token_label(tokenizer, id): chance for id, chance in enumerate(chances)})
     each = max(3, TOP // len(tables))
-    top = {label for table in tables for label in sorted(table, key=table.__getitem__, reverse=True)[:each]}
+    top = {
+        label
+        for table in tables
+        for label in sorted(table, key=table.__getitem__, reverse=True)[:each]
+    }
     tokens = sorted(top, key=lambda label: -max(table.get(label, 0.0) for table in tables))
-    return {"prompt": prompt, "tokens": tokens, "probabilities": [[table.get(t) for table in tables] for t in tokens]}
+    return {
+        "prompt": prompt,
+        "tokens": tokens,
+        "probabilities": [[table.get(t) for table in tables] for t in tokens],
+    }
 
 
 def same_text(contestants: Sequence[Contestant]) -> dict[str, Any]:
@@ -210,14 +277,18 @@ def same_text(contestants: Sequence[Contestant]) -> dict[str, Any]:
     data = text.encode()
     same = len({c.loaded.tokenizer.fingerprint() for c in contestants}) == 1
     return {
-        "text": text, "unit": "token" if same else "piece",
+        "text": text,
+        "unit": "token" if same else "piece",
         "pieces": [data[a:b].decode() for a, b in zip(starts, cuts)],
-        "probabilities": [[float(2.0 ** -bits[a:b].sum()) for a, b in zip(starts, cuts)] for bits, _ in found],
+        "probabilities": [
+            [float(2.0 ** -bits[a:b].sum()) for a, b in zip(starts, cuts)] for bits, _ in found
+        ],
     }
 
 
 def passage(text: str, whole: bool) -> str:
-    """The first PASSAGE bytes of a text, without a word cut off at the end; or at the start, where it is not `whole`.
+    """The first PASSAGE bytes of a text, without a word cut off at the end; or at the start, where
+    it is not `whole`.
 
     >>> passage("tide.\\nThe sea is cold.", whole=False)
     'The sea is cold.'
@@ -238,9 +309,16 @@ def settings_grid(contestant: Contestant, prompts: Sequence[str], effort: Effort
             sampling = Sampling(temperature=temperature, top_p=top_p)
             samples = sample_run(contestant, prompts, sampling, effort, effort.grid_samples)
             counts, fresh = measures.flagged(samples, scans), measures.first_times(samples).sum(0)
-            row.append({
-                "accepted": as_json(measures.share(counts), int(counts[:, 1].sum())),
-                "distinct": float(fresh[0] / fresh[1]) if fresh[1] else None,
-            })
+            row.append(
+                {
+                    "accepted": as_json(measures.share(counts), int(counts[:, 1].sum())),
+                    "distinct": float(fresh[0] / fresh[1]) if fresh[1] else None,
+                }
+            )
         cells.append(row)
-    return {"run": contestant.label, "temperatures": list(TEMPERATURES), "top_p": list(TOP_P), "cells": cells}
+    return {
+        "run": contestant.label,
+        "temperatures": list(TEMPERATURES),
+        "top_p": list(TOP_P),
+        "cells": cells,
+    }

@@ -1,12 +1,13 @@
-"""The numbers of a comparison: what several runs are worth on the same texts, prompts, seeds and questions.
+"""The numbers of a comparison: what several runs are worth on the same texts, prompts, seeds and
+questions.
 
-All bits per byte are measured on the same bytes, all lines come from the same prompts and seeds (see `contest`). A
-difference to the first run is resampled over what both have in common (samples, pieces of text, questions), and one
-whose interval holds 0 is called "no measurable difference".
+All bits per byte are measured on the same bytes, all lines come from the same prompts and seeds
+(see `contest`). A difference to the first run is resampled over what both have in common (samples,
+pieces of text, questions), and one whose interval holds 0 is called "no measurable difference".
 
-Trade-offs: lines of one sample hang together, so samples, not lines, are resampled. One setting is one point of view:
-the grid of settings in `comparison` shows the others. Copies are looked for in a run's own training text, not in that
-of the run it started from.
+Trade-offs: lines of one sample hang together, so samples, not lines, are resampled. One setting is
+one point of view: the grid of settings in `comparison` shows the others. Copies are looked for in a
+run's own training text, not in that of the run it started from.
 """
 
 import itertools
@@ -24,7 +25,14 @@ from tinylm.corpora.stories import consistency
 from tinylm.evaluation import meter
 from tinylm.evaluation.knowledge import Question, probe
 from tinylm.evaluation.novelty import cut_like, novelty
-from tinylm.evaluation.statistics import Interval, difference, interval, paired_difference, ratio, verdict
+from tinylm.evaluation.statistics import (
+    Interval,
+    difference,
+    interval,
+    paired_difference,
+    ratio,
+    verdict,
+)
 from tinylm.evaluation.surprisal import continuation_nats, document_bits
 from tinylm.generation import Request, generate
 from tinylm.text.tokenizers import DOCUMENT
@@ -41,15 +49,26 @@ def scans(line: str) -> bool:
 
 def flagged(samples: Sequence[Sample], test: Callable[[str], bool]) -> np.ndarray:
     """(samples, 2): lines of each sample that pass the test, and all of its lines."""
-    return np.array([(sum(map(test, s.lines)), len(s.lines)) for s in samples], dtype=np.int64).reshape(-1, 2)
+    return np.array(
+        [(sum(map(test, s.lines)), len(s.lines)) for s in samples], dtype=np.int64
+    ).reshape(-1, 2)
 
 
 def rhyming(samples: Sequence[Sample], within: int = 2) -> np.ndarray:
     """(samples, 2): lines that rhyme with a line at most `within` lines away, and all lines."""
     counts = []
     for sample in samples:
-        pairs = [(i, j) for i in range(len(sample.lines)) for j in range(i + 1, min(len(sample.lines), i + 1 + within))]
-        rhymed = {place for i, j in pairs if meter.rhymes(sample.lines[i], sample.lines[j]) for place in (i, j)}
+        pairs = [
+            (i, j)
+            for i in range(len(sample.lines))
+            for j in range(i + 1, min(len(sample.lines), i + 1 + within))
+        ]
+        rhymed = {
+            place
+            for i, j in pairs
+            if meter.rhymes(sample.lines[i], sample.lines[j])
+            for place in (i, j)
+        }
         counts.append((len(rhymed), len(sample.lines)))
     return np.array(counts, dtype=np.int64).reshape(-1, 2)
 
@@ -66,39 +85,62 @@ def first_times(samples: Sequence[Sample]) -> np.ndarray:
 
 
 def cut_shares(samples: Sequence[Sample]) -> np.ndarray:
-    """(samples, 2): stretches of exactly ten syllables that scan, line breaks taken out first, and all stretches."""
-    cuts = [meter.cut_at_ten(" ".join(s.text.split()[:-1])) for s in samples]  # the last word may be unfinished
-    return np.array([(sum(map(scans, lines)), len(lines)) for lines in cuts], dtype=np.int64).reshape(-1, 2)
+    """(samples, 2): stretches of exactly ten syllables that scan, line breaks taken out first, and
+    all stretches."""
+    # the last word may be unfinished
+    cuts = [meter.cut_at_ten(" ".join(s.text.split()[:-1])) for s in samples]
+    return np.array(
+        [(sum(map(scans, lines)), len(lines)) for lines in cuts], dtype=np.int64
+    ).reshape(-1, 2)
 
 
-# -- rows -------------------------------------------------------------------------------------------------------------
+# -- rows -----------------------------------------------------------------------------------------
 
 Unit = Literal["share", "points", "bits/byte", "characters", "per second"]
 
 
 def as_json(found: Interval | None, count: int) -> dict[str, Any] | None:
-    """An interval as JSON values; None where there was nothing to measure. An unknown end is None too."""
+    """An interval as JSON values; None where there was nothing to measure. An unknown end is None
+    too."""
     if found is None:
         return None
     ends = {key: float(getattr(found, key)) for key in ("low", "high")}
-    return {"mean": float(found.mean), **{k: v if np.isfinite(v) else None for k, v in ends.items()}, "count": count}
+    return {
+        "mean": float(found.mean),
+        **{k: v if np.isfinite(v) else None for k, v in ends.items()},
+        "count": count,
+    }
 
 
 def row(
-    name: str, unit: Unit, meaning: str, values: list[dict[str, Any] | None], gaps: list[Interval | None]
+    name: str,
+    unit: Unit,
+    meaning: str,
+    values: list[dict[str, Any] | None],
+    gaps: list[Interval | None],
 ) -> dict[str, Any]:
-    """One line of the scoreboard: a value per run, and each run's difference to the first one with its verdict."""
+    """One line of the scoreboard: a value per run, and each run's difference to the first one with
+    its verdict."""
     differences = [
         gap and {**(as_json(gap, 0) or {}), "verdict": verdict(gap)} for gap in [None, *gaps]
     ]
-    return {"name": name, "unit": unit, "meaning": meaning, "values": values, "differences": differences}
+    return {
+        "name": name,
+        "unit": unit,
+        "meaning": meaning,
+        "values": values,
+        "differences": differences,
+    }
 
 
 def share_row(name: str, meaning: str, counts: Sequence[np.ndarray]) -> dict[str, Any]:
     """A share of lines, from (samples, 2) counts of each run for the same samples."""
     found = [share(c) for c in counts]
     values = [as_json(f, int(c[:, 1].sum())) for f, c in zip(found, counts)]
-    gaps = [share_difference(c, counts[0]) if f and found[0] else None for f, c in zip(found[1:], counts[1:])]
+    gaps = [
+        share_difference(c, counts[0]) if f and found[0] else None
+        for f, c in zip(found[1:], counts[1:])
+    ]
     return row(name, "share", meaning, values, gaps)
 
 
@@ -107,16 +149,22 @@ def share(counts: np.ndarray) -> Interval | None:
 
 
 def share_difference(a: np.ndarray, b: np.ndarray) -> Interval:
-    """The interval of one share minus another, both resampled over the same samples (prompt and seed).
+    """The interval of one share minus another, both resampled over the same samples (prompt and
+    seed).
 
-    Where one of them is 0 or 1 throughout, resampling shows no spread: then as for two separate samples.
+    Where one of them is 0 or 1 throughout, resampling shows no spread: then as for two separate
+    samples.
     """
     one, other = ratio(a[:, 0], a[:, 1]), ratio(b[:, 0], b[:, 1])
     if np.array_equal(a, b) or len(a) != len(b) or {one.mean, other.mean} & {0.0, 1.0}:
         return Interval(0.0, 0.0, 0.0) if np.array_equal(a, b) else difference(one, other)
-    chosen = np.random.default_rng(0).integers(0, len(a), (RESAMPLES, len(a)))  # (resamples, samples)
-    (a_hits, a_all), (b_hits, b_all) = (part[chosen].sum(axis=1).T for part in (a, b))  # (resamples,) each
-    low, high = np.percentile(a_hits / np.maximum(a_all, 1) - b_hits / np.maximum(b_all, 1), [2.5, 97.5])
+    # (resamples, samples)
+    chosen = np.random.default_rng(0).integers(0, len(a), (RESAMPLES, len(a)))
+    # (resamples,) each
+    (a_hits, a_all), (b_hits, b_all) = (part[chosen].sum(axis=1).T for part in (a, b))
+    low, high = np.percentile(
+        a_hits / np.maximum(a_all, 1) - b_hits / np.maximum(b_all, 1), [2.5, 97.5]
+    )
     return Interval(one.mean - other.mean, float(low), float(high))
 
 
@@ -136,7 +184,9 @@ def likelihood_rows(contestants: Sequence[Contestant], effort: Effort) -> list[d
         part = first_bytes(documents, effort.score_bytes)
         pieces = [in_pieces(bits_of(c, part)) for c in contestants]
         meaning = f"Lower is better. On about {len(pieces[0]) * PIECE:,} bytes that {' and '.join(owners)} kept aside."
-        made = mean_row(f"Bits per byte, text of {' and '.join(owners)}", "bits/byte", meaning, pieces)
+        made = mean_row(
+            f"Bits per byte, text of {' and '.join(owners)}", "bits/byte", meaning, pieces
+        )
         for contestant, value in zip(contestants, made["values"]):
             value["seen"] = seen_share(part, contestant.training)
         rows.append(made)
@@ -144,13 +194,19 @@ def likelihood_rows(contestants: Sequence[Contestant], effort: Effort) -> list[d
 
 
 def seen_share(documents: Sequence[str], training: str, shortest: int = 20) -> float:
-    """Share of the documents' longer lines that stand in a training text: what one run keeps aside, another may learn.
+    """Share of the documents' longer lines that stand in a training text: what one run keeps aside,
+    another may learn.
 
     >>> seen_share(["The tide comes in and lays its silver down\\nYes"], "The tide comes in and lays its silver down")
     1.0
     """
     known = {line.strip() for line in training.splitlines()}
-    lines = [line for text in documents for line in map(str.strip, text.splitlines()) if len(line) >= shortest]
+    lines = [
+        line
+        for text in documents
+        for line in map(str.strip, text.splitlines())
+        if len(line) >= shortest
+    ]
     return sum(line in known for line in lines) / max(1, len(lines))
 
 
@@ -172,32 +228,66 @@ def first_bytes(documents: Sequence[str], size: int) -> list[str]:
 
 
 def in_pieces(bits: np.ndarray) -> np.ndarray:
-    """Mean bits per byte of stretches of PIECE bytes (pieces,); a rest shorter than half a piece joins the last."""
-    return np.array([part.mean() for part in np.array_split(bits, max(1, round(len(bits) / PIECE)))])
+    """Mean bits per byte of stretches of PIECE bytes (pieces,); a rest shorter than half a piece
+    joins the last."""
+    return np.array(
+        [part.mean() for part in np.array_split(bits, max(1, round(len(bits) / PIECE)))]
+    )
 
 
-def verse_rows(contestants: Sequence[Contestant], samples: Sequence[list[Sample]]) -> list[dict[str, Any]]:
+def verse_rows(
+    contestants: Sequence[Contestant], samples: Sequence[list[Sample]]
+) -> list[dict[str, Any]]:
     """Everything that is counted on sampled lines."""
     copies = [frozenset(line.strip() for line in c.training.splitlines()) for c in contestants]
     every = list(samples)
     scanned = [flagged(s, scans) for s in every]
-    mixed = [flagged(s, lambda line: scans(meter.shuffled(line, random.Random(line)))) for s in every]
+    mixed = [
+        flagged(s, lambda line: scans(meter.shuffled(line, random.Random(line)))) for s in every
+    ]
     cut = [cut_shares(s) for s in every]
     return [
-        share_row("Lines that scan", "Accepted as iambic pentameter, lines as the model broke them.", scanned),
-        share_row("Same lines, words shuffled", "The control: what these words do without their order.", mixed),
+        share_row(
+            "Lines that scan",
+            "Accepted as iambic pentameter, lines as the model broke them.",
+            scanned,
+        ),
+        share_row(
+            "Same lines, words shuffled",
+            "The control: what these words do without their order.",
+            mixed,
+        ),
         order_row(scanned, mixed),
-        share_row("Text cut at ten syllables", "The control for prose: line breaks taken out, cut at exactly ten "
-                  "syllables, accepted as iambic pentameter.", cut),
+        share_row(
+            "Text cut at ten syllables",
+            "The control for prose: line breaks taken out, cut at exactly ten "
+            "syllables, accepted as iambic pentameter.",
+            cut,
+        ),
         against_prose_row(scanned, cut[0]),
-        share_row("Lines of ten syllables", "As plainly spoken, no licence taken.",
-                  [flagged(s, lambda line: meter.syllables(line) == 10) for s in every]),
-        share_row("Rhyming lines", "With a line at most two lines away.", [rhyming(s) for s in every]),
-        share_row("Distinct lines", "Lines that stand in no earlier sample.", [first_times(s) for s in every]),
-        share_row("Degenerate lines", "The same words over and over.",
-                  [flagged(s, meter.is_degenerate) for s in every]),
-        share_row("Copied lines", "Lines of the run's own training text, word for word.",
-                  [flagged(s, known.__contains__) for s, known in zip(every, copies)]),
+        share_row(
+            "Lines of ten syllables",
+            "As plainly spoken, no licence taken.",
+            [flagged(s, lambda line: meter.syllables(line) == 10) for s in every],
+        ),
+        share_row(
+            "Rhyming lines", "With a line at most two lines away.", [rhyming(s) for s in every]
+        ),
+        share_row(
+            "Distinct lines",
+            "Lines that stand in no earlier sample.",
+            [first_times(s) for s in every],
+        ),
+        share_row(
+            "Degenerate lines",
+            "The same words over and over.",
+            [flagged(s, meter.is_degenerate) for s in every],
+        ),
+        share_row(
+            "Copied lines",
+            "Lines of the run's own training text, word for word.",
+            [flagged(s, known.__contains__) for s, known in zip(every, copies)],
+        ),
     ]
 
 
@@ -206,11 +296,18 @@ def order_row(scanned: Sequence[np.ndarray], mixed: Sequence[np.ndarray]) -> dic
     gains = [share_difference(a, b) if a[:, 1].sum() else None for a, b in zip(scanned, mixed)]
     gaps = [difference(gain, gains[0]) if gain and gains[0] else None for gain in gains[1:]]
     values = [as_json(gain, int(counts[:, 1].sum())) for gain, counts in zip(gains, scanned)]
-    return row("Owed to word order", "points", "Lines that scan minus the same lines shuffled.", values, gaps)
+    return row(
+        "Owed to word order",
+        "points",
+        "Lines that scan minus the same lines shuffled.",
+        values,
+        gaps,
+    )
 
 
 def against_prose_row(scanned: Sequence[np.ndarray], prose: np.ndarray) -> dict[str, Any]:
-    """The later runs' lines beside the first run's text cut at ten syllables: prose has few lines to judge."""
+    """The later runs' lines beside the first run's text cut at ten syllables: prose has few lines
+    to judge."""
     counts = [prose, *scanned[1:]]
     found = [share(c) for c in counts]
     gaps = [difference(f, found[0]) if f and found[0] else None for f in found[1:]]
@@ -219,35 +316,55 @@ def against_prose_row(scanned: Sequence[np.ndarray], prose: np.ndarray) -> dict[
     return row("Verse lines against cut text", "share", meaning, values, gaps)
 
 
-def prompted_rows(contestants: Sequence[Contestant], sampling: Sampling, effort: Effort) -> list[dict[str, Any]]:
-    """Lines that scan after a few lines of the last run's validation text: can the base do it when only shown how?
+def prompted_rows(
+    contestants: Sequence[Contestant], sampling: Sampling, effort: Effort
+) -> list[dict[str, Any]]:
+    """Lines that scan after a few lines of the last run's validation text: can the base do it when
+    only shown how?
 
     None where that text has no lines, and where a prompt would fill half of a context.
     """
     lines = (line.strip() for text in contestants[-1].valid for line in text.splitlines())
     shown = list(itertools.islice(filter(None, lines), PROMPT_LINES))
     prompt = "\n".join(shown) + "\n"
-    room = min(c.loaded.model.config.context // 2 - len(c.loaded.tokenizer.encode(prompt)) for c in contestants)
+    room = min(
+        c.loaded.model.config.context // 2 - len(c.loaded.tokenizer.encode(prompt))
+        for c in contestants
+    )
     if len(shown) < PROMPT_LINES or room < 0 or max(map(len, shown)) > 100:
         return []
-    samples = [sample_run(c, [prompt], sampling, effort, min(effort.batch, effort.samples)) for c in contestants]
+    samples = [
+        sample_run(c, [prompt], sampling, effort, min(effort.batch, effort.samples))
+        for c in contestants
+    ]
     meaning = f"Accepted lines after {PROMPT_LINES} lines of {contestants[-1].label}'s validation text as the prompt."
-    return [share_row("Lines that scan, prompted with verse", meaning, [flagged(s, scans) for s in samples])]
+    return [
+        share_row(
+            "Lines that scan, prompted with verse", meaning, [flagged(s, scans) for s in samples]
+        )
+    ]
 
 
 def novelty_rows(
     contestants: Sequence[Contestant], samples: Sequence[list[Sample]], effort: Effort
 ) -> list[dict[str, Any]]:
-    """The longest span of each sample that its run's training text holds, beside held-out text of the same lengths."""
+    """The longest span of each sample that its run's training text holds, beside held-out text of
+    the same lengths."""
     searched = effort.novelty_characters
     longest: list[Interval | None] = []
     reference: list[Interval | None] = []
     for contestant, own in zip(contestants, samples):
         texts = [s.text for s in own if s.text.strip()]
         groups = {"samples": texts, "held out": cut_like("\n\n".join(contestant.valid), texts)}
-        groups = {name: group for name, group in groups.items() if any(text.strip() for text in group)}
+        groups = {
+            name: group for name, group in groups.items() if any(text.strip() for text in group)
+        }
         # An imported run's training text is not here: nothing can be looked up in it.
-        found = novelty(contestant.training[:searched], groups) if contestant.training and groups else {}
+        found = (
+            novelty(contestant.training[:searched], groups)
+            if contestant.training and groups
+            else {}
+        )
         for name, into in (("samples", longest), ("held out", reference)):
             into.append(found[name].longest_mean if name in found else None)
 
@@ -256,22 +373,41 @@ def novelty_rows(
         return row(name, "characters", meaning, [as_json(v, 0) for v in values], gaps)
 
     return [
-        novelty_row("Longest copied span", f"Mean over samples, in characters, looked for in the first {searched:,} "
-                    "characters of the run's own training text.", longest),
-        novelty_row("The same for held-out text", "The run's validation text, cut to the same lengths.", reference),
+        novelty_row(
+            "Longest copied span",
+            f"Mean over samples, in characters, looked for in the first {searched:,} "
+            "characters of the run's own training text.",
+            longest,
+        ),
+        novelty_row(
+            "The same for held-out text",
+            "The run's validation text, cut to the same lengths.",
+            reference,
+        ),
     ]
 
 
 def speed_row(samples: Sequence[list[Sample]]) -> dict[str, Any]:
     """Samples per second, one measurement per batch."""
-    rates = [interval(list(dict.fromkeys(1 / max(s.seconds, 1e-9) for s in own))) for own in samples]
+    rates = [
+        interval(list(dict.fromkeys(1 / max(s.seconds, 1e-9) for s in own))) for own in samples
+    ]
     values = [as_json(rate, len(own)) for rate, own in zip(rates, samples)]
     gaps: list[Interval | None] = [difference(rate, rates[0]) for rate in rates[1:]]
-    return row("Samples per second", "per second", "On this machine at this moment, batches counted.", values, gaps)
+    return row(
+        "Samples per second",
+        "per second",
+        "On this machine at this moment, batches counted.",
+        values,
+        gaps,
+    )
 
 
-def story_rows(contestants: Sequence[Contestant], sampling: Sampling, effort: Effort) -> list[dict[str, Any]]:
-    """Do the people, pets and place of a story's start stay to its end? Of runs that learned the stories.
+def story_rows(
+    contestants: Sequence[Contestant], sampling: Sampling, effort: Effort
+) -> list[dict[str, Any]]:
+    """Do the people, pets and place of a story's start stay to its end? Of runs that learned the
+    stories.
 
     Told from nothing, so only runs with a token that begins a document can be asked.
     """
@@ -280,13 +416,17 @@ def story_rows(contestants: Sequence[Contestant], sampling: Sampling, effort: Ef
         return []
     kept = [np.array([consistency(text).score for text in texts]) for texts in told]
     values = [as_json(interval(k), len(k)) if len(k) else None for k in kept]
-    gaps = [paired_difference(k, kept[0]) if len(k) and len(k) == len(kept[0]) else None for k in kept[1:]]
+    gaps = [
+        paired_difference(k, kept[0]) if len(k) and len(k) == len(kept[0]) else None
+        for k in kept[1:]
+    ]
     meaning = "Whole stories: share of what each names at its start (person, pet, place) that it still names later."
     return [row("People, pets and places kept", "share", meaning, values, gaps)]
 
 
 def tell_stories(contestant: Contestant, sampling: Sampling, effort: Effort) -> list[str]:
-    """`effort.stories` stories, each as long as the context allows; none of a run that learned something else."""
+    """`effort.stories` stories, each as long as the context allows; none of a run that learned
+    something else."""
     model, tokenizer, recipe = contestant.loaded
     if recipe.corpus.text != "stories" or not contestant.document_token:
         return []
@@ -309,15 +449,28 @@ def fact_rows(contestants: Sequence[Contestant], effort: Effort) -> list[dict[st
     if not any(c.loaded.recipe.corpus.text == "stories" for c in contestants):
         return []
     questions = [
-        Question(prompt, tuple(f" {option}" for option in fact.options), fact.options.index(fact.answer),
-                 prompt.replace(fact.subject, "Somebody"), fact.relation)
-        for fact in facts() for prompt in fact.prompts
+        Question(
+            prompt,
+            tuple(f" {option}" for option in fact.options),
+            fact.options.index(fact.answer),
+            prompt.replace(fact.subject, "Somebody"),
+            fact.relation,
+        )
+        for fact in facts()
+        for prompt in fact.prompts
     ]
     questions = questions[:: max(1, len(questions) // effort.facts)][: effort.facts]
     found = [probe(questions, partial(ask, contestant)) for contestant in contestants]
-    meaning = f"The right answer likeliest of four, {len(questions)} questions; guessing gives 25 %."
+    meaning = (
+        f"The right answer likeliest of four, {len(questions)} questions; guessing gives 25 %."
+    )
     fair = f"{meaning} What each answer costs without the question is taken off."
     return [
         mean_row("Facts known", "share", meaning, [np.array(f.correct, float) for f in found]),
-        mean_row("Facts known, calibrated", "share", fair, [np.array(f.calibrated_correct, float) for f in found]),
+        mean_row(
+            "Facts known, calibrated",
+            "share",
+            fair,
+            [np.array(f.calibrated_correct, float) for f in found],
+        ),
     ]

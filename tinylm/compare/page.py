@@ -1,7 +1,8 @@
-"""What a comparison is told as: text for the terminal, samples.md, pictures and index.html, from comparison.json alone.
+"""What a comparison is told as: text for the terminal, samples.md, pictures and index.html, from
+comparison.json alone.
 
-Every function takes the numbers that `comparison.judge` returned. Sentences are worked out from them: a difference
-inside its interval is called "no measurable difference" wherever it is told.
+Every function takes the numbers that `comparison.judge` returned. Sentences are worked out from
+them: a difference inside its interval is called "no measurable difference" wherever it is told.
 """
 
 import textwrap
@@ -32,8 +33,17 @@ from tinylm.pages.html import (
 SHOWN_LINES = 12  # of one sample in the terminal
 WIDTH = 110  # characters of the terminal
 NO_DIFFERENCE = "A difference whose own interval holds 0 is called no measurable difference."
-SEEN = 0.1  # share of a validation text's lines that a run may have trained on before that is marked
-NAMES = ("scoreboard", "losses", "forgetting", "metre-steps", "next-tokens", "same-text", "settings")
+# share of a validation text's lines that a run may have trained on before that is marked
+SEEN = 0.1
+NAMES = (
+    "scoreboard",
+    "losses",
+    "forgetting",
+    "metre-steps",
+    "next-tokens",
+    "same-text",
+    "settings",
+)
 HEADLINES = ("Verse lines against cut text", "Facts known", "Copied lines")  # and all bits per byte
 
 
@@ -61,7 +71,9 @@ def number(value: dict[str, Any] | None, unit: str) -> str:
     """
     if value is None:
         return "–"
-    middle, low, high = ("?" if value[key] is None else plain(value[key], unit) for key in ("mean", "low", "high"))
+    middle, low, high = (
+        "?" if value[key] is None else plain(value[key], unit) for key in ("mean", "low", "high")
+    )
     low, high = (end.removesuffix(" %").removesuffix(" points") for end in (low, high))
     return f"{middle} ({low} to {high})" + (" †" if value.get("seen", 0) > SEEN else "")
 
@@ -81,62 +93,86 @@ def judged(gap: dict[str, Any] | None, unit: str) -> str:
         return "–"
     if gap["verdict"] == "no measurable difference":
         return gap["verdict"]
-    amount = f"{100 * gap['mean']:+.0f} points" if unit in ("share", "points") else f"{gap['mean']:+.3g}"
+    amount = (
+        f"{100 * gap['mean']:+.0f} points" if unit in ("share", "points") else f"{gap['mean']:+.3g}"
+    )
     return f"{gap['verdict']} ({amount})"
 
 
 def scoreboard_table(result: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows: each measure, its value for every run, and the verdicts against the first run."""
+    """Columns and rows: each measure, its value for every run, and the verdicts against the first
+    run."""
     names = labels(result)
     columns = ["measure", *names, *(f"{name} against {names[0]}" for name in names[1:])]
     rows = []
     for row in result["scoreboard"]:
         values = [number(value, row["unit"]) for value in row["values"]]
-        rows.append([row["name"], *values, *(judged(gap, row["unit"]) for gap in row["differences"][1:])])
+        rows.append(
+            [row["name"], *values, *(judged(gap, row["unit"]) for gap in row["differences"][1:])]
+        )
     return columns, rows
 
 
 def findings(result: dict[str, Any]) -> list[str]:
-    """One sentence for each headline measure: the first run, then the others with their verdicts."""
+    """One sentence for each headline measure: the first run, then the others with their
+    verdicts."""
     names, sentences = labels(result), []
     for row in result["scoreboard"]:
         if row["name"] in HEADLINES or row["unit"] == "bits/byte":
             first, *others = (f"{n} {number(v, row['unit'])}" for n, v in zip(names, row["values"]))
             gaps = row["differences"][1:]
-            told = [f"{text}: {judged(gap, row['unit'])}" if gap else text for text, gap in zip(others, gaps)]
+            told = [
+                f"{text}: {judged(gap, row['unit'])}" if gap else text
+                for text, gap in zip(others, gaps)
+            ]
             sentences.append(f"{row['name']}: {first}; {'; '.join(told)}.")
     return sentences
 
 
 def seen_note(result: dict[str, Any]) -> list[str]:
     """What the dagger means, where one is shown."""
-    seen = [value.get("seen", 0) for row in result["scoreboard"] for value in row["values"] if value]
-    note = "† This run has trained on a part of that text, so its figure there is no measure of skill."
+    seen = [
+        value.get("seen", 0) for row in result["scoreboard"] for value in row["values"] if value
+    ]
+    note = (
+        "† This run has trained on a part of that text, so its figure there is no measure of skill."
+    )
     return [note] if max(seen) > SEEN else []
 
 
-# -- terminal and Markdown --------------------------------------------------------------------------------------------
+# -- terminal and Markdown ------------------------------------------------------------------------
 
 
 def terminal(result: dict[str, Any]) -> str:
     """The side by side, then the scoreboard, then the findings."""
-    blocks = [side_by_side_text(block, labels(result)) for block in result["side_by_side"] if block["seed"] == 0]
+    blocks = [
+        side_by_side_text(block, labels(result))
+        for block in result["side_by_side"]
+        if block["seed"] == 0
+    ]
     columns, rows = scoreboard_table(result)
-    widths = [max(len(str(line[i])) for line in [columns, *rows]) for i in range(len(result["runs"]) + 1)]
+    widths = [
+        max(len(str(line[i])) for line in [columns, *rows]) for i in range(len(result["runs"]) + 1)
+    ]
     board = "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in [columns, *rows])
     return "\n\n".join([*blocks, board, "\n".join([*findings(result), *seen_note(result)])])
 
 
 def side_by_side_text(block: dict[str, Any], names: Sequence[str]) -> str:
-    """One prompt, all runs in columns (below each other where more than three); + marks a line that scans."""
+    """One prompt, all runs in columns (below each other where more than three); + marks a line that
+    scans."""
     width = (WIDTH - 3 * (len(names) - 1)) // len(names) if len(names) <= 3 else WIDTH
-    columns = [[name, "-" * len(name), *marked(text, width)] for name, text in zip(names, block["texts"])]
+    columns = [
+        [name, "-" * len(name), *marked(text, width)] for name, text in zip(names, block["texts"])
+    ]
     prompt = repr(block["prompt"]) if block["prompt"] else "the beginning of a document"
     title = f"Continuing {prompt}, seed {block['seed']} (+ scans as iambic pentameter)"
     if len(names) > 3:
         return "\n".join([title, *(line for column in columns for line in column)])
     rows = zip_longest(*columns, fillvalue="")
-    return "\n".join([title, *(" | ".join(cell.ljust(width) for cell in row).rstrip() for row in rows)])
+    return "\n".join(
+        [title, *(" | ".join(cell.ljust(width) for cell in row).rstrip() for row in rows)]
+    )
 
 
 def marked(text: dict[str, Any], width: int) -> list[str]:
@@ -151,13 +187,18 @@ def marked(text: dict[str, Any], width: int) -> list[str]:
 
 def samples_markdown(result: dict[str, Any]) -> str:
     """samples.md: every shown sample whole, and below it the scansion of its lines."""
-    sampling = ", ".join(f"{key} {value}" for key, value in result["sampling"].items() if value is not None)
+    sampling = ", ".join(
+        f"{key} {value}" for key, value in result["sampling"].items() if value is not None
+    )
     legend = "x weak, / strong; + accepted as iambic pentameter, - not."
     parts = [f"# Samples side by side\n\nSame prompts and seeds for all runs; {sampling}. {legend}"]
     for block in result["side_by_side"]:
         parts.append(f"## {shown_prompt(block['prompt'])}, seed {block['seed']}")
         for name, text in zip(labels(result), block["texts"]):
-            scanned = [f"{'+' if s['ok'] else '-'} {s['pattern']:12} {s['line']}{remarks(s)}" for s in text["scanned"]]
+            scanned = [
+                f"{'+' if s['ok'] else '-'} {s['pattern']:12} {s['line']}{remarks(s)}"
+                for s in text["scanned"]
+            ]
             parts.append(f"### {name}\n\n{fenced(text['text'])}")
             if scanned:
                 parts.append("Scansion of the whole lines:\n\n" + fenced("\n".join(scanned)))
@@ -182,21 +223,29 @@ def remarks(scan: dict[str, Any]) -> str:
     return f"  ({said})" if said else ""
 
 
-# -- the page ---------------------------------------------------------------------------------------------------------
+# -- the page -------------------------------------------------------------------------------------
 
 
 def html(result: dict[str, Any], drawn: Sequence[Picture]) -> Html:
     """index.html."""
     names = labels(result)
-    meanings = table(["measure", "meaning"], [[row["name"], row["meaning"]] for row in result["scoreboard"]])
+    meanings = table(
+        ["measure", "meaning"], [[row["name"], row["meaning"]] for row in result["scoreboard"]]
+    )
     parts = [
         bullets([*findings(result), *seen_note(result)]),
-        heading("Side by side"), *samples_part(result),
-        heading("Scoreboard"), paragraph("Each value with its 95 % interval. " + NO_DIFFERENCE),
-        table(*scoreboard_table(result)), folded("What each measure means", meanings),
+        heading("Side by side"),
+        *samples_part(result),
+        heading("Scoreboard"),
+        paragraph("Each value with its 95 % interval. " + NO_DIFFERENCE),
+        table(*scoreboard_table(result)),
+        folded("What each measure means", meanings),
     ]
     for shown in drawn:
-        parts += [heading(shown.heading), picture(shown.figure, shown.caption, shown.columns, shown.rows)]
+        parts += [
+            heading(shown.heading),
+            picture(shown.figure, shown.caption, shown.columns, shown.rows),
+        ]
     parts += [heading("The runs"), runs_table(result)]
     title = f"{', '.join(names[:-1])} and {names[-1]}, compared"
     return document(title, "The same prompts, seeds and texts for every run.", parts)
@@ -230,7 +279,9 @@ def sample_lines(text: dict[str, Any]) -> Html:
 def runs_table(result: dict[str, Any]) -> Html:
     """One column per run, one line per fact about it."""
     keys = [key for key in result["runs"][0] if key not in ("run", "fingerprint")]
-    rows = [[key.replace("_", " "), *(shown_fact(run[key]) for run in result["runs"])] for key in keys]
+    rows = [
+        [key.replace("_", " "), *(shown_fact(run[key]) for run in result["runs"])] for key in keys
+    ]
     return table(["", *labels(result)], rows)
 
 
@@ -242,7 +293,13 @@ def shown_fact(value: Any) -> str:
     """
     if value is None:
         return "–"
-    return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+    return (
+        f"{value:,.1f}"
+        if isinstance(value, float)
+        else f"{value:,}"
+        if isinstance(value, int)
+        else str(value)
+    )
 
 
 def pictures(result: dict[str, Any]) -> list[Picture]:
@@ -251,67 +308,131 @@ def pictures(result: dict[str, Any]) -> list[Picture]:
     rows = [row for row in result["scoreboard"] if row["unit"] == "share" and any(row["values"])]
     found = [*([scoreboard_picture(rows, names)] if rows else []), losses_picture(result["losses"])]
     if result["forgetting"]:
-        found.append(Picture(
-            "forgetting", "Forgetting", figures.forgetting(result["forgetting"]),
-            "A line that climbs is the price of the new text: what the base had learned is written over.",
-            ["run", "step", "bits per byte"],
-            [[c["run"], p["step"], f"{p['bits_per_byte']:.4f}"] for c in result["forgetting"] for p in c["points"]],
-        ))
+        found.append(
+            Picture(
+                "forgetting",
+                "Forgetting",
+                figures.forgetting(result["forgetting"]),
+                "A line that climbs is the price of the new text: what the base had learned is written over.",
+                ["run", "step", "bits per byte"],
+                [
+                    [c["run"], p["step"], f"{p['bits_per_byte']:.4f}"]
+                    for c in result["forgetting"]
+                    for p in c["points"]
+                ],
+            )
+        )
     if result["metre_steps"]:
-        found.append(Picture(
-            "metre-steps", "Metre over the steps", figures.metre_steps(result["metre_steps"]),
-            "Only a few lines are sampled along the way, so the bands are wide: look for one that leaves the first.",
-            ["run", "step", "lines that scan", "lines"],
-            [[c["run"], p["step"], number(p, "share"), p["count"]] for c in result["metre_steps"] for p in c["points"]],
-        ))
-    found.append(Picture(
-        "next-tokens", "What comes next", figures.next_tokens(result["next_tokens"], names),
-        "The same words, and what each model expects behind them. ⏎ is a line break, ␣ a blank.",
-        ["prompt", "token", *names],
-        [[p["prompt"], token, *("no such token" if q is None else percent(q) for q in row)]
-         for p in result["next_tokens"] for token, row in zip(p["tokens"], p["probabilities"])],
-    ))
+        found.append(
+            Picture(
+                "metre-steps",
+                "Metre over the steps",
+                figures.metre_steps(result["metre_steps"]),
+                "Only a few lines are sampled along the way, so the bands are wide: look for one that leaves the first.",
+                ["run", "step", "lines that scan", "lines"],
+                [
+                    [c["run"], p["step"], number(p, "share"), p["count"]]
+                    for c in result["metre_steps"]
+                    for p in c["points"]
+                ],
+            )
+        )
+    found.append(
+        Picture(
+            "next-tokens",
+            "What comes next",
+            figures.next_tokens(result["next_tokens"], names),
+            "The same words, and what each model expects behind them. ⏎ is a line break, ␣ a blank.",
+            ["prompt", "token", *names],
+            [
+                [p["prompt"], token, *("no such token" if q is None else percent(q) for q in row)]
+                for p in result["next_tokens"]
+                for token, row in zip(p["tokens"], p["probabilities"])
+            ],
+        )
+    )
     same = result["same_text"]
-    found.append(Picture(
-        "same-text", "The same text through every model's eyes", figures.heat(same, names),
-        "A passage kept aside from the last run's training. Bright pieces were expected, dark ones came as a surprise.",
-        [same["unit"], *names],
-        [[figures.shown(piece), *map(percent, row)] for piece, row in zip(same["pieces"], zip(*same["probabilities"]))],
-    ))
-    grids = [grid for grid in result["settings"] if any(cell["accepted"] for row in grid["cells"] for cell in row)]
+    found.append(
+        Picture(
+            "same-text",
+            "The same text through every model's eyes",
+            figures.heat(same, names),
+            "A passage kept aside from the last run's training. Bright pieces were expected, dark ones came as a surprise.",
+            [same["unit"], *names],
+            [
+                [figures.shown(piece), *map(percent, row)]
+                for piece, row in zip(same["pieces"], zip(*same["probabilities"]))
+            ],
+        )
+    )
+    grids = [
+        grid
+        for grid in result["settings"]
+        if any(cell["accepted"] for row in grid["cells"] for cell in row)
+    ]
     return [*found, *map(settings_picture, grids)]
 
 
 def scoreboard_picture(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> Picture:
-    """All shares of the scoreboard; the title tells the first of them, metre where lines were sampled."""
-    values = ", ".join(f"{n} {percent(v['mean']) if v else 'no lines'}" for n, v in zip(names, rows[0]["values"]))
+    """All shares of the scoreboard; the title tells the first of them, metre where lines were
+    sampled."""
+    values = ", ".join(
+        f"{n} {percent(v['mean']) if v else 'no lines'}" for n, v in zip(names, rows[0]["values"])
+    )
     verdicts = ", ".join(judged(gap, "share").split(" (")[0] for gap in rows[0]["differences"][1:])
     title = f"{rows[0]['name']}: {values} ({verdicts})"
     return Picture(
-        "scoreboard", "The shares in one picture", figures.shares(rows, names, title),
+        "scoreboard",
+        "The shares in one picture",
+        figures.shares(rows, names, title),
         "Where two bars of one row do not overlap, the runs differ. Lines that scan should lie far above the same "
         "lines shuffled; copied and degenerate lines should lie near 0.",
-        ["measure", *names], [[r["name"], *(number(v, "share") for v in r["values"])] for r in rows],
+        ["measure", *names],
+        [[r["name"], *(number(v, "share") for v in r["values"])] for r in rows],
     )
 
 
 def losses_picture(curves: Sequence[dict[str, Any]]) -> Picture:
     return Picture(
-        "losses", "Loss", figures.losses(curves),
+        "losses",
+        "Loss",
+        figures.losses(curves),
         "Validation that turns upward while training goes on falling is learning by heart. Bits per byte are those of "
         "each run's own text, so heights compare within one text only.",
         ["run", "step", "tokens", "bits per byte", "nats per token"],
-        [[c["run"], p["step"], f"{p['tokens']:,}", f"{p['bits_per_byte']:.4f}", f"{p['nats_per_token']:.4f}"]
-         for c in curves for p in c["valid"]],
+        [
+            [
+                c["run"],
+                p["step"],
+                f"{p['tokens']:,}",
+                f"{p['bits_per_byte']:.4f}",
+                f"{p['nats_per_token']:.4f}",
+            ]
+            for c in curves
+            for p in c["valid"]
+        ],
     )
 
 
 def settings_picture(grid: dict[str, Any]) -> Picture:
-    cells = [(t, p, cell) for t, row in zip(grid["temperatures"], grid["cells"]) for p, cell in zip(grid["top_p"], row)]
+    cells = [
+        (t, p, cell)
+        for t, row in zip(grid["temperatures"], grid["cells"])
+        for p, cell in zip(grid["top_p"], row)
+    ]
     return Picture(
-        "settings", f"Sampling settings of {grid['run']}", figures.settings(grid),
+        "settings",
+        f"Sampling settings of {grid['run']}",
+        figures.settings(grid),
         "Cold and narrow sampling scans better and repeats itself more: read both numbers of a cell.",
         ["temperature", "top-p", "lines that scan", "distinct"],
-        [[t, p, number(cell["accepted"], "share"), "–" if cell["distinct"] is None else percent(cell["distinct"])]
-         for t, p, cell in cells],
+        [
+            [
+                t,
+                p,
+                number(cell["accepted"], "share"),
+                "–" if cell["distinct"] is None else percent(cell["distinct"]),
+            ]
+            for t, p, cell in cells
+        ],
     )

@@ -1,8 +1,9 @@
-"""Who is compared, and what each of them wrote: runs opened with their texts, and samples drawn on equal terms.
+"""Who is compared, and what each of them wrote: runs opened with their texts, and samples drawn on
+equal terms.
 
-All runs continue the same prompts with the same seeds, at one sampling setting that is never chosen by a score; every
-line that comes out counts, but for the fragments at either end of a sample. The texts are read back from the token
-files in the run folders, so nothing else is needed.
+All runs continue the same prompts with the same seeds, at one sampling setting that is never chosen
+by a score; every line that comes out counts, but for the fragments at either end of a sample. The
+texts are read back from the token files in the run folders, so nothing else is needed.
 """
 
 from collections.abc import Sequence
@@ -21,7 +22,8 @@ from tinylm.training.start import token_file
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is measured; the defaults take about half a minute for two models of 1 to 2 million parameters."""
+    """How much is measured; the defaults take about half a minute for two models of 1 to 2 million
+    parameters."""
 
     samples: int = 192
     """Continuations per run: with verse about five whole lines each."""
@@ -34,7 +36,8 @@ class Effort:
     training_tokens: int = 8_000_000
     """Of each training text, where copied lines are looked for."""
     novelty_characters: int = 3_000_000
-    """Of each training text, where copied spans are looked for: sorting it costs a second a million."""
+    """Of each training text, where copied spans are looked for: sorting it costs a second a
+    million."""
     facts: int = 400
     """Questions of the probe."""
     stories: int = 128
@@ -44,7 +47,13 @@ class Effort:
 
 
 SMOKE = Effort(
-    samples=8, batch=4, sample_bytes=60, score_bytes=3000, novelty_characters=50_000, facts=20, stories=2,
+    samples=8,
+    batch=4,
+    sample_bytes=60,
+    score_bytes=3000,
+    novelty_characters=50_000,
+    facts=20,
+    stories=2,
     grid_samples=2,
 )
 """Everything runs in seconds, and nothing can be concluded from it."""
@@ -79,22 +88,28 @@ class Sample:
 
 
 def labels_of(runs: Sequence[Run]) -> list[str]:
-    """A name for each run: its folder's, with the folder above it or a number where two are alike."""
+    """A name for each run: its folder's, with the folder above it or a number where two are
+    alike."""
     names = [run.folder.resolve().name for run in runs]
     if len(set(names)) < len(names):
         names = ["/".join(run.folder.resolve().parts[-2:]) for run in runs]
-    return [f"{n} ({names[:i].count(n) + 1})" if names.count(n) > 1 else n for i, n in enumerate(names)]
+    return [
+        f"{n} ({names[:i].count(n) + 1})" if names.count(n) > 1 else n for i, n in enumerate(names)
+    ]
 
 
 def enter(run: Run, label: str, effort: Effort) -> Contestant:
     """Load a run for the comparison. ValueError where a file is damaged or a parent is missing."""
     loaded = load_model(run, choose_device())
     training = read_documents(run, loaded, "train", effort.training_tokens)
-    return Contestant(label, run, loaded, "\n\n".join(training), tuple(read_documents(run, loaded, "valid")))
+    return Contestant(
+        label, run, loaded, "\n\n".join(training), tuple(read_documents(run, loaded, "valid"))
+    )
 
 
 def read_documents(run: Run, loaded: Loaded, side: str, tokens: int | None = None) -> list[str]:
-    """The text behind a run's token file, document by document where they are marked; at most the first `tokens`."""
+    """The text behind a run's token file, document by document where they are marked; at most the
+    first `tokens`."""
     ids = np.asarray(token_file(run, side)[:tokens])
     parts = [ids]
     if loaded.recipe.corpus.document_token:
@@ -103,11 +118,12 @@ def read_documents(run: Run, loaded: Loaded, side: str, tokens: int | None = Non
     return [text for text in texts if text]
 
 
-# -- samples ----------------------------------------------------------------------------------------------------------
+# -- samples --------------------------------------------------------------------------------------
 
 
 def prompts_of(contestants: Sequence[Contestant]) -> list[str]:
-    """The prompts of the last run, and an empty one where every run has a token that begins a document."""
+    """The prompts of the last run, and an empty one where every run has a token that begins a
+    document."""
     prompts = [*dict.fromkeys(filter(None, contestants[-1].loaded.recipe.sample.prompts))]
     return prompts + [""] * all(c.document_token for c in contestants) or ["The"]
 
@@ -115,19 +131,24 @@ def prompts_of(contestants: Sequence[Contestant]) -> list[str]:
 def sample_run(
     contestant: Contestant, prompts: Sequence[str], sampling: Sampling, effort: Effort, count: int
 ) -> list[Sample]:
-    """`count` continuations in all, equally many of each prompt; sample k of a prompt has seed k for every run.
+    """`count` continuations in all, equally many of each prompt; sample k of a prompt has seed k
+    for every run.
 
     Each run begins as its training documents do: with its document token, where it has one.
     """
     each = max(1, count // len(prompts))
     begin = DOCUMENT if contestant.document_token else None
     tokenizer = contestant.loaded.tokenizer
-    per_token = np.mean(tokenizer.bytes_per_token()[np.asarray(token_file(contestant.run, "valid")[:10_000])])
+    per_token = np.mean(
+        tokenizer.bytes_per_token()[np.asarray(token_file(contestant.run, "valid")[:10_000])]
+    )
     tokens = max(4, round(effort.sample_bytes / max(float(per_token), 0.5)))
     samples = []
     for prompt in prompts:
         for first in range(0, each, effort.batch):
-            request = Request(prompt, tokens, sampling, first, min(effort.batch, each - first), begin=begin)
+            request = Request(
+                prompt, tokens, sampling, first, min(effort.batch, each - first), begin=begin
+            )
             rows = generate(contestant.loaded.model, tokenizer, request)
             seconds = max(row.seconds for row in rows) / len(rows)
             for row in rows:
@@ -144,4 +165,6 @@ def whole_lines(text: str, prompt: str, ended: bool) -> tuple[str, ...]:
     """
     lines = text.split("\n")
     first = 0 if not prompt or prompt.endswith("\n") else 1
-    return tuple(line.strip() for line in (lines[first:] if ended else lines[first:-1]) if line.strip())
+    return tuple(
+        line.strip() for line in (lines[first:] if ended else lines[first:-1]) if line.strip()
+    )

@@ -1,7 +1,9 @@
-"""From a recipe's [corpus] section to the token files of a run: read, split, learn the tokenizer, encode.
+"""From a recipe's [corpus] section to the token files of a run: read, split, learn the tokenizer,
+encode.
 
-The split comes first, so that no document stands on both sides and the tokenizer never sees validation text. Text is
-read as a stream, more than once where that is needed, so a corpus may be far larger than memory.
+The split comes first, so that no document stands on both sides and the tokenizer never sees
+validation text. Text is read as a stream, more than once where that is needed, so a corpus may be
+far larger than memory.
 """
 
 import hashlib
@@ -28,7 +30,8 @@ Texts = Callable[[], Iterator[str]]  # calling it again reads the same text agai
 
 @dataclass(frozen=True)
 class Split:
-    """Training and validation text. With `documents`, each text is a whole document; without, a chunk of one text."""
+    """Training and validation text. With `documents`, each text is a whole document; without, a
+    chunk of one text."""
 
     train: Texts
     valid: Texts
@@ -37,9 +40,11 @@ class Split:
     skipped: list[Skipped] = field(default_factory=list)
 
 
-def endless(name: str, split: str, size: int, seed: int) -> Iterator[str]:
+def endless(name: str, split: stories.Split, size: int, seed: int) -> Iterator[str]:
     """The first documents of a generated corpus, up to `size` bytes; the last one is whole."""
-    return within(stories.text(size, seed, split) if name == "stories" else domain.documents(seed, split), size)  # type: ignore[arg-type]
+    if name == "stories":
+        return within(stories.text(size, seed, split), size)
+    return within(domain.documents(seed, split), size)
 
 
 def whole(name: str, size: int) -> Iterator[str]:
@@ -50,7 +55,8 @@ def whole(name: str, size: int) -> Iterator[str]:
 
 
 def within(texts: Iterable[str], size: int) -> Iterator[str]:
-    """Texts until `size` bytes, blank lines between them counted, have been given; always at least one."""
+    """Texts until `size` bytes, blank lines between them counted, have been given; always at least
+    one."""
     spent = 0
     for text in texts:
         if spent and spent + len(text.encode()) > size:
@@ -66,7 +72,8 @@ def verse_poems() -> list[str]:
 
 
 def split_corpus(config: CorpusConfig) -> Split:
-    """Training and validation text of a [corpus] section. ValueError where it cannot be read or one side is empty."""
+    """Training and validation text of a [corpus] section. ValueError where it cannot be read or one
+    side is empty."""
     name, path = config.text, Path(config.text)
     if name in ("stories", "domain"):
         kept_aside = max(1, int(config.size * config.valid_share))
@@ -82,10 +89,14 @@ def split_corpus(config: CorpusConfig) -> Split:
     if name in CORPORA and not path.exists():
         path = data_folder() / f"{name}.txt"
         if not path.exists():
-            raise ValueError(f"{name} is not on this machine: tinylm fetch {name}, or give another --corpus.text FILE")
+            raise ValueError(
+                f"{name} is not on this machine: tinylm fetch {name}, or give another --corpus.text FILE"
+            )
     if not path.exists():
         hint = closest(name, [*SHIPPED, *CORPORA])
-        raise ValueError(f"no {path}{hint}; --corpus.text takes a text file, a folder, or one of {', '.join(SHIPPED)}")
+        raise ValueError(
+            f"no {path}{hint}; --corpus.text takes a text file, a folder, or one of {', '.join(SHIPPED)}"
+        )
     if path.is_file() and config.separator is None:
         return cut_text(path, config.valid_share)
     if path.is_file():
@@ -100,10 +111,14 @@ def has_documents(config: CorpusConfig) -> bool:
     return config.text in SHIPPED or config.separator is not None or Path(config.text).is_dir()
 
 
-def split_documents(texts: Texts, config: CorpusConfig, separator: str, skipped: list[Skipped] | None = None) -> Split:
-    """Put the `valid_share` of the documents whose hashes come first aside; at least one on either side.
+def split_documents(
+    texts: Texts, config: CorpusConfig, separator: str, skipped: list[Skipped] | None = None
+) -> Split:
+    """Put the `valid_share` of the documents whose hashes come first aside; at least one on either
+    side.
 
-    Where few documents of very different lengths would leave the longer side for validation, the sides are exchanged.
+    Where few documents of very different lengths would leave the longer side for validation, the
+    sides are exchanged.
     """
     lengths = {document_hash(text, config.seed): len(text) for text in texts()}
     hashes = sorted(lengths)
@@ -116,29 +131,40 @@ def split_documents(texts: Texts, config: CorpusConfig, separator: str, skipped:
     exchanged = sum(lengths[key] for key in first) > sum(lengths.values()) / 2
 
     def side(valid: bool) -> Texts:
-        return lambda: (text for text in texts() if (document_hash(text, config.seed) in first) == (valid ^ exchanged))
+        return lambda: (
+            text
+            for text in texts()
+            if (document_hash(text, config.seed) in first) == (valid ^ exchanged)
+        )
 
     return Split(side(False), side(True), True, separator, skipped or [])
 
 
 def document_hash(text: str, seed: int) -> bytes:
-    """A document's place in the order of the split: its own content decides, so copies fall on the same side."""
+    """A document's place in the order of the split: its own content decides, so copies fall on the
+    same side."""
     return hashlib.sha256(f"{seed}\n{text.strip()}".encode()).digest()[:8]
 
 
 def cut_text(path: Path, valid_share: float) -> Split:
-    """One undivided text, cut once at a character: the split that nanoGPT uses, at 90 % by default."""
+    """One undivided text, cut once at a character: the split that nanoGPT uses, at 90 % by
+    default."""
     length = sum(map(len, iter_text(path)))
     cut = int(length * (1 - valid_share))
     if not 0 < cut < length:
-        raise ValueError(f"{path}: {length} characters are too few to split into training and validation text")
-    return Split(lambda: span(path, 0, cut), lambda: span(path, cut, length), documents=False, separator="")
+        raise ValueError(
+            f"{path}: {length} characters are too few to split into training and validation text"
+        )
+    return Split(
+        lambda: span(path, 0, cut), lambda: span(path, cut, length), documents=False, separator=""
+    )
 
 
 def span(path: Path, start: int, end: int) -> Iterator[str]:
     """The characters from `start` to `end` of a text file, in chunks that end where a line ends.
 
-    A line break begins a new word for both tokenizers, so the ids do not depend on the size of the chunks.
+    A line break begins a new word for both tokenizers, so the ids do not depend on the size of the
+    chunks.
     """
     place, held = 0, ""
     for chunk in iter_text(path):
@@ -146,7 +172,8 @@ def span(path: Path, start: int, end: int) -> Iterator[str]:
         place += len(chunk)
         body = held.rstrip("\n")
         if (cut := body.rfind("\n")) > 0:
-            # Before the run of line breaks, not inside it: a tokenizer may join several into one token.
+            # Before the run of line breaks, not inside it: a tokenizer may join several into one
+            # token.
             cut = len(body[:cut].rstrip())
             if cut:
                 yield held[:cut]
@@ -168,8 +195,11 @@ def joined(split: Split, texts: Texts) -> Iterator[str]:
     return (text + split.separator for text in texts()) if split.documents else texts()
 
 
-def encode(split: Split, texts: Texts, tokenizer: Tokenizer, document_token: bool) -> Iterator[np.ndarray]:
-    """Ids of each chunk or document (tokens,); documents begin with their token or end with the separator."""
+def encode(
+    split: Split, texts: Texts, tokenizer: Tokenizer, document_token: bool
+) -> Iterator[np.ndarray]:
+    """Ids of each chunk or document (tokens,); documents begin with their token or end with the
+    separator."""
     if not (split.documents and document_token):
         yield from map(tokenizer.encode_array, joined(split, texts))
         return
@@ -180,7 +210,8 @@ def encode(split: Split, texts: Texts, tokenizer: Tokenizer, document_token: boo
 
 
 def build_corpus(recipe: Recipe, folder: Path, tokenizer: Tokenizer | None = None) -> Corpus:
-    """Write a run's token files into `folder` and return them as a corpus; a `tokenizer` that is given is kept.
+    """Write a run's token files into `folder` and return them as a corpus; a `tokenizer` that is
+    given is kept.
 
     Raises ValueError where the text cannot be read, or is too short for one context on either side.
     """
@@ -188,11 +219,15 @@ def build_corpus(recipe: Recipe, folder: Path, tokenizer: Tokenizer | None = Non
     tokenizer = tokenizer or learn_tokenizer(recipe, split)
     sides = {"train": split.train, "valid": split.valid}
     ids = {
-        name: read_ids(write_ids(folder / name, encode(split, texts, tokenizer, recipe.corpus.document_token)))
+        name: read_ids(
+            write_ids(folder / name, encode(split, texts, tokenizer, recipe.corpus.document_token))
+        )
         for name, texts in sides.items()
     }
     if len(ids["valid"]) < 2:
-        raise ValueError(f"{recipe.corpus.text}: {len(ids['valid'])} tokens of validation text, at least 2 are needed")
+        raise ValueError(
+            f"{recipe.corpus.text}: {len(ids['valid'])} tokens of validation text, at least 2 are needed"
+        )
     skipped = tuple(f"{document.source} ({document.reason})" for document in split.skipped)
     return Corpus(tokenizer, ids["train"], ids["valid"], text_hash(split), skipped=skipped)
 

@@ -1,13 +1,14 @@
 """A source of chance that knows how much information it has spent.
 
-A generator that makes every random choice through one ``Chance`` also knows the probability of what it wrote:
-minus log2 of it, in bits, is the length of the text in an ideal code (Shannon, "A Mathematical Theory of
-Communication", 1948). Where two different rows of choices lead to the same text, the text is likelier than either
-row, so ``bits`` is an upper bound on its information, and exact where no two rows coincide.
+A generator that makes every random choice through one ``Chance`` also knows the probability of what
+it wrote: minus log2 of it, in bits, is the length of the text in an ideal code (Shannon, "A
+Mathematical Theory of Communication", 1948). Where two different rows of choices lead to the same
+text, the text is likelier than either row, so ``bits`` is an upper bound on its information, and
+exact where no two rows coincide.
 
-Trade-off: only ``random.Random.random`` is used, one call per choice. Python guarantees that stream for a seed on
-every platform and version, which it does not for ``choice`` and ``shuffle``; the price is a bias below 2**-45 in
-favour of the first options.
+Trade-off: only ``random.Random.random`` is used, one call per choice. Python guarantees that stream
+for a seed on every platform and version, which it does not for ``choice`` and ``shuffle``; the
+price is a bias below 2**-45 in favour of the first options.
 """
 
 from __future__ import annotations

@@ -1,13 +1,14 @@
 """Your own documents: text, Markdown, HTML and PDF become a list of clean strings.
 
-One file or a whole folder. What cannot be read is never dropped in silence: for a single file it is an
-error, in a folder it stands in the `skipped` list beside its reason.
+One file or a whole folder. What cannot be read is never dropped in silence: for a single file it is
+an error, in a folder it stands in the `skipped` list beside its reason.
 
-Trade-offs: text must be UTF-8, because guessing an encoding is wrong often enough to spoil a corpus unseen.
-Markdown stays as it was typed. HTML loses its tags, its scripts and its styles, and keeps one line per block.
-A PDF gives the text that it stores, in the order in which it stores it: columns may interleave, and a scanned
-page holds no text at all. Symbolic links and hidden folders are not followed, so a loop of links cannot trap
-the reader and a folder never pulls in text from outside itself.
+Trade-offs: text must be UTF-8, because guessing an encoding is wrong often enough to spoil a corpus
+unseen. Markdown stays as it was typed. HTML loses its tags, its scripts and its styles, and keeps
+one line per block. A PDF gives the text that it stores, in the order in which it stores it: columns
+may interleave, and a scanned page holds no text at all. Symbolic links and hidden folders are not
+followed, so a loop of links cannot trap the reader and a folder never pulls in text from outside
+itself.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from pathlib import Path
 
 MIB = 1 << 20
 MAX_PDF_PAGES = 2_000
-MAX_PDF_PAGE_BYTES = 16 * MIB  # one page's drawing commands after decompression; an ordinary page has some 10 kB
+# one page's drawing commands after decompression; an ordinary page has some 10 kB
+MAX_PDF_PAGE_BYTES = 16 * MIB
 
 
 @dataclass(frozen=True)
@@ -46,13 +48,13 @@ class Documents:
 def read_documents(path: Path, separator: str | None = None) -> Documents:
     """Read one file, or every readable file below a folder, without repeats.
 
-    A file is one document, unless `separator` is given: then text and Markdown files are cut at each
-    occurrence of it, and empty pieces are dropped. Newlines come out as a single line feed, and a
-    byte order mark is removed. Documents that are then equal, but for white space at their ends, count as the
-    same; the first stays.
+    A file is one document, unless `separator` is given: then text and Markdown files are cut at
+    each occurrence of it, and empty pieces are dropped. Newlines come out as a single line feed,
+    and a byte order mark is removed. Documents that are then equal, but for white space at their
+    ends, count as the same; the first stays.
 
-    Raises ValueError when `path` is missing, when a single file cannot be read (wrong encoding, too large,
-    broken) or when nothing readable is found.
+    Raises ValueError when `path` is missing, when a single file cannot be read (wrong encoding, too
+    large, broken) or when nothing readable is found.
     """
     documents = Documents()
     seen: dict[bytes, str] = {}  # fingerprint of a text -> the source it was first read from
@@ -67,19 +69,29 @@ def read_documents(path: Path, separator: str | None = None) -> Documents:
         for number, text in enumerate(texts, start=1):
             _add(documents, seen, text, source if separator is None else f"{source}#{number}")
     if not documents.texts:
-        first = f" (skipped {documents.skipped[0].source}: {documents.skipped[0].reason})" if documents.skipped else ""
-        raise ValueError(f"{path}: no document with text in it was found{first}. Readable: {', '.join(READERS)}")
+        first = (
+            f" (skipped {documents.skipped[0].source}: {documents.skipped[0].reason})"
+            if documents.skipped
+            else ""
+        )
+        raise ValueError(
+            f"{path}: no document with text in it was found{first}. Readable: {', '.join(READERS)}"
+        )
     return documents
 
 
 def iter_text(path: Path, chunk_bytes: int = MIB) -> Iterator[str]:
-    """Yield the text of a UTF-8 file chunk by chunk, in constant memory, never splitting a character.
+    """Yield the text of a UTF-8 file chunk by chunk, in constant memory, never splitting a
+    character.
 
     Raises ValueError naming the first byte that is not UTF-8.
     """
-    # utf-8-sig drops a leading byte order mark; the outer decoder turns "\r\n" and "\r" into "\n" even where
-    # a chunk ends between the two. Both keep an unfinished character or newline for the next chunk.
-    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8-sig")(), translate=True)
+    # utf-8-sig drops a leading byte order mark; the outer decoder turns "\r\n" and "\r" into "\n"
+    # even where a chunk ends between the two. Both keep an unfinished character or newline for the
+    # next chunk.
+    decoder = io.IncrementalNewlineDecoder(
+        codecs.getincrementaldecoder("utf-8-sig")(), translate=True
+    )
     with path.open("rb") as file:
         while True:
             chunk = file.read(chunk_bytes)
@@ -88,7 +100,10 @@ def iter_text(path: Path, chunk_bytes: int = MIB) -> Iterator[str]:
             except UnicodeDecodeError as error:
                 # the decoder may have put bytes kept from the chunk before in front of this one
                 offset = file.tell() - len(error.object) + error.start
-                wide = offset == 0 and error.object[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+                wide = offset == 0 and error.object[:2] in (
+                    codecs.BOM_UTF16_LE,
+                    codecs.BOM_UTF16_BE,
+                )
                 raise ValueError(
                     f"{path}: not UTF-8 text (byte {offset} is 0x{error.object[error.start]:02X}"
                     f"{', as in UTF-16, which Windows calls Unicode' if wide else ''}). Save it as UTF-8 and try again"
@@ -102,13 +117,16 @@ def iter_text(path: Path, chunk_bytes: int = MIB) -> Iterator[str]:
 def iter_documents(path: Path, separator: str) -> Iterator[str]:
     """Yield the documents of one large text file, cut at `separator`; empty pieces are dropped.
 
-    Holds the current document and one chunk (16 MiB), so a file of any size can be read. Repeats are kept.
+    Holds the current document and one chunk (16 MiB), so a file of any size can be read. Repeats
+    are kept.
 
     Raises ValueError for an empty separator or a file that is not UTF-8.
     """
     separator = separator.replace("\r\n", "\n")  # the text has no other newlines left
     if not separator:
-        raise ValueError("separator: it is empty. Give the text that stands between two documents, or leave it out")
+        raise ValueError(
+            "separator: it is empty. Give the text that stands between two documents, or leave it out"
+        )
     tail = ""  # what follows the last separator so far: the document still being read
     for chunk in iter_text(path, 16 * MIB):
         *finished, tail = (tail + chunk).split(separator)
@@ -124,7 +142,8 @@ def html_to_text(html: str) -> str:
     'Ferry\\nLeaves at nine,\\nfish & all.'
     """
     pieces: list[str] = []
-    place, dropped = 0, ""  # where the next text begins; the name of the dropped element that is open, if one is
+    # where the next text begins; the name of the dropped element that is open, if one is
+    place, dropped = 0, ""
     while tag := _TAG.search(html, place):
         if not dropped:
             pieces.append(_page_text(html[place : tag.start()]))
@@ -143,10 +162,14 @@ def html_to_text(html: str) -> str:
     return "\n".join(line for line in lines if line)
 
 
-# A comment's beginning, or a tag with its name. A tag never reaches over the next "<" and nothing is tried twice (*+),
-# so that a page of unfinished tags is read in one pass; the standard library's parser takes minutes over 60 kB of them.
-_TAG = re.compile(r"""<!--|<(/?[a-zA-Z!?][^\s<>/"']*+)(?:"[^"<]*+"|'[^'<]*+'|[^<>"']++)*+[^<>]*+>""")
-_NO_CHARACTER = re.compile(r"&#[0-9]{8,};?")  # above the last code point; Python refuses thousands of digits
+# A comment's beginning, or a tag with its name. A tag never reaches over the next "<" and nothing
+# is tried twice (*+), so that a page of unfinished tags is read in one pass; the standard library's
+# parser takes minutes over 60 kB of them.
+_TAG = re.compile(
+    r"""<!--|<(/?[a-zA-Z!?][^\s<>/"']*+)(?:"[^"<]*+"|'[^'<]*+'|[^<>"']++)*+[^<>]*+>"""
+)
+# above the last code point; Python refuses thousands of digits
+_NO_CHARACTER = re.compile(r"&#[0-9]{8,};?")
 _DROPPED = frozenset({"script", "style", "template"})
 # these stand within a line; every other tag begins a new one (HTML standard, WHATWG, section 4)
 _INLINE = frozenset(
@@ -159,18 +182,21 @@ _INLINE = frozenset(
 
 
 def _page_text(text: str) -> str:
-    """Text between tags as a page shows it: &amp; becomes &, and a newline in the source is only a space."""
+    """Text between tags as a page shows it: &amp; becomes &, and a newline in the source is only a
+    space."""
     return unescape(_NO_CHARACTER.sub("\ufffd", text)).replace("\n", " ")
 
 
 def _files(path: Path, skipped: list[Skipped]) -> Iterator[tuple[Path, str]]:
-    """Yield (file, its name in reports) in sorted order; write what is passed over into `skipped`."""
+    """Yield (file, its name in reports) in sorted order; write what is passed over into
+    `skipped`."""
     if not path.exists():
         raise ValueError(f"{path}: there is no such file or folder")
     if not path.is_dir():
         yield path, path.name
         return
-    waiting = sorted(path.iterdir(), reverse=True)  # a stack: the next entry in sorted order is on top
+    # a stack: the next entry in sorted order is on top
+    waiting = sorted(path.iterdir(), reverse=True)
     while waiting:
         entry = waiting.pop()
         source = entry.relative_to(path).as_posix()
@@ -190,13 +216,16 @@ def _files(path: Path, skipped: list[Skipped]) -> Iterator[tuple[Path, str]]:
 
 
 def _read_file(file: Path, separator: str | None) -> list[str]:
-    """The documents of one file; a name with an unknown ending, given by hand, is taken for text."""
+    """The documents of one file; a name with an unknown ending, given by hand, is taken for
+    text."""
     read, max_bytes = READERS.get(file.suffix.lower(), READERS[".txt"])
     if not file.is_file():
         raise ValueError(f"{file}: not an ordinary file")
     size = file.stat().st_size
     if size > max_bytes:
-        raise ValueError(f"{file}: {size / MIB:,.0f} MiB, above the limit of {max_bytes // MIB:,} MiB. Split it first")
+        raise ValueError(
+            f"{file}: {size / MIB:,.0f} MiB, above the limit of {max_bytes // MIB:,} MiB. Split it first"
+        )
     if separator is not None and read is _read_text:
         return list(iter_documents(file, separator))
     return [read(file)]
@@ -215,19 +244,26 @@ def _read_pdf(file: Path) -> str:
     try:
         import pypdf
     except ImportError as error:
-        raise ValueError(f'{file}: reading PDF needs one more package: pip install "tinylm[documents]"') from error
+        raise ValueError(
+            f'{file}: reading PDF needs one more package: pip install "tinylm[documents]"'
+        ) from error
     try:
         reader = pypdf.PdfReader(file)
         if reader.is_encrypted:
             raise ValueError("protected by a password. Save an open copy first")
         if len(reader.pages) > MAX_PDF_PAGES:
-            raise ValueError(f"{len(reader.pages):,} pages, above the limit of {MAX_PDF_PAGES:,}. Split it first")
+            raise ValueError(
+                f"{len(reader.pages):,} pages, above the limit of {MAX_PDF_PAGES:,}. Split it first"
+            )
         for number, page in enumerate(reader.pages, start=1):
             commands = page.get_contents()
             if commands is not None and len(commands.get_data()) > MAX_PDF_PAGE_BYTES:
-                raise ValueError(f"page {number} unpacks to more than {MAX_PDF_PAGE_BYTES // MIB} MiB")
+                raise ValueError(
+                    f"page {number} unpacks to more than {MAX_PDF_PAGE_BYTES // MIB} MiB"
+                )
         return "\n\n".join(page.extract_text().strip() for page in reader.pages)
-    except Exception as error:  # a broken PDF makes the parser fail in any of a dozen ways; each has the same cure
+    # a broken PDF makes the parser fail in any of a dozen ways; each has the same cure
+    except Exception as error:
         reason = " ".join(str(error).split())  # on one line
         if not isinstance(error, ValueError):  # not one of the refusals above
             reason = f"not a readable PDF ({type(error).__name__}: {reason})"
@@ -239,7 +275,9 @@ def _add(documents: Documents, seen: dict[bytes, str], text: str, source: str) -
     body = text.strip()
     fingerprint = hashlib.sha256(body.encode("utf-8")).digest()
     if not body:
-        documents.skipped.append(Skipped(source, "holds no text; a PDF of scanned pages needs text recognition first"))
+        documents.skipped.append(
+            Skipped(source, "holds no text; a PDF of scanned pages needs text recognition first")
+        )
     elif fingerprint in seen:
         documents.skipped.append(Skipped(source, f"the same text as {seen[fingerprint]}"))
     else:
@@ -248,7 +286,8 @@ def _add(documents: Documents, seen: dict[bytes, str], text: str, source: str) -
         documents.sources.append(source)
 
 
-# how each kind of file is read, and how large it may be: parsing HTML or PDF costs far more per byte than text
+# how each kind of file is read, and how large it may be: parsing HTML or PDF costs far more per
+# byte than text
 READERS: dict[str, tuple[Callable[[Path], str], int]] = {
     ".txt": (_read_text, 4096 * MIB),
     ".text": (_read_text, 4096 * MIB),

@@ -1,32 +1,39 @@
 """A specialised domain: the tide-and-signal log of the harbour pilots, in a language of its own.
 
-Hospitals, law courts and power stations write texts full of words that a general model has never seen, held
-together by rules that it has never learnt. This generator makes such a text in miniature. Its words are alien, so
-a general tokenizer breaks them into crumbs; its fields are tied together, so a model that learns the rules predicts
-well, and the rules can be probed with questions that have one right answer (`probes`).
+Hospitals, law courts and power stations write texts full of words that a general model has never
+seen, held together by rules that it has never learnt. This generator makes such a text in
+miniature. Its words are alien, so a general tokenizer breaks them into crumbs; its fields are tied
+together, so a model that learns the rules predicts well, and the rules can be probed with questions
+that have one right answer (`probes`).
 
 One document is one day of one station:
 
-    DROGLOG OSTERKOG dag 277 stain 23 hiwater 0436 1700
-    0040 dorn, inflooth, vlod 10, blaest 3 suur. ORLAND QUENDRY (ORQU), mestrel for Lobbendal: sull 34, dypt 44,
-    dreft 46, kelm -2, HALD at Nibon til 0053. lamps MLH.
+    DROGLOG OSTERKOG dag 277 stain 23 hiwater 0436 1700 0040 dorn, inflooth, vlod 10, blaest 3 suur.
+    ORLAND QUENDRY (ORQU), mestrel for Lobbendal: sull 34, dypt 44, dreft 46, kelm -2, HALD at Nibon
+    til 0053. lamps MLH.
 
 (the entry is one line). These rules hold in every entry:
 - hiwater: high water comes every 744 minutes, so the times of one day give those of the next.
-- vlod, the height of the tide in decimetres, follows from the time by the seamen's rule of twelfths: between low
-  and high water it rises 1, 2, 3, 3, 2 and 1 twelfths of stain (the range) in six equal spans. inflooth means that
-  it rises, outreeve that it falls, stillern that high or low water is less than half an hour away.
+- vlod, the height of the tide in decimetres, follows from the time by the seamen's rule of
+  twelfths: between low
+  and high water it rises 1, 2, 3, 3, 2 and 1 twelfths of stain (the range) in six equal spans.
+  inflooth means that it rises, outreeve that it falls, stillern that high or low water is less than
+  half an hour away.
 - dypt, the depth at the berth, is sull + vlod; sull, the depth at datum, belongs to the berth.
-- kelm, the water under the keel, is dypt - dreft (the ship's draught). The code follows from it: VAY from 10 on,
-  LENT from 5, TUGG from 0, HALD below. A blaest (wind) of 9 or more makes it STRYK, whatever the water.
-- HALD names the berth's anchorage and the minute from which the tide is high enough (morrowtide: not today);
+- kelm, the water under the keel, is dypt - dreft (the ship's draught). The code follows from it:
+  VAY from 10 on,
+  LENT from 5, TUGG from 0, HALD below. A blaest (wind) of 9 or more makes it STRYK, whatever the
+  water.
+- HALD names the berth's anchorage and the minute from which the tide is high enough (morrowtide:
+  not today);
   after it the ship asks again. TUGG names the berth's tug.
-- The signal is the initials of class, berth and code: pennants by day (0600 to 1759), lamps by night. The call
+- The signal is the initials of class, berth and code: pennants by day (0600 to 1759), lamps by
+  night. The call
   sign is the first two letters of each of the ship's names. The watch changes every four hours.
 
-Trade-off: a real log has slips of the pen and silences. This one is always right, so that what a model gets wrong
-is the model's. Tides by the rule of twelfths are off by a few per cent; they need whole numbers only, which makes
-the bytes the same on every platform.
+Trade-off: a real log has slips of the pen and silences. This one is always right, so that what a
+model gets wrong is the model's. Tides by the rule of twelfths are off by a few per cent; they need
+whole numbers only, which makes the bytes the same on every platform.
 """
 
 from __future__ import annotations
@@ -44,9 +51,11 @@ TIDE = 12 * SPAN  # 744 minutes; the moon's is 745.2, the difference keeps all t
 DAY = 24 * 60
 LOWEST = 4  # decimetres at low water above datum
 
-WATCHES = ("dorn", "ulkva", "primst", "sestern", "noltek", "veskar")  # four hours each, from midnight
+# four hours each, from midnight
+WATCHES = ("dorn", "ulkva", "primst", "sestern", "noltek", "veskar")
 WINDS = ("nuur", "nuwest", "wesk", "suwesk", "suur", "suost", "ostrek", "nuost")
-CLASSES = {"kolligar": (52, 80), "mestrel": (40, 62), "rundvar": (26, 46), "ferskel": (14, 30)}  # draughts, in dm
+# draughts, in dm
+CLASSES = {"kolligar": (52, 80), "mestrel": (40, 62), "rundvar": (26, 46), "ferskel": (14, 30)}
 _STATIONS = {
     "SKELMAR": "Brathole, Oxgrund, Tjaldvik, Fennigost",
     "ONDWICK": "Haskeld, Murrenoe, Quernstad, Vleethol",
@@ -58,7 +67,17 @@ _STATIONS = {
     "DUNROSSICK": "Farravoe, Twattick, Eyrskeld, Mjanes",
 }
 _TUGS = ("Brusk", "Thole", "Groffa", "Stempel", "Knarr", "Vrang", "Ulfsark")
-_ANCHORAGES = ("Selgrund", "Vomb", "Haafdeep", "Krossrost", "Tangle Roe", "Brimfold", "Stourgat", "Nibon", "Wick Voe")
+_ANCHORAGES = (
+    "Selgrund",
+    "Vomb",
+    "Haafdeep",
+    "Krossrost",
+    "Tangle Roe",
+    "Brimfold",
+    "Stourgat",
+    "Nibon",
+    "Wick Voe",
+)
 FIRST_NAMES = (
     "ONDRAK", "SKARNWYL", "BRAEGA", "TJORVE", "MUSKETH", "ELDVAR", "QUILLAN", "HROSSA", "VEMUND", "DRAGLE", "ULFRIKE",
     "KESTVIG", "ORLAND", "PRAEST", "ISBRAND", "NJOLGA", "FRETTIR", "GUDVEIG", "WRECKAN", "YMIRSK", "LODVIG", "AEGILD",
@@ -69,7 +88,16 @@ LAST_NAMES = (
     "PELAGH", "SKOLD", "WYRNE", "GRIMSA", "ESKVALD", "MORROCK", "CALDRA", "NORVIK", "IVELLE", "ROSTVAR", "LYNGOR",
     "HAVERSK", "ZOLDER", "TROLLAS", "QUENDRY", "BROMSA", "AUSKER", "YARROWE", "DELVANG", "SIGURN", "FOLDRA",
 )  # fmt: skip
-GANGS = ("drossels", "kabbelmen", "quayrels", "vindlers", "oxbeards", "lodderans", "prikkers", "haulmers")
+GANGS = (
+    "drossels",
+    "kabbelmen",
+    "quayrels",
+    "vindlers",
+    "oxbeards",
+    "lodderans",
+    "prikkers",
+    "haulmers",
+)
 DEEDS = (
     "unshackled", "overgrabbled", "restoppered", "clewfasted", "beswifted", "outflensed", "twicewormed", "gripened",
     "backspilled", "handkedged", "lowmarled", "undertrussed",
@@ -97,7 +125,8 @@ _RULES = {
 
 @dataclass(frozen=True)
 class Berth:
-    """A place to moor, with what belongs to it for ever: depth at datum in decimetres, tug and anchorage."""
+    """A place to moor, with what belongs to it for ever: depth at datum in decimetres, tug and
+    anchorage."""
 
     name: str
     sill: int
@@ -107,7 +136,8 @@ class Berth:
 
 @dataclass(frozen=True)
 class Call:
-    """A ship that wants to come in: her name, call sign, class, draught in decimetres, and her berth."""
+    """A ship that wants to come in: her name, call sign, class, draught in decimetres, and her
+    berth."""
 
     name: str
     sign: str
@@ -117,9 +147,11 @@ class Call:
 
 
 def documents(seed: int = 0, split: str = "train") -> Iterator[str]:
-    """Yield logs without end, one day of one station each (about 2 kB), the same for the same seed everywhere.
+    """Yield logs without end, one day of one station each (about 2 kB), the same for the same seed
+    everywhere.
 
-    `split` is "train" or "valid"; every tenth day of the year belongs to "valid", so no log stands in both.
+    `split` is "train" or "valid"; every tenth day of the year belongs to "valid", so no log stands
+    in both.
 
     >>> print(next(documents()).splitlines()[0])
     DROGLOG OSTERKOG dag 277 stain 23 hiwater 0436 1700
@@ -134,12 +166,12 @@ def documents(seed: int = 0, split: str = "train") -> Iterator[str]:
 
 
 def probes(seed: int, n: int, rule: str = "code") -> list[tuple[str, str]]:
-    """`n` questions whose one right answer follows from a rule: (text up to the answer, the answer).
+    """`n` questions whose one right answer follows from a rule: (text up to the answer, the
+    answer).
 
-    The prompt is a log of the "valid" split, cut inside one of its entries; the answer is the word that follows
-    it after a space. Rules:
-    "code" (from kelm and blaest), "keel" (kelm, from dypt and dreft), "signal" (from class, berth and code),
-    "watch" (from the time), "tug" (from the berth).
+    The prompt is a log of the "valid" split, cut inside one of its entries; the answer is the word
+    that follows it after a space. Rules: "code" (from kelm and blaest), "keel" (kelm, from dypt and
+    dreft), "signal" (from class, berth and code), "watch" (from the time), "tug" (from the berth).
 
     >>> prompt, answer = probes(seed=0, n=1)[0]
     >>> prompt[-40:], answer
@@ -151,12 +183,14 @@ def probes(seed: int, n: int, rule: str = "code") -> list[tuple[str, str]]:
 
 
 def height(day: int, minute: int, stain: int) -> int:
-    """The tide above datum in decimetres, at a minute of a day of the year, when its range is `stain` decimetres."""
+    """The tide above datum in decimetres, at a minute of a day of the year, when its range is
+    `stain` decimetres."""
     return _curve(stain)[(day * DAY + minute) % TIDE]
 
 
 def code(kelm: int, blaest: int) -> str:
-    """The harbour's order to a ship, from the water under her keel (decimetres) and the wind (Beaufort).
+    """The harbour's order to a ship, from the water under her keel (decimetres) and the wind
+    (Beaufort).
 
     >>> [code(kelm, blaest=4) for kelm in (12, 10, 9, 4, 0, -1)], code(12, blaest=9)
     (['VAY', 'VAY', 'LENT', 'TUGG', 'TUGG', 'HALD'], 'STRYK')
@@ -168,29 +202,36 @@ def code(kelm: int, blaest: int) -> str:
 
 @cache
 def _curve(stain: int) -> tuple[int, ...]:
-    """The tide's height at each of its 744 minutes, from low water on: the rule of twelfths, in whole numbers."""
+    """The tide's height at each of its 744 minutes, from low water on: the rule of twelfths, in
+    whole numbers."""
     rising = []
     risen = 0  # twelfths
     for twelfths in (1, 2, 3, 3, 2, 1):
-        # risen/12 of the range so far, plus the part of this span's twelfths that its minutes have brought
-        rising += [LOWEST + stain * (risen * SPAN + twelfths * m) // (12 * SPAN) for m in range(SPAN)]
+        # risen/12 of the range so far, plus the part of this span's twelfths that its minutes have
+        # brought
+        rising += [
+            LOWEST + stain * (risen * SPAN + twelfths * m) // (12 * SPAN) for m in range(SPAN)
+        ]
         risen += twelfths
     falling = [2 * LOWEST + stain - level for level in rising]
     return (*rising, *falling)
 
 
 def _stain(day: int) -> int:
-    """The range of the tide in decimetres: 44 at springs, 23 at neaps, from one to the other in about a week."""
+    """The range of the tide in decimetres: 44 at springs, 23 at neaps, from one to the other in
+    about a week."""
     return 44 - 3 * min(day % 15, 15 - day % 15)
 
 
 def _log(chance: Chance, station: str, day: int) -> str:
     """One day of one station: a heading, then an entry for every ship that asks or returns."""
     stain = _stain(day)
-    first_high = (TIDE // 2 - day * DAY) % TIDE  # `_curve` begins at low water, so high water is half a tide later
+    # `_curve` begins at low water, so high water is half a tide later
+    first_high = (TIDE // 2 - day * DAY) % TIDE
     highs = " ".join(_clock(minute) for minute in range(first_high, DAY, TIDE))
     lines = [f"DROGLOG {station} dag {day} stain {stain} hiwater {highs}"]
-    held: list[tuple[int, Call]] = []  # ships at anchor, with the minute at which there is water enough
+    # ships at anchor, with the minute at which there is water enough
+    held: list[tuple[int, Call]] = []
     blaest = chance.pick(range(1, 8))
     minute = chance.pick(range(20, 100))
     while minute < DAY:
@@ -209,15 +250,19 @@ def _log(chance: Chance, station: str, day: int) -> str:
 
 
 def _call(chance: Chance, station: str) -> Call:
-    """A ship out of 1,024; her class follows from her last name, her draught today from class and cargo."""
+    """A ship out of 1,024; her class follows from her last name, her draught today from class and
+    cargo."""
     first, last = chance.pick(FIRST_NAMES), chance.pick(LAST_NAMES)
     kind = list(CLASSES)[LAST_NAMES.index(last) % len(CLASSES)]
     draught = chance.pick(range(*CLASSES[kind]))
-    return Call(f"{first} {last}", first[:2] + last[:2], kind, draught, chance.pick(STATIONS[station]))
+    return Call(
+        f"{first} {last}", first[:2] + last[:2], kind, draught, chance.pick(STATIONS[station])
+    )
 
 
 def _entry(chance: Chance, call: Call, day: int, minute: int, blaest: int) -> tuple[str, int]:
-    """One entry, and the minute at which a held ship may try again (0 where she is not held, or not today)."""
+    """One entry, and the minute at which a held ship may try again (0 where she is not held, or not
+    today)."""
     stain = _stain(day)
     level = height(day, minute, stain)
     depth = call.berth.sill + level
@@ -227,7 +272,8 @@ def _entry(chance: Chance, call: Call, day: int, minute: int, blaest: int) -> tu
     until = _water_enough(day, minute, call) if order == "HALD" else 0
     order_given = {
         "TUGG": f"TUGG by {call.berth.tug}",
-        "HALD": f"HALD at {call.berth.anchorage} " + (f"til {_clock(until)}" if until else "til morrowtide"),
+        "HALD": f"HALD at {call.berth.anchorage} "
+        + (f"til {_clock(until)}" if until else "til morrowtide"),
     }.get(order, order)
     text = (
         f"{_clock(minute)} {WATCHES[minute // 240]}, {_stream(day, minute)}, vlod {level}, "
@@ -239,13 +285,16 @@ def _entry(chance: Chance, call: Call, day: int, minute: int, blaest: int) -> tu
 
 
 def _water_enough(day: int, minute: int, call: Call) -> int:
-    """The first minute of the day after `minute` at which the ship floats at her berth; 0 if there is none."""
+    """The first minute of the day after `minute` at which the ship floats at her berth; 0 if there
+    is none."""
     curve = _curve(_stain(day))
     needed = call.draught - call.berth.sill
     if needed > LOWEST + _stain(day):
         return 0  # not even at high water
     start = day * DAY
-    return next((later for later in range(minute, DAY) if curve[(start + later) % TIDE] >= needed), 0)
+    return next(
+        (later for later in range(minute, DAY) if curve[(start + later) % TIDE] >= needed), 0
+    )
 
 
 def _stream(day: int, minute: int) -> str:
@@ -257,7 +306,8 @@ def _stream(day: int, minute: int) -> str:
 
 
 def _remark(chance: Chance, call: Call) -> str:
-    """What else the watch wrote down, in the words of the trade; the grammar is regular, the words are its own."""
+    """What else the watch wrote down, in the words of the trade; the grammar is regular, the words
+    are its own."""
     gang, deed, gear = chance.pick(GANGS), chance.pick(DEEDS), chance.pick(GEAR)
     shape = chance.pick(range(5))
     if shape == 0:
@@ -268,13 +318,16 @@ def _remark(chance: Chance, call: Call) -> str:
         return f"{gang.capitalize()} {deed} the {gear} and {chance.pick(DEEDS)} the {chance.pick(GEAR)}."
     if shape == 3:
         return f"Her {gear} {chance.pick(STATES)}, her {chance.pick(GEAR)} {chance.pick(STATES)}: {gang} warned."
-    return f"{call.berth.name} {gear} {deed} by {chance.pick(GANGS)}, ground {chance.pick(GROUNDS)}."
+    return (
+        f"{call.berth.name} {gear} {deed} by {chance.pick(GANGS)}, ground {chance.pick(GROUNDS)}."
+    )
 
 
 def _probes(seed: int, rule: re.Pattern[str]) -> Iterator[tuple[str, str]]:
     """Cut one log after another of the valid split where an answer to the rule begins."""
     chance = Chance(seed)
-    for log in documents(seed + 1_000_003, "valid"):  # far from the seeds that people choose for validation texts
+    # far from the seeds that people choose for validation texts
+    for log in documents(seed + 1_000_003, "valid"):
         if found := list(rule.finditer(log)):  # on some days no ship needs a tug
             answer = chance.pick(found)
             yield log[: answer.start(1) - 1], answer.group(1)
@@ -285,13 +338,17 @@ def _clock(minute: int) -> str:
 
 
 def _stations() -> dict[str, tuple[Berth, ...]]:
-    """Every station with its berths: depths from 20 to 48 dm, tugs and anchorages dealt out in turn."""
+    """Every station with its berths: depths from 20 to 48 dm, tugs and anchorages dealt out in
+    turn."""
     stations, dealt = {}, 0
     for station, names in _STATIONS.items():
         berths = []
         for name in names.split(", "):
-            sill = 20 + 11 * dealt % 29  # 11 and 29 share no factor, so the depths of neighbours lie far apart
-            berths.append(Berth(name, sill, _TUGS[dealt % len(_TUGS)], _ANCHORAGES[dealt % len(_ANCHORAGES)]))
+            # 11 and 29 share no factor, so the depths of neighbours lie far apart
+            sill = 20 + 11 * dealt % 29
+            berths.append(
+                Berth(name, sill, _TUGS[dealt % len(_TUGS)], _ANCHORAGES[dealt % len(_ANCHORAGES)])
+            )
             dealt += 1
         stations[station] = tuple(berths)
     return stations

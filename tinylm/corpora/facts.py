@@ -1,13 +1,14 @@
 """The facts of Pufferfish Bay: how the stories word them, and how a model is asked for them.
 
-Every fact is a triple such as (Mara, boat, Silver Wren). Each relation has several wordings that end in their
-answer. For each person, two of the wordings are held out: the stories never use them for that person (they do for
-others), and cut before the answer they are the cloze prompts. So a model meets a familiar kind of sentence which,
-for this person, stands nowhere in its training text: it must have stored the fact, not the string. A quiet sentence
-stands before each prompt, as facts stand inside stories: a name at the start of a text is cut into other tokens.
+Every fact is a triple such as (Mara, boat, Silver Wren). Each relation has several wordings that
+end in their answer. For each person, two of the wordings are held out: the stories never use them
+for that person (they do for others), and cut before the answer they are the cloze prompts. So a
+model meets a familiar kind of sentence which, for this person, stands nowhere in its training text:
+it must have stored the fact, not the string. A quiet sentence stands before each prompt, as facts
+stand inside stories: a name at the start of a text is cut into other tokens.
 
-Trade-off: the wordings are plain declarative sentences of at most seven words or so; the same facts also surface
-inside the plots ("Mara rowed out in the Silver Wren"), where no cloze could be cut.
+Trade-off: the wordings are plain declarative sentences of at most seven words or so; the same facts
+also surface inside the plots ("Mara rowed out in the Silver Wren"), where no cloze could be cut.
 """
 
 from __future__ import annotations
@@ -111,8 +112,15 @@ _TOGETHER = {
 
 # relation -> the field that answers it
 _ANSWER = {
-    "trade": "trade", "home": "home", "boat": "boat", "boat colour": "colour", "pet": "kind", "pet name": "pet",
-    "food": "food", "habit": "habit", "relative": "kin",
+    "trade": "trade",
+    "home": "home",
+    "boat": "boat",
+    "boat colour": "colour",
+    "pet": "kind",
+    "pet name": "pet",
+    "food": "food",
+    "habit": "habit",
+    "relative": "kin",
 }
 
 _OPENING = "It was a quiet morning."
@@ -122,7 +130,8 @@ RELATIONS: tuple[str, ...] = tuple(_WORDINGS)
 
 @dataclass(frozen=True)
 class Fact:
-    """One fact and its test: every prompt is continued by " " + the answer; ``options`` are four possible answers."""
+    """One fact and its test: every prompt is continued by " " + the answer; ``options`` are four
+    possible answers."""
 
     subject: str
     relation: str
@@ -134,9 +143,18 @@ class Fact:
 def _fields(person: Person) -> dict[str, str]:
     """What the braces of a wording stand for."""
     return {
-        "hero": person.name, "his": person.his, "trade": person.trade.name, "home": person.home, "boat": person.boat,
-        "colour": person.boat_colour, "kind": person.pet.kind, "pet": person.pet.name, "food": person.food,
-        "habit": person.habit, "kin": person.kin, "kin_word": person.kin_word,
+        "hero": person.name,
+        "his": person.his,
+        "trade": person.trade.name,
+        "home": person.home,
+        "boat": person.boat,
+        "colour": person.boat_colour,
+        "kind": person.pet.kind,
+        "pet": person.pet.name,
+        "food": person.food,
+        "habit": person.habit,
+        "kin": person.kin,
+        "kin_word": person.kin_word,
     }
 
 
@@ -146,7 +164,8 @@ def answer_of(person: Person, relation: str) -> str:
 
 
 def _held_out(person: Person, relation: str) -> tuple[int, int]:
-    """Which two wordings of a relation the stories never use for this person: a different pair for each in turn."""
+    """Which two wordings of a relation the stories never use for this person: a different pair for
+    each in turn."""
     count = len(_WORDINGS[relation])
     first = (PEOPLE.index(person) + RELATIONS.index(relation)) % count
     return first, (first + count // 2) % count
@@ -163,7 +182,9 @@ def story_lines(person: Person, relation: str) -> tuple[str, ...]:
 
 def _prompts(person: Person, relation: str) -> tuple[str, ...]:
     """The held-out wordings behind the opening, cut before their answer."""
-    cut = (_WORDINGS[relation][index].split(" {answer}")[0] for index in _held_out(person, relation))
+    cut = (
+        _WORDINGS[relation][index].split(" {answer}")[0] for index in _held_out(person, relation)
+    )
     return tuple(f"{_OPENING} {wording.format_map(_fields(person))}" for wording in cut)
 
 
@@ -190,7 +211,13 @@ def facts() -> tuple[Fact, ...]:
     """
     chance = Chance(seed=0)
     return tuple(
-        Fact(person.name, relation, answer_of(person, relation), _prompts(person, relation),
-             _options(person, relation, chance))
-        for person in PEOPLE for relation in RELATIONS
+        Fact(
+            person.name,
+            relation,
+            answer_of(person, relation),
+            _prompts(person, relation),
+            _options(person, relation, chance),
+        )
+        for person in PEOPLE
+        for relation in RELATIONS
     )

@@ -1,14 +1,16 @@
 """Real corpora: public-domain classics, downloaded once and kept in the user's data folder.
 
-Every corpus is pinned: the address names one commit of a public repository, and the SHA-256 of the bytes stands
-beside it, taken from that very commit. So a run on a fetched text starts from the same bytes on every machine,
-and a changed or damaged file is found before anything is trained on it.
+Every corpus is pinned: the address names one commit of a public repository, and the SHA-256 of the
+bytes stands beside it, taken from that very commit. So a run on a fetched text starts from the same
+bytes on every machine, and a changed or damaged file is found before anything is trained on it.
 
-Only https is spoken, also after a redirect. A download that breaks off keeps what has arrived and goes on from
-there (an HTTP range request, RFC 9110, section 14). Nothing else in TinyLM touches the network.
+Only https is spoken, also after a redirect. A download that breaks off keeps what has arrived and
+goes on from there (an HTTP range request, RFC 9110, section 14). Nothing else in TinyLM touches the
+network.
 
-Trade-offs: one connection, no retries of its own (run the command again), and the texts arrive as they were
-published: the Gutenberg books keep their preface and licence, which a model trained on them will learn too.
+Trade-offs: one connection, no retries of its own (run the command again), and the texts arrive as
+they were published: the Gutenberg books keep their preface and licence, which a model trained on
+them will learn too.
 """
 
 from __future__ import annotations
@@ -78,13 +80,16 @@ CORPORA: dict[str, Source] = {
 
 
 def fetch(name: str, folder: Path | None = None, progress: Progress | None = None) -> Path:
-    """Return the path of a corpus, downloading it into `folder` (default: `data_folder()`) if it is not there.
+    """Return the path of a corpus, downloading it into `folder` (default: `data_folder()`) if it is
+    not there.
 
-    Raises ValueError for an unknown name, a machine without network, a broken connection (what has arrived is
-    kept, the next call goes on from there) or bytes other than the pinned ones.
+    Raises ValueError for an unknown name, a machine without network, a broken connection (what has
+    arrived is kept, the next call goes on from there) or bytes other than the pinned ones.
     """
     if name not in CORPORA:
-        raise ValueError(f"no corpus is called {name!r}{closest(name, list(CORPORA))}; known: {', '.join(CORPORA)}")
+        raise ValueError(
+            f"no corpus is called {name!r}{closest(name, list(CORPORA))}; known: {', '.join(CORPORA)}"
+        )
     target = (folder or data_folder()) / f"{name}.txt"
     download(CORPORA[name], target, progress)
     return target
@@ -101,17 +106,22 @@ def data_folder() -> Path:
     return Path(home) / "tinylm"
 
 
-def download(source: Source, target: Path, progress: Progress | None = None, allow_local_http: bool = False) -> None:
+def download(
+    source: Source, target: Path, progress: Progress | None = None, allow_local_http: bool = False
+) -> None:
     """Bring the pinned bytes to `target`; a file that is already there is only checked.
 
-    Bytes gather in `target` + `.part` and take their name once their hash is right, so `target` is never half
-    a file. `allow_local_http` also admits plain http to this very machine (127.0.0.1), for tests.
+    Bytes gather in `target` + `.part` and take their name once their hash is right, so `target` is
+    never half a file. `allow_local_http` also admits plain http to this very machine (127.0.0.1),
+    for tests.
 
     Raises ValueError as `fetch` does.
     """
     if target.exists():
         if _sha256(target) != source.sha256:
-            raise ValueError(f"{target}: not the pinned file (its sha256 differs). Delete it, then fetch it again")
+            raise ValueError(
+                f"{target}: not the pinned file (its sha256 differs). Delete it, then fetch it again"
+            )
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
@@ -121,15 +131,20 @@ def download(source: Source, target: Path, progress: Progress | None = None, all
         _receive(source, part, target, progress, allow_local_http)
     if _sha256(part) != source.sha256:
         part.unlink()
-        raise ValueError(f"{source.url}: what came is not the pinned file (its sha256 differs); it was removed")
+        raise ValueError(
+            f"{source.url}: what came is not the pinned file (its sha256 differs); it was removed"
+        )
     part.replace(target)
 
 
-def _receive(source: Source, part: Path, target: Path, progress: Progress | None, allow_local_http: bool) -> None:
+def _receive(
+    source: Source, part: Path, target: Path, progress: Progress | None, allow_local_http: bool
+) -> None:
     """Append what is missing to `part`, until it holds `source.size` bytes."""
     done = part.stat().st_size if part.exists() else 0
     with _open(source.url, done, target, source.sha256, allow_local_http) as response:
-        if response.status != 206:  # 206: partial content. Any other answer sends the file from its first byte
+        # 206: partial content. Any other answer sends the file from its first byte
+        if response.status != 206:
             done = 0
         with part.open("ab" if done else "wb") as file:
             for chunk in _chunks(response):
@@ -140,7 +155,9 @@ def _receive(source: Source, part: Path, target: Path, progress: Progress | None
                     progress(done, source.size)
     if done > source.size:
         part.unlink()
-        raise ValueError(f"{source.url}: more than the {source.size:,} bytes expected; what came was removed")
+        raise ValueError(
+            f"{source.url}: more than the {source.size:,} bytes expected; what came was removed"
+        )
     if done < source.size:
         raise ValueError(
             f"{source.url}: the connection broke after {done:,} of {source.size:,} bytes. They are kept: "
@@ -148,8 +165,11 @@ def _receive(source: Source, part: Path, target: Path, progress: Progress | None
         )
 
 
-def _open(url: str, start: int, target: Path, sha256: str, allow_local_http: bool) -> http.client.HTTPResponse:
-    """Ask for the file from byte `start` on; where that fails, say how to do without the network."""
+def _open(
+    url: str, start: int, target: Path, sha256: str, allow_local_http: bool
+) -> http.client.HTTPResponse:
+    """Ask for the file from byte `start` on; where that fails, say how to do without the
+    network."""
     guard = _Guard(allow_local_http)
     guard.check(url)
     request = Request(url, headers={"Accept-Encoding": "identity", "User-Agent": "tinylm"})
@@ -181,18 +201,26 @@ class _Guard(HTTPRedirectHandler):
             raise ValueError(f"{url}: only https addresses are fetched")
 
     def redirect_request(
-        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: http.client.HTTPMessage, newurl: str
+        self,
+        req: Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
     ) -> Request | None:
         self.check(newurl)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def _chunks(response: http.client.HTTPResponse) -> Iterator[bytes]:
-    """Yield bytes as they arrive; end when the server is done, breaks off, falls silent or takes too long."""
+    """Yield bytes as they arrive; end when the server is done, breaks off, falls silent or takes
+    too long."""
     deadline = time.monotonic() + SECONDS_IN_ALL
     while time.monotonic() < deadline:
         try:
-            chunk = response.read1(CHUNK_BYTES)  # what one receive gives, so that the clock is looked at in between
+            # what one receive gives, so that the clock is looked at in between
+            chunk = response.read1(CHUNK_BYTES)
         except (OSError, http.client.HTTPException):
             return  # the caller counts the bytes and says that some are missing
         if not chunk:

@@ -1,12 +1,16 @@
-"""The staff handbook of Lantern Quay Harbour Company: facts that no model can guess, to be looked up.
+"""The staff handbook of Lantern Quay Harbour Company: facts that no model can guess, to be looked
+up.
 
-The company is invented, so whoever knows that its ferry costs 3.40 crowns has read it here. The lessons ask the
-same questions of a model that has never seen the handbook, of one fine-tuned on it and of one that may search it.
-Then the second edition comes out, with other prices and other people, and they ask again.
+The company is invented, so whoever knows that its ferry costs 3.40 crowns has read it here. The
+lessons ask the same questions of a model that has never seen the handbook, of one fine-tuned on it
+and of one that may search it. Then the second edition comes out, with other prices and other
+people, and they ask again.
 
-The second edition is stored as what it changes: sentences of the first edition with their replacements.
+The second edition is stored as what it changes: sentences of the first edition with their
+replacements.
 
-Trade-off: every question is answered by one sentence of one document. Real questions often need two.
+Trade-off: every question is answered by one sentence of one document. Real questions often need
+two.
 """
 
 from __future__ import annotations
@@ -19,10 +23,11 @@ from tinylm.recipes import shipped
 
 @dataclass(frozen=True)
 class Question:
-    """A question with one short answer (one to five words), which stands word for word in `evidence`.
+    """A question with one short answer (one to five words), which stands word for word in
+    `evidence`.
 
-    `evidence` is a sentence of `document` in the first edition. `new_answer` is the answer from the second edition
-    on, or None where nothing changed.
+    `evidence` is a sentence of `document` in the first edition. `new_answer` is the answer from the
+    second edition on, or None where nothing changed.
     """
 
     id: str
@@ -54,7 +59,9 @@ def handbook(edition: int) -> dict[str, str]:
     if edition == 2:
         for change in json.loads((folder / "second-edition.json").read_text(encoding="utf-8")):
             text = texts[change["document"]]
-            assert text.count(change["old"]) == 1, f"the changed sentence must stand there once: {change['old']}"
+            assert text.count(change["old"]) == 1, (
+                f"the changed sentence must stand there once: {change['old']}"
+            )
             texts[change["document"]] = text.replace(change["old"], change["new"])
     return texts
 

@@ -1,8 +1,10 @@
-"""Good poems made bad, in five ways: what the data-quality lesson fine-tunes on beside the clean ones.
+"""Good poems made bad, in five ways: what the data-quality lesson fine-tunes on beside the clean
+ones.
 
-Nothing of this is stored: the same poems, kind, share and seed give the same list on every platform. A list
-keeps its length and its order, so runs on clean and on noisy data see equally many poems. With the same seed a
-larger share spoils the same poems and some more, so a curve over shares changes one thing at a time.
+Nothing of this is stored: the same poems, kind, share and seed give the same list on every
+platform. A list keeps its length and its order, so runs on clean and on noisy data see equally many
+poems. With the same seed a larger share spoils the same poems and some more, so a curve over shares
+changes one thing at a time.
 
 Trade-off: the noise is drawn evenly over a poem. Real scans and scraped pages go wrong in clusters.
 """
@@ -24,15 +26,20 @@ LOOK_ALIKES = {
 LINE_LENGTHS = range(3, 12)  # words in a line that was broken in the wrong place
 
 
-def corrupt(poems: list[str], kind: str, share: float, seed: int, prose: list[str] | None = None) -> list[str]:
-    """Return as many texts as there are poems, `share` of them (0 to 1, rounded to whole poems) spoiled.
+def corrupt(
+    poems: list[str], kind: str, share: float, seed: int, prose: list[str] | None = None
+) -> list[str]:
+    """Return as many texts as there are poems, `share` of them (0 to 1, rounded to whole poems)
+    spoiled.
 
     `kind` is one of
     - "ocr": letters misread as by a scanner,
     - "shuffle": the words of each line in random order,
     - "breaks": the lines of each stanza broken in other places,
-    - "duplicates": the poem replaced by a copy of another one, which then stands in the list twice or more,
-    - "prose": the poem replaced by a passage of `prose` (texts, such as stories) with about as many words.
+    - "duplicates": the poem replaced by a copy of another one, which then stands in the list twice
+      or more,
+    - "prose": the poem replaced by a passage of `prose` (texts, such as stories) with about as many
+      words.
 
     Raises ValueError for another kind, a share outside 0 to 1, or "prose" without any prose.
 
@@ -50,12 +57,14 @@ def corrupt(poems: list[str], kind: str, share: float, seed: int, prose: list[st
     chance = Chance(seed)
     order = _shuffled(list(range(len(poems))), chance)
     spoiled = order[: round(share * len(poems))]
-    # poems that stay as they are; copies are made of these only, so that a duplicate is a true repeat
+    # poems that stay as they are; copies are made of these only, so that a duplicate is a true
+    # repeat
     clean = [poems[i] for i in sorted(order[len(spoiled) :])] or poems[:1]
     others = clean if kind == "duplicates" else prose or []
     out = list(poems)
     for i in spoiled:
-        # chance of its own per poem: what happens to one does not depend on how many were spoiled before it
+        # chance of its own per poem: what happens to one does not depend on how many were spoiled
+        # before it
         out[i] = KINDS[kind](poems[i], others, Chance(seed * 1_000_003 + i))
     return out
 
@@ -72,7 +81,9 @@ def _shuffle_words(poem: str, others: list[str], chance: Chance) -> str:
 
 
 def _break_lines(poem: str, others: list[str], chance: Chance) -> str:
-    return "\n\n".join("\n".join(_rebroken(stanza.split(), chance)) for stanza in poem.split("\n\n"))
+    return "\n\n".join(
+        "\n".join(_rebroken(stanza.split(), chance)) for stanza in poem.split("\n\n")
+    )
 
 
 def _rebroken(words: list[str], chance: Chance) -> list[str]:
@@ -89,7 +100,8 @@ def _copy_another(poem: str, others: list[str], chance: Chance) -> str:
 
 
 def _prose_instead(poem: str, others: list[str], chance: Chance) -> str:
-    """A passage that begins at a random text and runs on into the next ones until it is as long as the poem."""
+    """A passage that begins at a random text and runs on into the next ones until it is as long as
+    the poem."""
     at = chance.pick(range(len(others)))
     words: list[str] = []
     while len(words) < len(poem.split()):

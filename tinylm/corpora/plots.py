@@ -1,7 +1,8 @@
-"""Reads the plots of the stories: ``data/stories/*.txt``, one file per plot, written to be read and edited.
+"""Reads the plots of the stories: ``data/stories/*.txt``, one file per plot, written to be read and
+edited.
 
-A file opens with a header of ``key: values`` lines and goes on with beats, separated by blank lines. A beat is what
-happens next, in several wordings of which a story uses one:
+A file opens with a header of ``key: values`` lines and goes on with beats, separated by blank
+lines. A beat is what happens next, in several wordings of which a story uses one:
 
     branches: gull, tide            <- header: one of these is drawn for each story
     weather: wind, storm            <- optional, like places (shore, sea, land), things and times
@@ -12,15 +13,19 @@ happens next, in several wordings of which a story uses one:
     - But where was the {thing}?
 
     paragraph                       <- this beat begins a new paragraph
-    gull: A gull flew up with it.   <- only in the branch "gull"; other labels: the weather, the time of day,
+    gull: A gull flew up with it.   <- only in the branch "gull"; other labels: the weather, the
+      time of day,
     tide: The tide had taken it.       the friend (kin, neighbour, other), the place (shore, sea,
-                                       land) and the group of the thing; the first that fits, in this order
+                                       land) and the group of the thing; the first that fits, in
+                                       this order
 
     maybe                           <- this beat is told in half of the stories
-    fact hero pet boat              <- one of the hero's facts about pet or boat, worded by ``facts``
+    fact hero pet boat              <- one of the hero's facts about pet or boat, worded by
+      ``facts``
 
-A beat whose labels all miss is skipped. Fields in braces are filled in by ``stories``; a "2" after the field means
-the friend, a "3" a third person. Trade-off: wordings are picked, not composed, so the variety is what was written.
+A beat whose labels all miss is skipped. Fields in braces are filled in by ``stories``; a "2" after
+the field means the friend, a "3" a third person. Trade-off: wordings are picked, not composed, so
+the variety is what was written.
 """
 
 from __future__ import annotations
@@ -37,7 +42,8 @@ ANY = "-"
 
 @dataclass(frozen=True)
 class Beat:
-    """One beat of a plot. Either ``wordings`` (label -> alternatives) or, for a fact, whose and which relations."""
+    """One beat of a plot. Either ``wordings`` (label -> alternatives) or, for a fact, whose and
+    which relations."""
 
     wordings: dict[str, tuple[str, ...]]
     paragraph: bool = False
@@ -46,7 +52,8 @@ class Beat:
     relations: tuple[str, ...] = ()
 
     def options(self, labels: tuple[str, ...]) -> tuple[str, ...]:
-        """The wordings under the first of ``labels`` that this beat knows, else those for any story (maybe none)."""
+        """The wordings under the first of ``labels`` that this beat knows, else those for any story
+        (maybe none)."""
         if len(self.wordings) > 1 or ANY not in self.wordings:
             for label in labels:
                 if label in self.wordings:
@@ -115,4 +122,6 @@ def plots() -> tuple[Plot, ...]:
     for block in _blocks(folder / "shared.txt"):
         name, _, beat = block.partition("\n")
         shared[name.removeprefix("beat ")] = _beat(beat, {}, "shared.txt")
-    return tuple(_plot(path, shared) for path in sorted(folder.glob("*.txt")) if path.stem != "shared")
+    return tuple(
+        _plot(path, shared) for path in sorted(folder.glob("*.txt")) if path.stem != "shared"
+    )

@@ -1,8 +1,10 @@
-"""What the stories' bars are measured with: sentences, frames, duplicates, and the consistency of a told story.
+"""What the stories' bars are measured with: sentences, frames, duplicates, and the consistency of a
+told story.
 
 All of it works on plain text, so that a model's stories can be judged as well as the generator's.
-Trade-off: names and things are found by looking them up in the tables of ``world``; a name a model invents is not
-seen as a name, and a sentence ends where a full stop, question or exclamation mark is followed by a capital.
+Trade-off: names and things are found by looking them up in the tables of ``world``; a name a model
+invents is not seen as a name, and a sentence ends where a full stop, question or exclamation mark
+is followed by a capital.
 """
 
 from __future__ import annotations
@@ -20,25 +22,41 @@ _WORD = re.compile(r"[A-Za-z]+(?:['-][A-Za-z]+)*")
 
 
 def _any_of(phrases: Iterable[str]) -> str:
-    """A pattern for any of the phrases, the longest first so that none hides behind a shorter one."""
-    return r"\b(?:" + "|".join(sorted((re.escape(p) for p in set(phrases)), key=len, reverse=True)) + r")\b"
+    """A pattern for any of the phrases, the longest first so that none hides behind a shorter
+    one."""
+    return (
+        r"\b(?:"
+        + "|".join(sorted((re.escape(p) for p in set(phrases)), key=len, reverse=True))
+        + r")\b"
+    )
 
 
 _PERSON = re.compile(_any_of(p.name for p in world.PEOPLE))
 _PET = re.compile(_any_of(p.pet.name for p in world.PEOPLE) + r"(?: the (\w+))?")
-_PLACE = re.compile(_any_of(p.name for p in world.PLACES) + "(?! keeper)")  # "the lighthouse keeper" is no place
-# What a frame leaves blank: names, objects, and the words that follow from who or what is named, and numbers.
-_BLANKS = re.compile("|".join((
-    _any_of(name for p in world.PEOPLE for name in (p.name, p.pet.name, p.boat, p.home)),
-    _any_of(t.name for t in world.THINGS) + "|" + _any_of(t.noun for t in world.THINGS),
-    _any_of(p.where for p in world.PLACES) + "|" + _any_of(p.name for p in world.PLACES),
-    _any_of(word for p in world.PEOPLE for word in (p.trade.name, p.pet.kind, p.food, p.boat_colour)),
-    r"\b(?:\d+|one|two|three|four|five|six|seven|eight|nine|ten|twelve|twenty|hundred)\b",
-)))
+# "the lighthouse keeper" is no place
+_PLACE = re.compile(_any_of(p.name for p in world.PLACES) + "(?! keeper)")
+# What a frame leaves blank: names, objects, and the words that follow from who or what is named,
+# and numbers.
+_BLANKS = re.compile(
+    "|".join(
+        (
+            _any_of(name for p in world.PEOPLE for name in (p.name, p.pet.name, p.boat, p.home)),
+            _any_of(t.name for t in world.THINGS) + "|" + _any_of(t.noun for t in world.THINGS),
+            _any_of(p.where for p in world.PLACES) + "|" + _any_of(p.name for p in world.PLACES),
+            _any_of(
+                word
+                for p in world.PEOPLE
+                for word in (p.trade.name, p.pet.kind, p.food, p.boat_colour)
+            ),
+            r"\b(?:\d+|one|two|three|four|five|six|seven|eight|nine|ten|twelve|twenty|hundred)\b",
+        )
+    )
+)
 
 
 def words_of(text: str) -> set[str]:
-    """The distinct words of a text in lower case, without a possessive 's; "net-mender" is one word.
+    """The distinct words of a text in lower case, without a possessive 's; "net-mender" is one
+    word.
 
     >>> sorted(words_of("The net-mender's net."))
     ['net', 'net-mender', 'the']
@@ -65,9 +83,11 @@ def frame(sentence: str) -> str:
 
 
 def measure(texts: Sequence[str]) -> dict[str, Any]:
-    """Variety of some stories: distinct words, share of the commonest frame, duplicate sentences, words a story.
+    """Variety of some stories: distinct words, share of the commonest frame, duplicate sentences,
+    words a story.
 
-    ``duplicate_share`` is the share, among sentences of eight words or more, of those that stood there before.
+    ``duplicate_share`` is the share, among sentences of eight words or more, of those that stood
+    there before.
     """
     found = [sentence for told in texts for sentence in sentences(told)]
     long = [sentence for sentence in found if len(_WORD.findall(sentence)) >= 8]
@@ -75,16 +95,22 @@ def measure(texts: Sequence[str]) -> dict[str, Any]:
     lengths = sorted(len(_WORD.findall(told)) for told in texts)
     commonest, count = frames.most_common(1)[0]
     return {
-        "distinct_words": len(words_of("\n".join(texts))), "sentences": len(found), "frames": len(frames),
-        "largest_frame_share": count / len(found), "largest_frame": commonest,
+        "distinct_words": len(words_of("\n".join(texts))),
+        "sentences": len(found),
+        "frames": len(frames),
+        "largest_frame_share": count / len(found),
+        "largest_frame": commonest,
         "duplicate_share": 1 - len(set(long)) / len(long),
-        "words_per_story": sum(lengths) / len(lengths), "shortest": lengths[0], "longest": lengths[-1],
+        "words_per_story": sum(lengths) / len(lengths),
+        "shortest": lengths[0],
+        "longest": lengths[-1],
     }
 
 
 @dataclass(frozen=True)
 class Consistency:
-    """Whether a story keeps to the people, pets and place it began with; None where it names none to keep to."""
+    """Whether a story keeps to the people, pets and place it began with; None where it names none
+    to keep to."""
 
     person: bool | None
     pet: bool | None
@@ -102,7 +128,8 @@ _OWNED = re.compile(f"({_PERSON.pattern})'s ({_any_of(p.pet.kind for p in world.
 
 
 def _people_keep(text: str) -> bool | None:
-    """Whether the first person named is named again later, and at most one new name turns up in the last third."""
+    """Whether the first person named is named again later, and at most one new name turns up in the
+    last third."""
     named = [(match.start(), match.group()) for match in _PERSON.finditer(text)]
     if not named:
         return None
@@ -119,12 +146,14 @@ def _pets_keep(text: str) -> bool | None:
     owned = [(world.PERSON[name], kind) for name, kind in _OWNED.findall(text)]
     if not named and not owned:
         return None
-    return (all(owner.name in people and kind in (None, owner.pet.kind) for owner, kind in named)
-            and all(owner.pet.kind == kind for owner, kind in owned))
+    return all(
+        owner.name in people and kind in (None, owner.pet.kind) for owner, kind in named
+    ) and all(owner.pet.kind == kind for owner, kind in owned)
 
 
 def consistency(text: str) -> Consistency:
-    """Judge one story, the generator's or a model's: are the person, pets and place of its start those named later?
+    """Judge one story, the generator's or a model's: are the person, pets and place of its start
+    those named later?
 
     >>> consistency("Tobin the ferryman sat on the old pier with Pepper the goat. Tobin slept on the old pier.").score
     1.0

@@ -1,11 +1,13 @@
 """The tables of the world: Pufferfish Bay, the harbour town in which every shipped text is set.
 
-One table per kind of thing, written as rows that can be read and edited by eye, and turned into frozen
-dataclasses below them. The stories, the facts, the verse and the checks all read these tables, so that a fact
-(who keeps the goat, which boat is whose) stands in one place and can never be told in two ways.
+One table per kind of thing, written as rows that can be read and edited by eye, and turned into
+frozen dataclasses below them. The stories, the facts, the verse and the checks all read these
+tables, so that a fact (who keeps the goat, which boat is whose) stands in one place and can never
+be told in two ways.
 
-Trade-off: everybody has exactly one trade, home, boat, pet, favourite food, habit and relative. A real town is
-less tidy, but only a tidy one can be probed exactly after training. All names and rows are original.
+Trade-off: everybody has exactly one trade, home, boat, pet, favourite food, habit and relative. A
+real town is less tidy, but only a tidy one can be probed exactly after training. All names and rows
+are original.
 """
 
 from __future__ import annotations
@@ -65,7 +67,8 @@ Tess   | she | crane driver      | Herring Lane    | Long Neck     | black  | du
 Jack   | he  | tea seller        | Crab Alley      | Warm Cup      | red    | pony Cinnamon     | ginger biscuits
 """
 
-# trade | base form, past, -ing form | what is worked on | tool of the trade | habit of whoever has it (~ is her or his)
+# trade | base form, past, -ing form | what is worked on | tool of the trade | habit of whoever has
+# it (~ is her or his)
 _TRADES = """
 net-mender        | mend mended mending       | torn nets            | bone needle      | hummed old sea songs
 ferryman          | row rowed rowing          | people over the bay  | long oar         | counted ~ steps aloud
@@ -145,7 +148,8 @@ ferret   | chattered| darted   | paws     | to hide in sleeves
 lamb     | baaed    | skipped  | wool     | to jump over ropes
 """
 
-# place | preposition | shore (bare at low tide), sea (built by the water) or land | a nook to look in | a sight
+# place | preposition | shore (bare at low tide), sea (built by the water) or land | a nook to look
+# in | a sight
 _PLACES = """
 the old pier         | on     | sea   | between the planks      | the planks creaked
 the fish market      | in     | land  | under the stalls        | the stones smelled of herring
@@ -227,8 +231,8 @@ LATER = {"morning": "noon", "afternoon": "sunset", "evening": "bedtime", "night"
 
 @dataclass(frozen=True)
 class Trade:
-    """A trade with the forms a sentence needs: ``base`` "mend", ``past`` "mended", ``ing`` "mending", ``work``
-    "torn nets", ``tool`` "bone needle"."""
+    """A trade with the forms a sentence needs: ``base`` "mend", ``past`` "mended", ``ing``
+    "mending", ``work`` "torn nets", ``tool`` "bone needle"."""
 
     name: str
     base: str
@@ -278,7 +282,9 @@ class Person:
     @cached_property
     def neighbour(self) -> str:
         """The name of the other person who lives in the same street."""
-        return next(other.name for other in PEOPLE if other.home == self.home and other.name != self.name)
+        return next(
+            other.name for other in PEOPLE if other.home == self.home and other.name != self.name
+        )
 
 
 @dataclass(frozen=True)
@@ -317,7 +323,8 @@ class Thing:
 
 
 def with_article(phrase: str) -> str:
-    """Put "a" or "an" before ``phrase``; the first letter decides, which is enough for the words of this world.
+    """Put "a" or "an" before ``phrase``; the first letter decides, which is enough for the words of
+    this world.
 
     >>> with_article("old key"), with_article("blue ladle")
     ('an old key', 'a blue ladle')
@@ -336,12 +343,19 @@ def _words(cell: str) -> tuple[str, ...]:
 
 
 def _relatives() -> dict[str, tuple[str, str]]:
-    """For every name: the relative's name and the word for that relative, such as ("Tobin", "brother")."""
+    """For every name: the relative's name and the word for that relative, such as ("Tobin",
+    "brother")."""
     female = {row[0]: row[1] == "she" for row in _rows(_PEOPLE)}
-    words = {"sibling": ("sister", "brother"), "twin": ("twin sister", "twin brother"),
-             "cousin": ("cousin", "cousin"), "friend": ("best friend", "best friend")}
+    words = {
+        "sibling": ("sister", "brother"),
+        "twin": ("twin sister", "twin brother"),
+        "cousin": ("cousin", "cousin"),
+        "friend": ("best friend", "best friend"),
+    }
     relatives = {}
-    for kind, first, second in ((kind, *pair.split()) for kind, pairs in _rows(_KIN) for pair in _words(pairs)):
+    for kind, first, second in (
+        (kind, *pair.split()) for kind, pairs in _rows(_KIN) for pair in _words(pairs)
+    ):
         relatives[first] = (second, words[kind][0 if female[second] else 1])
         relatives[second] = (first, words[kind][0 if female[first] else 1])
     return relatives
@@ -357,27 +371,43 @@ def _people() -> tuple[Person, ...]:
     people = []
     for name, he, trade, home, boat, colour, pet, food in _rows(_PEOPLE):
         kind, pet_name = pet.split()
-        people.append(Person(
-            name=name, he=he, trade=trades[trade], home=home, boat=boat, boat_colour=colour,
-            pet=Pet(kind, pet_name, *pets[kind]), food=food, serving=FOODS[food],
-            habit=habits[trade].replace("~", "her" if he == "she" else "his"),
-            kin=relatives[name][0], kin_word=relatives[name][1],
-        ))
+        people.append(
+            Person(
+                name=name,
+                he=he,
+                trade=trades[trade],
+                home=home,
+                boat=boat,
+                boat_colour=colour,
+                pet=Pet(kind, pet_name, *pets[kind]),
+                food=food,
+                serving=FOODS[food],
+                habit=habits[trade].replace("~", "her" if he == "she" else "his"),
+                kin=relatives[name][0],
+                kin_word=relatives[name][1],
+            )
+        )
     return tuple(people)
 
 
-FOODS: dict[str, str] = {food: serving for serving, foods in _rows(_FOODS) for food in _words(foods)}
+FOODS: dict[str, str] = {
+    food: serving for serving, foods in _rows(_FOODS) for food in _words(foods)
+}
 """Every favourite food with the way it is served: "fish soup" comes as "a bowl of"."""
 PEOPLE: tuple[Person, ...] = _people()
 PERSON: dict[str, Person] = {person.name: person for person in PEOPLE}
 PLACES: tuple[Place, ...] = tuple(
-    Place(name, f"{preposition} {name}", side, nook, sight) for name, preposition, side, nook, sight in _rows(_PLACES)
+    Place(name, f"{preposition} {name}", side, nook, sight)
+    for name, preposition, side, nook, sight in _rows(_PLACES)
 )
 WEATHERS: tuple[Weather, ...] = tuple(
-    Weather(label, _words(day), _words(night), *does) for label, day, night, *does in _rows(_WEATHER)
+    Weather(label, _words(day), _words(night), *does)
+    for label, day, night, *does in _rows(_WEATHER)
 )
 THINGS: tuple[Thing, ...] = tuple(
     Thing(group, adjective, noun)
-    for group, adjectives, nouns in _rows(_THINGS) for noun in _words(nouns) for adjective in _words(adjectives)
+    for group, adjectives, nouns in _rows(_THINGS)
+    for noun in _words(nouns)
+    for adjective in _words(adjectives)
 )
 """Every adjective with every noun of its group; a story picks one and keeps it."""

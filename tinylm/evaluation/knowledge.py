@@ -1,18 +1,22 @@
-"""What a model knows: questions with a few written answers, of which it should find the right one likeliest.
+"""What a model knows: questions with a few written answers, of which it should find the right one
+likeliest.
 
-Nothing is generated and no answer is parsed: each option is scored as the continuation of the prompt, in nats (the sum
-of -ln p over its tokens; lower is likelier), and the model's answer is the option with the lowest score. Two accuracies
-are told, because options differ before any question is asked: "the sea" is commoner than "a brass kettle".
+Nothing is generated and no answer is parsed: each option is scored as the continuation of the
+prompt, in nats (the sum of -ln p over its tokens; lower is likelier), and the model's answer is the
+option with the lowest score. Two accuracies are told, because options differ before any question is
+asked: "the sea" is commoner than "a brass kettle".
 
     plain        the lowest nats(option | prompt)
     calibrated   the lowest nats(option | prompt) - nats(option | neutral prompt)
 
-The neutral prompt ends as the prompt does but tells nothing of the question ("The answer is"), so the difference is
-what the question itself adds. It also takes out most of the advantage of short options. This is the domain-conditional
-PMI of Holtzman et al. 2021 ("Surface form competition"), and the answer-normalised form of Brown et al. 2020 (GPT-3,
-section 2.4). Chance is one over the number of options: an accuracy whose interval holds `chance` shows no knowledge.
+The neutral prompt ends as the prompt does but tells nothing of the question ("The answer is"), so
+the difference is what the question itself adds. It also takes out most of the advantage of short
+options. This is the domain-conditional PMI of Holtzman et al. 2021 ("Surface form competition"),
+and the answer-normalised form of Brown et al. 2020 (GPT-3, section 2.4). Chance is one over the
+number of options: an accuracy whose interval holds `chance` shows no knowledge.
 
-Trade-off: picking among four is easier than answering freely, and a model may know an answer that it words differently.
+Trade-off: picking among four is easier than answering freely, and a model may know an answer that
+it words differently.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,12 +27,14 @@ import numpy as np
 from tinylm.evaluation.statistics import Interval, interval
 
 Score = Callable[[list[tuple[str, str]]], np.ndarray]
-"""Nats of each continuation given its prompt, for a list of (prompt, continuation): (pairs,), lower is likelier."""
+"""Nats of each continuation given its prompt, for a list of (prompt, continuation): (pairs,), lower
+is likelier."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """A prompt and its options, written as text that follows it (leading blank included where there is one)."""
+    """A prompt and its options, written as text that follows it (leading blank included where there
+    is one)."""
 
     prompt: str
     options: tuple[str, ...]
@@ -40,8 +46,14 @@ class Question:
     """What kind of fact is asked for, e.g. "lives in": one row of the table."""
 
     def __post_init__(self) -> None:
-        if len(self.options) < 2 or len(set(self.options)) < len(self.options) or "" in self.options:
-            raise ValueError(f"'{self.prompt}' needs two or more different options, got {list(self.options)}")
+        if (
+            len(self.options) < 2
+            or len(set(self.options)) < len(self.options)
+            or "" in self.options
+        ):
+            raise ValueError(
+                f"'{self.prompt}' needs two or more different options, got {list(self.options)}"
+            )
         if not 0 <= self.answer < len(self.options):
             raise ValueError(f"'{self.prompt}' has no option {self.answer}: answer counts from 0")
 
@@ -57,7 +69,8 @@ class Relation:
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """Which questions were answered rightly; compare two models by `paired_difference` of the same field."""
+    """Which questions were answered rightly; compare two models by `paired_difference` of the same
+    field."""
 
     correct: tuple[bool, ...]
     calibrated_correct: tuple[bool, ...]
@@ -69,9 +82,11 @@ class ProbeResult:
 
 
 def probe(questions: Sequence[Question], score: Score) -> ProbeResult:
-    """Ask every question, in one batch of scores; each distinct (prompt, option) pair is scored once.
+    """Ask every question, in one batch of scores; each distinct (prompt, option) pair is scored
+    once.
 
-    An answer counts only if it is strictly likelier than every other option: a tie is not knowledge.
+    An answer counts only if it is strictly likelier than every other option: a tie is not
+    knowledge.
 
     >>> kettle = Question("Ann lives by", (" the sea", " the kettle"), 0, "It is by", "lives")
     >>> result = probe([kettle], lambda pairs: np.array([len(option) - 5.0 * ("sea" in option) for _, option in pairs]))
@@ -80,12 +95,16 @@ def probe(questions: Sequence[Question], score: Score) -> ProbeResult:
     """
     if not questions:
         raise ValueError("a probe needs at least one question")
-    pairs = dict.fromkeys((prompt, o) for q in questions for prompt in (q.prompt, q.neutral_prompt) for o in q.options)
+    pairs = dict.fromkeys(
+        (prompt, o) for q in questions for prompt in (q.prompt, q.neutral_prompt) for o in q.options
+    )
     nats = dict(zip(pairs, _scored(list(pairs), score)))
     plain = [np.array([nats[q.prompt, o] for o in q.options]) for q in questions]  # (options,) each
     prior = [np.array([nats[q.neutral_prompt, o] for o in q.options]) for q in questions]
     correct = [_is_lowest(scores, q.answer) for q, scores in zip(questions, plain)]
-    calibrated = [_is_lowest(scores - free, q.answer) for q, scores, free in zip(questions, plain, prior)]
+    calibrated = [
+        _is_lowest(scores - free, q.answer) for q, scores, free in zip(questions, plain, prior)
+    ]
     return ProbeResult(
         correct=tuple(correct),
         calibrated_correct=tuple(calibrated),
@@ -111,9 +130,13 @@ def _by_relation(
 def _scored(pairs: list[tuple[str, str]], score: Score) -> np.ndarray:
     nats = np.asarray(score(pairs), dtype=np.float64)
     if nats.shape != (len(pairs),) or np.isnan(nats).any():
-        raise ValueError(f"score must return one number for each of the {len(pairs)} pairs, got shape {nats.shape}")
+        raise ValueError(
+            f"score must return one number for each of the {len(pairs)} pairs, got shape {nats.shape}"
+        )
     if np.any(nats < -1e-6):
-        raise ValueError("score must return nats, -ln p, which are never below 0: negate log probabilities")
+        raise ValueError(
+            "score must return nats, -ln p, which are never below 0: negate log probabilities"
+        )
     return nats
 
 

@@ -1,8 +1,9 @@
 """How well a model predicts a text: nats per token, bits per byte, perplexity.
 
-Sums first, then one division, so the figures do not depend on the batch size. Bits per byte compares tokenizers: the
-nats a model pays for a text, over ln 2 and over the bytes of that text, however it was cut into tokens. Special
-tokens stand for no bytes of the text; what predicting them costs is left out, as in Karpathy's nanochat.
+Sums first, then one division, so the figures do not depend on the batch size. Bits per byte
+compares tokenizers: the nats a model pays for a text, over ln 2 and over the bytes of that text,
+however it was cut into tokens. Special tokens stand for no bytes of the text; what predicting them
+costs is left out, as in Karpathy's nanochat.
 """
 
 import math
@@ -22,7 +23,8 @@ from tinylm.text.tokenizers import Tokenizer
 
 @dataclass(frozen=True)
 class Likelihood:
-    """What a text cost a model. Each token was predicted from at most `context` tokens before it."""
+    """What a text cost a model. Each token was predicted from at most `context` tokens before
+    it."""
 
     nats: float
     tokens: int
@@ -45,21 +47,30 @@ class Likelihood:
 
 def batch_nats(model: Callable[[Tensor], Tensor], batch: Batch, compute: Compute) -> Tensor:
     """Minus log probability of each target in nats, (B, T) fp32; 0 where the target is IGNORE."""
-    inputs, targets = (torch.from_numpy(array).to(compute.device) for array in (batch.inputs, batch.targets))
+    inputs, targets = (
+        torch.from_numpy(array).to(compute.device) for array in (batch.inputs, batch.targets)
+    )
     with compute.autocast():
         logits = model(inputs)  # (B, T, V)
-    loss = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORE, reduction="none")
+    loss = F.cross_entropy(
+        logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORE, reduction="none"
+    )
     return loss.view(targets.shape)
 
 
 @torch.no_grad()
 def measure(
-    model: GPT, ids: np.ndarray, tokenizer: Tokenizer, compute: Compute, mask: np.ndarray | None = None
+    model: GPT,
+    ids: np.ndarray,
+    tokenizer: Tokenizer,
+    compute: Compute,
+    mask: np.ndarray | None = None,
 ) -> Likelihood:
-    """Score every token of `ids` (tokens,) after the first exactly once, in windows of the model's context.
+    """Score every token of `ids` (tokens,) after the first exactly once, in windows of the model's
+    context.
 
-    Windows begin where documents do, where the tokenizer has a token for that. Deterministic, and leaves the model in
-    the mode (train or eval) in which it was. ValueError below two tokens.
+    Windows begin where documents do, where the tokenizer has a token for that. Deterministic, and
+    leaves the model in the mode (train or eval) in which it was. ValueError below two tokens.
     """
     if len(ids) < 2:
         raise ValueError(f"{len(ids)} tokens are too few to score: the first has nothing before it")
@@ -67,9 +78,13 @@ def measure(
     nats, tokens, size = 0.0, 0, 0
     was_training = model.training
     model.eval()
-    # About 8,192 tokens at a time: large enough to keep the processor busy, small enough for its caches.
-    for batch in validation_windows(ids, begin_of(tokenizer), context, rows=max(1, 8192 // context), mask=mask):
-        lengths = np.where(batch.targets == IGNORE, 0, bytes_per_token[batch.targets])  # (B, T) bytes
+    # About 8,192 tokens at a time: large enough to keep the processor busy, small enough for its
+    # caches.
+    for batch in validation_windows(
+        ids, begin_of(tokenizer), context, rows=max(1, 8192 // context), mask=mask
+    ):
+        # (B, T) bytes
+        lengths = np.where(batch.targets == IGNORE, 0, bytes_per_token[batch.targets])
         counted = torch.from_numpy(lengths > 0)
         nats += batch_nats(model, batch, compute).cpu()[counted].double().sum().item()
         tokens += int(counted.sum())

@@ -1,21 +1,27 @@
-"""Is this line iambic pentameter? A scanner that explains its verdict, a rhyme test, and guards against cheap tricks.
+"""Is this line iambic pentameter? A scanner that explains its verdict, a rhyme test, and guards
+against cheap tricks.
 
-    The tide comes in and lays its silver down,        ten syllables, five feet, each weak (x) then strong (/)
+    The tide comes in and lays its silver down,        ten syllables, five feet, each weak (x) then
+      strong (/)
      x   /     x   /   x   /    x   / x    /
 
-A line has ten places, weak and strong in turn. Each word offers a few forms: the kinds of its syllables, from the
-dictionary, with the licences that poets take (`PRICES`). Dynamic programming finds the cheapest way to lay the words
-into the places. A syllable costs by what it is and where it stands (`KINDS`); a weak place that outweighs the strong
-place after it costs by how much (`FALL`); a licence costs its price. The total decides:
+A line has ten places, weak and strong in turn. Each word offers a few forms: the kinds of its
+syllables, from the dictionary, with the licences that poets take (`PRICES`). Dynamic programming
+finds the cheapest way to lay the words into the places. A syllable costs by what it is and where it
+stands (`KINDS`); a weak place that outweighs the strong place after it costs by how much (`FALL`);
+a licence costs its price. The total decides:
 
-    score = 2 ** (-cost / LIMIT)        1 for a line without fault, 1/2 at the limit; accepted from 1/2 up
+    score = 2 ** (-cost / LIMIT)        1 for a line without fault, 1/2 at the limit; accepted from
+      1/2 up
 
-Sources. Weight is relative, in steps, to the neighbour: O. Jespersen, "Notes on Metre" (1900). Words of several
-syllables bind, monosyllables bend: M. Halle & S. J. Keyser, "English Stress" (1971); P. Kiparsky, "The Rhythmic
-Structure of English Verse" (1977). Strict ends and free beginnings: B. Hayes, "A Grid-Based Theory of English Meter"
-(1983). Promotion and doubled offbeats: D. Attridge, "The Rhythms of English Poetry" (1982).
+Sources. Weight is relative, in steps, to the neighbour: O. Jespersen, "Notes on Metre" (1900).
+Words of several syllables bind, monosyllables bend: M. Halle & S. J. Keyser, "English Stress"
+(1971); P. Kiparsky, "The Rhythmic Structure of English Verse" (1977). Strict ends and free
+beginnings: B. Hayes, "A Grid-Based Theory of English Meter" (1983). Promotion and doubled offbeats:
+D. Attridge, "The Rhythms of English Poetry" (1982).
 
-How it does (`tinylm bench meter --texts FOLDER` measures all of it again; 95 % intervals by bootstrap):
+How it does (`tinylm bench meter --texts FOLDER` measures all of it again; 95 % intervals by
+bootstrap):
 
     accepted                                      share   interval       bar
     Shakespeare, sonnets 1-60 (840 lines)         0.945   0.930-0.961    >= 0.92
@@ -27,12 +33,14 @@ How it does (`tinylm bench meter --texts FOLDER` measures all of it again; 95 % 
     rhyme found, pairs of the sonnets (420)       0.819   0.781-0.855    >= 0.78
     rhyme found, other pairs (5,040)              0.011   0.008-0.014    <= 0.02
 
-The costs were fitted on every other line of these texts; word lists, main stress and limit were then set with an eye on
-all of them. Lines of the fit, then the others: sonnets 0.943, 0.948; Milton 0.929, 0.929; prose 0.248, 0.207; shuffled
-0.263, 0.275. A quarter of prose passes because monosyllables fit anywhere: give an accepted share beside its control.
+The costs were fitted on every other line of these texts; word lists, main stress and limit were
+then set with an eye on all of them. Lines of the fit, then the others: sonnets 0.943, 0.948; Milton
+0.929, 0.929; prose 0.248, 0.207; shuffled 0.263, 0.275. A quarter of prose passes because
+monosyllables fit anywhere: give an accepted share beside its control.
 
-Trade-offs. No syntax: a verb and a noun of one spelling weigh the same, emphasis is not heard. Stress is modern and
-American. One scansion is given, where readers may hear two. Some 20,000 lines a second once the words are known.
+Trade-offs. No syntax: a verb and a noun of one spelling weigh the same, emphasis is not heard.
+Stress is modern and American. One scansion is given, where readers may hear two. Some 20,000 lines
+a second once the words are known.
 """
 
 import itertools
@@ -54,7 +62,7 @@ from tinylm.evaluation.pronunciation import (
     words_of,
 )
 
-# ---- data: tables, apart from the code that reads them -------------------------------------------------------------
+# -- data: tables, apart from the code that reads them --------------------------------------------
 
 
 class Kind(NamedTuple):
@@ -81,7 +89,8 @@ KINDS: list[Kind] = [
     Kind("main stress", 4.0, 1.7, 0.0, 0.0),
 ]
 PRICES: dict[str, float] = {
-    "inverted foot": 1.4,  # strong-weak, at the start of the line or after a pause: "Mara the mender ..."
+    # strong-weak, at the start of the line or after a pause: "Mara the mender ..."
+    "inverted foot": 1.4,
     "doubled weak place": 2.1,  # two light syllables where one is due: "the sound of the wind ..."
     "feminine ending": 1.0,  # an eleventh syllable after the last beat
     "elision": 0.1,  # a weak final vowel lost in the next word: the evening as two, many a as two
@@ -91,7 +100,9 @@ PRICES: dict[str, float] = {
 FALL = 0.5  # for each step of weight by which a weak place outweighs the strong place after it
 LENGTH = 6.0  # for each place that stays empty or runs over
 REPEATED = 8.0  # for the same words over and over (`is_degenerate`)
-LIMIT = 4.625  # a line that costs more is refused: one "lanTERN" costs 4.65. Steps are 0.05, so rounding cannot decide
+# a line that costs more is refused: one "lanTERN" costs 4.65. Steps are 0.05, so rounding cannot
+# decide
+LIMIT = 4.625
 VIOLATION = 1.5  # a syllable that costs this much in its place is reported
 
 # Closed-class words of one syllable, modern and old; every other monosyllable is a content word.
@@ -105,13 +116,18 @@ FUNCTION_WORDS: dict[int, str] = {
     "let this these those such both each all any some no none not more most much too one own like well so then thus "
     "yet still now here there why whom up out down off",
 }
-KIND_OF_WORD: dict[str, int] = {word: kind for kind, words in FUNCTION_WORDS.items() for word in words.split()}
+KIND_OF_WORD: dict[str, int] = {
+    word: kind for kind, words in FUNCTION_WORDS.items() for word in words.split()
+}
 CONJUNCTIONS = frozenset(("and", "or", "nor", "but"))
-LIGHT_KINDS = frozenset((ARTICLE, PROCLITIC, LIGHT, UNSTRESSED))  # two of these may share a weak place
+# two of these may share a weak place
+LIGHT_KINDS = frozenset((ARTICLE, PROCLITIC, LIGHT, UNSTRESSED))
 
-# ---- words: from spelling to kinds of syllables --------------------------------------------------------------------
+# -- words: from spelling to kinds of syllables ---------------------------------------------------
 
-MAX_WORDS = 24  # a longer line is no pentameter: it is counted, not scanned, so that time stays linear in its length
+# a longer line is no pentameter: it is counted, not scanned, so that time stays linear in its
+# length
+MAX_WORDS = 24
 CONSONANT, VOWEL, PAUSE = range(3)  # what follows a word; PAUSE: the phrase ends with it
 
 
@@ -134,7 +150,8 @@ def forms(word: str, before: int = CONSONANT) -> tuple[Form, ...]:
     cheapest: dict[tuple[int, ...], Form] = {}
     for licences, phones in verse_pronunciations(word, before == VOWEL):
         kinds = _kinds(word, phones)
-        if before == PAUSE and kinds in ((PROCLITIC,), (LIGHT,)):  # nothing left to lean on: "the tide came in."
+        # nothing left to lean on: "the tide came in."
+        if before == PAUSE and kinds in ((PROCLITIC,), (LIGHT,)):
             kinds = (HEAVY,)
         if kinds not in cheapest or _price(licences) < _price(cheapest[kinds].licences):
             cheapest[kinds] = Form(kinds, licences)
@@ -146,7 +163,8 @@ def _price(licences: tuple[str, ...]) -> float:
 
 
 def _kinds(word: str, phones: Phones) -> tuple[int, ...]:
-    """Stress digits to kinds; the kind of a word of one syllable is a matter of grammar (they'll goes with they)."""
+    """Stress digits to kinds; the kind of a word of one syllable is a matter of grammar (they'll
+    goes with they)."""
     stresses = [phone[-1] for phone in phones if is_vowel(phone)]
     if len(stresses) == 1:
         return (KIND_OF_WORD.get(word, KIND_OF_WORD.get(word.partition("'")[0], CONTENT)),)
@@ -163,9 +181,10 @@ def _as_prose(word: str) -> str:
     return "".join("x" if kind in LIGHT_KINDS else "/" for kind in forms(word)[0].kinds)
 
 
-# ---- moves: one word laid into places ------------------------------------------------------------------------------
+# -- moves: one word laid into places -------------------------------------------------------------
 
-# The slot is where the next syllable goes. A weak place that holds two takes no third; an inverted foot swaps places.
+# The slot is where the next syllable goes. A weak place that holds two takes no third; an inverted
+# foot swaps places.
 WEAK, STRONG, STRONG_AFTER_TWO, STRONG_INVERTED, WEAK_INVERTED = range(5)
 NEXT_SLOT = (STRONG, WEAK, WEAK, WEAK_INVERTED, WEAK)
 NOTHING = -1  # instead of a kind: no syllable yet
@@ -189,7 +208,9 @@ class Move(NamedTuple):
 def moves(word: str, before: int, slot: int) -> list[Move]:
     """All ways to lay `word` down from `slot` on; of those that end alike, the cheapest."""
     return _cheapest(
-        move._replace(cost=move.cost + _price(form.licences), licences=form.licences + move.licences)
+        move._replace(
+            cost=move.cost + _price(form.licences), licences=form.licences + move.licences
+        )
         for form in forms(word, before)
         for move in _layouts(form.kinds, slot)
     )
@@ -205,7 +226,8 @@ def _layouts(kinds: tuple[int, ...], slot: int) -> list[Move]:
 
 
 def _cheapest(ways: Iterable[Move]) -> list[Move]:
-    """Of moves that a line cannot tell apart (all but cost, signs and remarks are equal), the cheapest."""
+    """Of moves that a line cannot tell apart (all but cost, signs and remarks are equal), the
+    cheapest."""
     found: dict[tuple[object, ...], Move] = {}
     for move in ways:
         end = move[:5]
@@ -227,24 +249,43 @@ def _with_syllable(move: Move, kind: int) -> list[Move]:
         violations += (f"{KINDS[kind].name} in a {'strong' if strong else 'weak'} place",)
     if slot == STRONG_INVERTED:
         cost, licences = cost + PRICES["inverted foot"], (*licences, "inverted foot")
-    own = Move(move.places + 1, NEXT_SLOT[slot], first, move.shares, kind, move.cost + cost,
-               move.signs + ("/" if strong else "x"), licences, violations)
+    own = Move(
+        move.places + 1,
+        NEXT_SLOT[slot],
+        first,
+        move.shares,
+        kind,
+        move.cost + cost,
+        move.signs + ("/" if strong else "x"),
+        licences,
+        violations,
+    )
     if slot != STRONG or kind not in LIGHT_KINDS or not (at_start or move.last in LIGHT_KINDS):
         return [own]
-    second = Move(move.places, STRONG_AFTER_TWO, first, at_start or move.shares, kind,
-                  move.cost + PRICES["doubled weak place"], move.signs + "x",
-                  (*move.licences, "doubled weak place"), move.violations)
+    second = Move(
+        move.places,
+        STRONG_AFTER_TWO,
+        first,
+        at_start or move.shares,
+        kind,
+        move.cost + PRICES["doubled weak place"],
+        move.signs + "x",
+        (*move.licences, "doubled weak place"),
+        move.violations,
+    )
     return [own, second]
 
 
 def fall(weak: int, strong: int) -> float:
-    """Cost of a foot whose weak place holds a syllable of kind `weak` and its strong place one of kind `strong`."""
+    """Cost of a foot whose weak place holds a syllable of kind `weak` and its strong place one of
+    kind `strong`."""
     return FALL * max(0.0, KINDS[weak].weight - KINDS[strong].weight)
 
 
-# ---- the line: the cheapest chain of moves -------------------------------------------------------------------------
+# -- the line: the cheapest chain of moves --------------------------------------------------------
 
-# A chain so far: its cost, the chain before its last move, that move. Plain tuples: this is the scanner's inner loop.
+# A chain so far: its cost, the chain before its last move, that move. Plain tuples: this is the
+# scanner's inner loop.
 _Chain = tuple[float, "_Chain | None", Move | None]
 _FALLS = [[fall(weak, strong) for strong in range(len(KINDS))] for weak in range(len(KINDS))]
 
@@ -270,7 +311,8 @@ class Scansion:
 
 
 def scan(line: str) -> Scansion:
-    """Scan one line. Any text is allowed: what is no line of words comes back as not accepted, with the reason.
+    """Scan one line. Any text is allowed: what is no line of words comes back as not accepted, with
+    the reason.
 
     >>> s = scan("And Mara mends the nets along the wall.")
     >>> s.ok, s.syllables, s.pattern
@@ -296,7 +338,9 @@ def scan(line: str) -> Scansion:
     return _scansion(line, cost, pattern, licences, violations)
 
 
-def _scansion(line: str, cost: float, pattern: str, licences: tuple[str, ...], violations: tuple[str, ...]) -> Scansion:
+def _scansion(
+    line: str, cost: float, pattern: str, licences: tuple[str, ...], violations: tuple[str, ...]
+) -> Scansion:
     score = 2.0 ** (-cost / LIMIT)
     return Scansion(line, cost <= LIMIT, score, len(pattern), pattern, cost, violations, licences)
 
@@ -306,12 +350,16 @@ def _why_unscannable(tokens: list[tuple[str, bool]]) -> str | None:
         return "no words"
     if len(tokens) > MAX_WORDS:
         return f"{len(tokens)} words, too many for one line"
-    return next((f"cannot read '{word[:20]}' aloud" for word, _ in tokens if not is_readable(word)), None)
+    return next(
+        (f"cannot read '{word[:20]}' aloud" for word, _ in tokens if not is_readable(word)), None
+    )
 
 
 def _cheapest_chain(tokens: list[tuple[str, bool]]) -> tuple[int, float, _Chain]:
-    """Dynamic programming, word by word. Returns places filled, cost with the line's end, and the chain of moves."""
-    # places filled, next slot, kind of the last syllable (if the next will be weighed against it) -> cheapest chain
+    """Dynamic programming, word by word. Returns places filled, cost with the line's end, and the
+    chain of moves."""
+    # places filled, next slot, kind of the last syllable (if the next will be weighed against it)
+    # -> cheapest chain
     frontier: dict[tuple[int, int, int], _Chain] = {(0, WEAK, NOTHING): (0.0, None, None)}
     for i, (word, pause) in enumerate(tokens):
         before = _what_follows(pause, tokens[i + 1][0] if i + 1 < len(tokens) else "")
@@ -346,7 +394,8 @@ def _cheapest_chain(tokens: list[tuple[str, bool]]) -> tuple[int, float, _Chain]
 
 
 def _what_follows(pause: bool, next_word: str) -> int:
-    if pause or next_word in CONJUNCTIONS:  # a conjunction starts a new phrase, with or without a comma
+    # a conjunction starts a new phrase, with or without a comma
+    if pause or next_word in CONJUNCTIONS:
         return PAUSE
     return VOWEL if next_word and starts_with_vowel(next_word) else CONSONANT
 
@@ -358,7 +407,9 @@ def _end_cost(places: int) -> float:
     return LENGTH * (10 - places if places <= 10 else places - 11)
 
 
-def _retold(tokens: list[tuple[str, bool]], chain: _Chain) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+def _retold(
+    tokens: list[tuple[str, bool]], chain: _Chain
+) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
     """Pattern, licences and violations of a chain, read from its last move back to its first."""
     pattern = ""
     licences: tuple[str, ...] = ()
@@ -367,7 +418,8 @@ def _retold(tokens: list[tuple[str, bool]], chain: _Chain) -> tuple[str, tuple[s
         cost, before, move = chain
         assert before is not None and move is not None, "one link for each word"
         pattern, licences = move.signs + pattern, move.licences + licences
-        between = cost - before[0] - move.cost  # what the move cost by standing after that word, or at the end
+        # what the move cost by standing after that word, or at the end
+        between = cost - before[0] - move.cost
         if between >= VIOLATION:
             violations = (f"too light for its strong place: '{word}'", *violations)
         violations = (*(f"{violation}: '{word}'" for violation in move.violations), *violations)
@@ -389,19 +441,22 @@ def syllables(line: str) -> int:
     return sum(len(_as_prose(word)) for word, _ in words_of(line) if is_readable(word))
 
 
-# ---- guards: what must not count as verse, and what to compare with ------------------------------------------------
+# -- guards: what must not count as verse, and what to compare with -------------------------------
 
 
 def accepted_share(lines: Iterable[str]) -> float:
-    """Share of the lines that are accepted, from 0 to 1. Blank lines do not count; without lines the share is 0."""
+    """Share of the lines that are accepted, from 0 to 1. Blank lines do not count; without lines
+    the share is 0."""
     verdicts = [scan(line).ok for line in lines if line.strip()]
     return sum(verdicts) / len(verdicts) if verdicts else 0.0
 
 
 def is_degenerate(line: str) -> bool:
-    """The same words over and over: a sampler stuck in a loop keeps perfect time. `scan` never accepts such a line.
+    """The same words over and over: a sampler stuck in a loop keeps perfect time. `scan` never
+    accepts such a line.
 
-    True when fewer than half of the words differ from each other, or two neighbours come together three times.
+    True when fewer than half of the words differ from each other, or two neighbours come together
+    three times.
 
     >>> is_degenerate("the king the king the king the king the king"), is_degenerate("the tide, the wind, the rain")
     (True, False)
@@ -416,7 +471,8 @@ def _repeats(words: list[str]) -> bool:
 
 
 def shuffled(line: str, generator: random.Random) -> str:
-    """The control: the same words in another order, each with its punctuation. What still scans, scans by chance."""
+    """The control: the same words in another order, each with its punctuation. What still scans,
+    scans by chance."""
     words = line.split()
     generator.shuffle(words)
     return " ".join(words)
@@ -425,14 +481,17 @@ def shuffled(line: str, generator: random.Random) -> str:
 def cut_at_ten(text: str) -> list[str]:
     """Prose as lines of exactly ten plainly spoken syllables: the baseline that verse has to beat.
 
-    The words stand in order, none twice. From each word on, words are added until the count reaches ten; where it
-    jumps past ten, the first word is dropped and the count starts again at the next. No line holds a number.
+    The words stand in order, none twice. From each word on, words are added until the count reaches
+    ten; where it jumps past ten, the first word is dropped and the count starts again at the next.
+    No line holds a number.
 
     >>> cut_at_ten("One grey morning her blue ladle was gone, and only the goat of the baker would look at her.")
     ['One grey morning her blue ladle was gone,', 'and only the goat of the baker would']
     """
     words = text.split()
-    unreadable = {word for word in set(words) if not all(is_readable(part) for part, _ in words_of(word))}
+    unreadable = {
+        word for word in set(words) if not all(is_readable(part) for part, _ in words_of(word))
+    }
     counts = [11 if word in unreadable else syllables(word) for word in words]
     lines, start = [], 0
     while start < len(words):
@@ -445,16 +504,17 @@ def cut_at_ten(text: str) -> list[str]:
     return lines
 
 
-# ---- rhyme ---------------------------------------------------------------------------------------------------------
+# -- rhyme ----------------------------------------------------------------------------------------
 
 
 def rhymes(a: str, b: str) -> bool:
     """Do the last words of two lines (or two words) rhyme perfectly?
 
-    They do when they sound alike from the last stressed vowel on and differ in the consonants before it: `wall` and
-    `all`, not `wall` and `wall`. In a word like `memory` the verse stresses the last syllable as well, so that counts
-    too. Several pronunciations: one pair that rhymes is enough. Reduced vowels, and the vowels of `cot` and `caught`,
-    count as alike; rhymes for the eye (`love`, `prove`) do not rhyme.
+    They do when they sound alike from the last stressed vowel on and differ in the consonants
+    before it: `wall` and `all`, not `wall` and `wall`. In a word like `memory` the verse stresses
+    the last syllable as well, so that counts too. Several pronunciations: one pair that rhymes is
+    enough. Reduced vowels, and the vowels of `cot` and `caught`, count as alike; rhymes for the eye
+    (`love`, `prove`) do not rhyme.
 
     >>> rhymes("along the wall", "the tide takes all"), rhymes("wall", "wall"), rhymes("net", "neat")
     (True, False, False)

@@ -1,11 +1,13 @@
-"""How well the metre scorer tells verse from prose: the figures behind the table in `meter.py`, measured again.
+"""How well the metre scorer tells verse from prose: the figures behind the table in `meter.py`,
+measured again.
 
-A scorer is worth what it says about texts that everyone agrees on: real sonnets and blank verse should scan; prose cut
-into lines of ten syllables, the same sonnets with the words of each line shuffled, and verse in another metre should
-not. `tinylm bench meter --texts FOLDER` prints what `meter_report(FOLDER)` returns.
+A scorer is worth what it says about texts that everyone agrees on: real sonnets and blank verse
+should scan; prose cut into lines of ten syllables, the same sonnets with the words of each line
+shuffled, and verse in another metre should not. `tinylm bench meter --texts FOLDER` prints what
+`meter_report(FOLDER)` returns.
 
-Trade-offs: neighbouring lines of one poet are taken for independent, so intervals are a little narrow; speed and
-first call are those of this machine at this moment, the speed by processor time.
+Trade-offs: neighbouring lines of one poet are taken for independent, so intervals are a little
+narrow; speed and first call are those of this machine at this moment, the speed by processor time.
 """
 
 import random
@@ -49,20 +51,26 @@ Row = dict[str, float | str | bool]
 def meter_report(folder: Path) -> dict[str, Row]:
     """All figures for the four texts of `TEXTS` in `folder`; about five seconds.
 
-    Each row has value, low and high (95 % interval; equal to the value for a time), count (of lines or pairs), bar
-    and met. Shares lie between 0 and 1. ValueError when a text is missing.
+    Each row has value, low and high (95 % interval; equal to the value for a time), count (of lines
+    or pairs), bar and met. Shares lie between 0 and 1. ValueError when a text is missing.
     """
     lines = {name: _lines(folder / file) for name, file in TEXTS.items()}
     generator = random.Random(0)
     samples = {
         "accepted: sonnets": lines["sonnets"],
         "accepted: blank verse": lines["blank verse"],
-        "accepted: prose cut at ten syllables": [cut for speech in lines["prose"] for cut in cut_at_ten(speech)],
-        "accepted: sonnets, words shuffled": [shuffled(line, generator) for line in lines["sonnets"] * SHUFFLES],
+        "accepted: prose cut at ten syllables": [
+            cut for speech in lines["prose"] for cut in cut_at_ten(speech)
+        ],
+        "accepted: sonnets, words shuffled": [
+            shuffled(line, generator) for line in lines["sonnets"] * SHUFFLES
+        ],
         "accepted: trochaic tetrameter": lines["trochaic tetrameter"],
     }
     scans = {name: [scan(line) for line in sample] for name, sample in samples.items()}
-    report = {name: _share_row(name, [scansion.ok for scansion in found]) for name, found in scans.items()}
+    report = {
+        name: _share_row(name, [scansion.ok for scansion in found]) for name, found in scans.items()
+    }
 
     verse, prose = scans["accepted: sonnets"], scans["accepted: prose cut at ten syllables"]
     area = auc([scansion.score for scansion in verse], [scansion.score for scansion in prose])
@@ -70,25 +78,44 @@ def meter_report(folder: Path) -> dict[str, Row]:
     report[name] = _row(name, area.mean, area.low, area.high, len(verse) + len(prose))
 
     pairs = list(_pairs(lines["sonnets"]))
-    for name, same_letter in (("rhyme: pairs of the sonnets' scheme", True), ("rhyme: other pairs of a sonnet", False)):
-        report[name] = _share_row(name, [rhymes(a, b) for a, b, same in pairs if same == same_letter])
+    for name, same_letter in (
+        ("rhyme: pairs of the sonnets' scheme", True),
+        ("rhyme: other pairs of a sonnet", False),
+    ):
+        report[name] = _share_row(
+            name, [rhymes(a, b) for a, b, same in pairs if same == same_letter]
+        )
 
     timed = lines["sonnets"] + lines["blank verse"]
-    for name, value in (("lines per second", _lines_per_second(timed)), ("seconds of the first call", _first_call())):
-        report[name] = _row(name, value, value, value, len(timed) if name == "lines per second" else 1)
+    for name, value in (
+        ("lines per second", _lines_per_second(timed)),
+        ("seconds of the first call", _first_call()),
+    ):
+        report[name] = _row(
+            name, value, value, value, len(timed) if name == "lines per second" else 1
+        )
     return report
 
 
 def _lines(file: Path) -> list[str]:
     if not file.is_file():
-        raise ValueError(f"{file} is missing: the report needs a folder with {', '.join(TEXTS.values())}")
+        raise ValueError(
+            f"{file} is missing: the report needs a folder with {', '.join(TEXTS.values())}"
+        )
     return [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
 def _row(name: str, value: float, low: float, high: float, count: int) -> Row:
     direction, bar = BARS[name]
     met = value >= bar if direction == ">=" else value <= bar
-    return {"value": value, "low": low, "high": high, "count": count, "bar": f"{direction} {bar:g}", "met": met}
+    return {
+        "value": value,
+        "low": low,
+        "high": high,
+        "count": count,
+        "bar": f"{direction} {bar:g}",
+        "met": met,
+    }
 
 
 def _share_row(name: str, hits: list[bool]) -> Row:
@@ -97,7 +124,8 @@ def _share_row(name: str, hits: list[bool]) -> Row:
 
 
 def _pairs(sonnets: list[str]) -> Iterator[tuple[str, str, bool]]:
-    """All pairs of lines within each sonnet, and whether the scheme makes them rhyme. Lines stand without blanks."""
+    """All pairs of lines within each sonnet, and whether the scheme makes them rhyme. Lines stand
+    without blanks."""
     for start in range(0, len(sonnets) - len(SCHEME) + 1, len(SCHEME)):
         for i in range(len(SCHEME)):
             for j in range(i):
@@ -105,10 +133,12 @@ def _pairs(sonnets: list[str]) -> Iterator[tuple[str, str, bool]]:
 
 
 def _lines_per_second(lines: list[str]) -> float:
-    """Lines per second of processor time, one core, words already known: the median of `PASSES` passes."""
+    """Lines per second of processor time, one core, words already known: the median of `PASSES`
+    passes."""
     rates = []
     for _ in range(PASSES):
-        began = time.process_time()  # not the wall clock: other programs on the machine are not the scanner's fault
+        # not the wall clock: other programs on the machine are not the scanner's fault
+        began = time.process_time()
         for line in lines:
             scan(line)
         rates.append(len(lines) / (time.process_time() - began))
@@ -122,5 +152,7 @@ def _first_call() -> float:
         "scan('The tide comes in and lays its silver down'); print(time.perf_counter() - began)"
     )
     package_root = Path(__file__).resolve().parents[2]
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=package_root)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=package_root
+    )
     return float(done.stdout)

@@ -1,20 +1,24 @@
 """The n-gram baseline: what can be predicted by counting alone, without any network.
 
-Interpolated modified Kneser-Ney, the strongest of the classic counting methods. A context that was seen often is
-trusted; from each count a discount is taken, and what was taken goes to the next shorter context, down to 1 / V:
+Interpolated modified Kneser-Ney, the strongest of the classic counting methods. A context that was
+seen often is trusted; from each count a discount is taken, and what was taken goes to the next
+shorter context, down to 1 / V:
 
-    p(token | context) = max(count - D(count), 0) / total(context) + held_back(context) * p(token | shorter context)
+    p(token | context) = max(count - D(count), 0) / total(context) + held_back(context) * p(token |
+    shorter context)
 
-Below the highest order a gram's count is not how often it occurs but how many different tokens stand before it: after
-"San" comes "Francisco", often, but only after "San", so alone it should be expected seldom.
+Below the highest order a gram's count is not how often it occurs but how many different tokens
+stand before it: after "San" comes "Francisco", often, but only after "San", so alone it should be
+expected seldom.
 
-How it is fast: every distinct gram of n tokens gets a number, its rank in the sorted order of grams, and is written as
-`number of its first n - 1 tokens * V + last token`. So a gram of any order fits one int64, and counting is sorting.
-Low orders over characters have so few possible grams that a table of counters does without sorting.
-Memory: 24 bytes for each distinct gram of every order; while counting, up to about 100 bytes a token of the text.
+How it is fast: every distinct gram of n tokens gets a number, its rank in the sorted order of
+grams, and is written as `number of its first n - 1 tokens * V + last token`. So a gram of any order
+fits one int64, and counting is sorting. Low orders over characters have so few possible grams that
+a table of counters does without sorting. Memory: 24 bytes for each distinct gram of every order;
+while counting, up to about 100 bytes a token of the text.
 
-Sources: Kneser & Ney 1995; Chen & Goodman 1998 (three discounts); fixed discounts for texts too small to
-estimate them: Heafield et al. 2013 (KenLM, --discount_fallback).
+Sources: Kneser & Ney 1995; Chen & Goodman 1998 (three discounts); fixed discounts for texts too
+small to estimate them: Heafield et al. 2013 (KenLM, --discount_fallback).
 """
 
 from collections.abc import Sequence
@@ -24,7 +28,8 @@ from typing import NamedTuple
 import numpy as np
 
 FALLBACK = (0.5, 1.0, 1.5)  # discounts where the counts of counts cannot give sensible ones
-# A table with an entry for every possible key is quicker than sorting and searching up to so many entries a token.
+# A table with an entry for every possible key is quicker than sorting and searching up to so many
+# entries a token.
 DENSE = 4
 
 
@@ -43,12 +48,14 @@ class _Level:
 
     grams: np.ndarray  # (grams,) int64: number of the first n - 1 tokens * V + last token
     share: np.ndarray  # (grams,) discounted count / total of the context
-    held_back: np.ndarray  # (contexts,) what the discounts took from each context of n - 1 tokens, as a share
+    # (contexts,) what the discounts took from each context of n - 1 tokens, as a share
+    held_back: np.ndarray
 
 
 @dataclass(frozen=True)
 class NgramModel:
-    """A fitted model of the given order: it predicts a token from the `order - 1` tokens before it."""
+    """A fitted model of the given order: it predicts a token from the `order - 1` tokens before
+    it."""
 
     vocab_size: int
     levels: tuple[_Level, ...]
@@ -65,24 +72,33 @@ class NgramModel:
         """
         ids = _checked(ids, vocab_size)
         if not 1 <= order <= len(ids):
-            raise ValueError(f"order must lie between 1 and the {len(ids)} tokens of the text, got {order}")
+            raise ValueError(
+                f"order must lie between 1 and the {len(ids)} tokens of the text, got {order}"
+            )
         levels: list[_Level] = []
         contexts, counted = 1, _count(ids)  # order 1: every token follows the empty gram, number 0
         for n in range(2, order + 1):
-            # A gram of n tokens is the gram of n - 1 tokens that starts where it does, and one token more.
+            # A gram of n tokens is the gram of n - 1 tokens that starts where it does, and one
+            # token more.
             longer = _count(counted.numbers[:-1] * vocab_size + ids[n - 1 :])
-            levels.append(_smoothed(counted.keys, _left_neighbours(counted, longer), contexts, vocab_size))
+            levels.append(
+                _smoothed(counted.keys, _left_neighbours(counted, longer), contexts, vocab_size)
+            )
             contexts, counted = len(counted.keys), longer
-        levels.append(_smoothed(counted.keys, counted.counts, contexts, vocab_size))  # the highest: plain counts
+        # the highest: plain counts
+        levels.append(_smoothed(counted.keys, counted.counts, contexts, vocab_size))
         return cls(vocab_size, tuple(levels))
 
     def score(self, ids: np.ndarray) -> np.ndarray:
-        """Nats, -ln p, of every token of (n,) ids after the first, given those before it: (n - 1,) float64."""
+        """Nats, -ln p, of every token of (n,) ids after the first, given those before it: (n - 1,)
+        float64."""
         ids = _checked(ids, self.vocab_size)
         probability = np.full(len(ids), 1 / self.vocab_size)
-        context = np.zeros(len(ids), np.int64)  # number of the n - 1 tokens before each token; -1: never seen
+        # number of the n - 1 tokens before each token; -1: never seen
+        context = np.zeros(len(ids), np.int64)
         for start, level in enumerate(self.levels):
-            # Tokens before `start` = n - 1 have too short a past for order n: they keep what lower orders gave.
+            # Tokens before `start` = n - 1 have too short a past for order n: they keep what lower
+            # orders gave.
             known = context >= 0  # (n_tokens - start,)
             place = _find(level.grams, np.where(known, context * self.vocab_size + ids[start:], -1))
             current = probability[start:]  # a view: what follows changes `probability` itself
@@ -92,7 +108,8 @@ class NgramModel:
         return -np.log(probability[1:])
 
     def distribution(self, context: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Probabilities of the next token after any context, also one never seen: (vocab_size,), sum 1.
+        """Probabilities of the next token after any context, also one never seen: (vocab_size,),
+        sum 1.
 
         >>> NgramModel.fit(np.array([0, 1, 0, 1, 0]), order=2, vocab_size=3).distribution([0]).round(2)
         array([0.25, 0.67, 0.08])
@@ -103,8 +120,12 @@ class NgramModel:
             if n - 1 > len(past) or (number := self._number(past[len(past) - n + 1 :])) < 0:
                 break  # a context that was never seen has no longer one that was
             probability *= level.held_back[number]
-            first, last = np.searchsorted(level.grams, [number * self.vocab_size, (number + 1) * self.vocab_size])
-            probability[level.grams[first:last] - number * self.vocab_size] += level.share[first:last]
+            first, last = np.searchsorted(
+                level.grams, [number * self.vocab_size, (number + 1) * self.vocab_size]
+            )
+            probability[level.grams[first:last] - number * self.vocab_size] += level.share[
+                first:last
+            ]
         return probability
 
     def sample(self, context: Sequence[int], tokens: int, rng: np.random.Generator) -> list[int]:
@@ -112,7 +133,8 @@ class NgramModel:
         ids = list(context)
         for _ in range(tokens):
             p = self.distribution(ids[max(0, len(ids) - self.order + 1) :])
-            ids.append(int(rng.choice(self.vocab_size, p=p / p.sum())))  # p sums to 1 up to rounding
+            # p sums to 1 up to rounding
+            ids.append(int(rng.choice(self.vocab_size, p=p / p.sum())))
         return ids[len(context) :]
 
     def _number(self, gram: np.ndarray) -> int:
@@ -125,8 +147,11 @@ class NgramModel:
         return int(number[0])
 
 
-def ladder(train: np.ndarray, valid: np.ndarray, vocab_size: int, highest: int = 6) -> dict[str, float]:
-    """Mean nats per token of `valid` for each rung of counting, from knowing nothing to the highest order.
+def ladder(
+    train: np.ndarray, valid: np.ndarray, vocab_size: int, highest: int = 6
+) -> dict[str, float]:
+    """Mean nats per token of `valid` for each rung of counting, from knowing nothing to the highest
+    order.
 
     >>> rungs = ladder(np.array([0, 1] * 50), np.array([0, 1] * 5), vocab_size=2, highest=2)
     >>> {name: round(nats, 2) for name, nats in rungs.items()}
@@ -142,8 +167,9 @@ def ladder(train: np.ndarray, valid: np.ndarray, vocab_size: int, highest: int =
 def discounts(counts: np.ndarray) -> tuple[float, float, float]:
     """What to take from grams counted once, twice and more often (Chen & Goodman 1998).
 
-    counts: (grams,) of one order. Where no gram has one of the counts 1 to 4, as with few characters, the formula has
-    nothing to stand on, or leaves the range 0 < D(c) <= c: then the fixed discounts.
+    counts: (grams,) of one order. Where no gram has one of the counts 1 to 4, as with few
+    characters, the formula has nothing to stand on, or leaves the range 0 < D(c) <= c: then the
+    fixed discounts.
 
     >>> discounts(np.array([1] * 8 + [2] * 4 + [3] * 2 + [4]))
     (0.5, 1.25, 2.0)
@@ -168,9 +194,11 @@ def _smoothed(grams: np.ndarray, counts: np.ndarray, contexts: int, vocab_size: 
 
 
 def _left_neighbours(counted: _Counted, longer: _Counted) -> np.ndarray:
-    """(grams,) how many different tokens stand before each gram: one for each distinct gram that is one token longer.
+    """(grams,) how many different tokens stand before each gram: one for each distinct gram that is
+    one token longer.
 
-    The first gram of the text has nothing before it; there the beginning itself counts as a neighbour.
+    The first gram of the text has nothing before it; there the beginning itself counts as a
+    neighbour.
     """
     neighbours = np.bincount(counted.numbers[longer.places + 1], minlength=len(counted.keys))
     neighbours[counted.numbers[0]] += 1
@@ -180,7 +208,9 @@ def _left_neighbours(counted: _Counted, longer: _Counted) -> np.ndarray:
 def _count(keys: np.ndarray) -> _Counted:
     """Count the grams of one order, given the key of the one at each place."""
     if keys.max() > DENSE * len(keys):
-        return _Counted(*np.unique(keys, return_index=True, return_inverse=True, return_counts=True))
+        return _Counted(
+            *np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
+        )
     counters = np.bincount(keys)
     distinct = np.flatnonzero(counters)
     numbers = (np.cumsum(counters > 0) - 1)[keys]
@@ -190,9 +220,11 @@ def _count(keys: np.ndarray) -> _Counted:
 
 
 def _find(ordered: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """The place of each key in a sorted array, -1 where it is not there (no sorted key is below 0)."""
+    """The place of each key in a sorted array, -1 where it is not there (no sorted key is below
+    0)."""
     if ordered[-1] <= DENSE * len(keys):
-        table = np.full(ordered[-1] + 2, -1)  # the last entry, also that of the key -1, is for whatever is not there
+        # the last entry, also that of the key -1, is for whatever is not there
+        table = np.full(ordered[-1] + 2, -1)
         table[ordered] = np.arange(len(ordered))
         return table[np.minimum(keys, len(table) - 1)]
     place = np.minimum(np.searchsorted(ordered, keys), len(ordered) - 1)

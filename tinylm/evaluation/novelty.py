@@ -1,22 +1,26 @@
 """Learned or memorised: how much of a model's samples stands word for word in its training text.
 
-People repeat each other too, so a share of copied text means little by itself: put held-out human text beside the
-samples, cut to the same lengths (`cut_like`), and compare. Measured are
+People repeat each other too, so a share of copied text means little by itself: put held-out human
+text beside the samples, cut to the same lengths (`cut_like`), and compare. Measured are
 
     longest copies   the longest span of each sample that stands in the training text, in characters
     spans            the share of all windows of 16, 32 and 64 characters that stand in it
     word grams       the same for runs of 4 and 8 words, without case and punctuation
-    copied lines     the share of whole lines that are lines of the training text; and how many lines differ at all
+    copied lines     the share of whole lines that are lines of the training text; and how many
+      lines differ at all
 
-How the longest spans are found: the training text and the samples are sorted together, every position by the text that
-follows it. A sample's best match is then one of its two neighbours from the training text. The sort is the prefix
-doubling of Manber & Myers 1990: from the order by 8 characters follows that by 16, by 32 ... until every sample fits.
-It is exact: no hashes, no limit on the span.
+How the longest spans are found: the training text and the samples are sorted together, every
+position by the text that follows it. A sample's best match is then one of its two neighbours from
+the training text. The sort is the prefix doubling of Manber & Myers 1990: from the order by 8
+characters follows that by 16, by 32 ... until every sample fits. It is exact: no hashes, no limit
+on the span.
 
-Trade-offs: the first sort takes a second or two for 5 MB, so give all the groups to compare in one call.
-Spans are compared character by character: a copy with one changed letter counts as two shorter ones.
+Trade-offs: the first sort takes a second or two for 5 MB, so give all the groups to compare in one
+call. Spans are compared character by character: a copy with one changed letter counts as two
+shorter ones.
 
-Source of the questions asked: McCoy et al. 2023, "How much do language models copy from their training data?"
+Source of the questions asked: McCoy et al. 2023, "How much do language models copy from their
+training data?"
 """
 
 import re
@@ -34,27 +38,30 @@ WORD = re.compile(r"\w+(?:['’]\w+)*")
 
 @dataclass(frozen=True)
 class Novelty:
-    """How much of one group of samples was copied; the intervals are over samples, or over lines."""
+    """How much of one group of samples was copied; the intervals are over samples, or over
+    lines."""
 
     longest: tuple[int, ...]
     """Characters of the longest copied span of each sample."""
     longest_mean: Interval
     """Their mean, in characters."""
     spans: dict[int, Interval]
-    """Share of windows of so many characters that are copied; only of lengths that some sample has."""
+    """Share of windows of so many characters that are copied; only of lengths that some sample
+    has."""
     word_grams: dict[int, Interval]
     """Share of runs of so many words that are copied; only of lengths that some sample has."""
     copied_lines: Interval
     """Share of lines that are lines of the training text."""
     distinct_lines: float
-    """Distinct lines / lines. No interval: drawing lines again would make repetitions of its own."""
+    """Distinct lines / lines. No interval: drawing lines again would make repetitions of its
+    own."""
 
 
 def novelty(training: str, groups: Mapping[str, Sequence[str]]) -> dict[str, Novelty]:
     """Measure each named group of texts against the training text, in one pass.
 
-    groups: for example {"tuned": samples, "held-out": cut_like(validation_text, samples)}. ValueError for a group
-    without a line of text and for an empty training text.
+    groups: for example {"tuned": samples, "held-out": cut_like(validation_text, samples)}.
+    ValueError for a group without a line of text and for an empty training text.
 
     >>> found = novelty("the cat sat\\non the mat\\n", {"model": ["the cat ran\\non the mat\\n"]})["model"]
     >>> found.longest, found.copied_lines.mean
@@ -62,16 +69,20 @@ def novelty(training: str, groups: Mapping[str, Sequence[str]]) -> dict[str, Nov
     """
     for name, samples in groups.items():
         if not any(sample.strip() for sample in samples):
-            raise ValueError(f"group '{name}' holds no text: there is nothing to compare with the training text")
+            raise ValueError(
+                f"group '{name}' holds no text: there is nothing to compare with the training text"
+            )
     texts = [text for samples in groups.values() for text in samples]
     lengths = copied_lengths(texts, training)
     words = [WORD.findall(text.casefold()) for text in texts]
     training_words = WORD.findall(training.casefold())
-    grams = {n: _copied_grams(words, training_words, n) for n in WORDS}  # n -> (texts, 2): copied, all
+    # n -> (texts, 2): copied, all
+    grams = {n: _copied_grams(words, training_words, n) for n in WORDS}
     known_lines = set(_lines(training))
     found, first = {}, 0
     for name, samples in groups.items():
-        here = slice(first, first + len(samples))  # this group's rows in what was measured for all texts
+        # this group's rows in what was measured for all texts
+        here = slice(first, first + len(samples))
         first += len(samples)
         longest = tuple(int(length.max(initial=0)) for length in lengths[here])
         lines = [line for sample in samples for line in _lines(sample)]
@@ -87,9 +98,11 @@ def novelty(training: str, groups: Mapping[str, Sequence[str]]) -> dict[str, Nov
 
 
 def cut_like(text: str, samples: Sequence[str]) -> list[str]:
-    """Pieces of a text as long as the samples, one after the other, each from the beginning of a line.
+    """Pieces of a text as long as the samples, one after the other, each from the beginning of a
+    line.
 
-    A longer piece has longer copies, so only equal lengths compare. Fewer pieces where the text ends early.
+    A longer piece has longer copies, so only equal lengths compare. Fewer pieces where the text
+    ends early.
 
     >>> cut_like("one two\\nthree four\\nfive\\n", ["12345", "1234567"])
     ['one t', 'three f']
@@ -105,37 +118,51 @@ def cut_like(text: str, samples: Sequence[str]) -> list[str]:
 
 
 def copied_lengths(texts: Sequence[str], training: str) -> list[np.ndarray]:
-    """For each position of each text: how many characters from there on stand together somewhere in the training text.
+    """For each position of each text: how many characters from there on stand together somewhere in
+    the training text.
 
-    Returns one (len(text),) array for each text. Memory: about 100 bytes a character of everything together.
+    Returns one (len(text),) array for each text. Memory: about 100 bytes a character of everything
+    together.
 
     >>> [length.tolist() for length in copied_lengths(["banjo", "nab"], "bananas")]
     [[3, 2, 1, 0, 0], [2, 1, 1]]
     """
     if not training or not texts:
-        raise ValueError("needs a training text that is not empty, and at least one text to compare with it")
+        raise ValueError(
+            "needs a training text that is not empty, and at least one text to compare with it"
+        )
     codes = _row([training, *texts])
     packed, block = _packed(codes)
     sizes = np.array([len(text) for text in texts], dtype=np.int64)
-    ends = len(training) + np.cumsum(sizes + 1)  # of each text in the row, where its separator stands
-    left = np.concatenate([np.arange(size, 0, -1) for size in sizes])  # characters up to the end of the own text
+    # of each text in the row, where its separator stands
+    ends = len(training) + np.cumsum(sizes + 1)
+    # characters up to the end of the own text
+    left = np.concatenate([np.arange(size, 0, -1) for size in sizes])
     positions = np.repeat(ends, sizes) - left  # of every character of every text
     ranks = _ranks(packed, block, int(sizes.max()), len(training))
     length = np.zeros(len(positions), np.int64)
     for neighbours in _training_neighbours(ranks, len(training), positions):
-        length = np.maximum(length, _common_lengths((codes, packed), block, (positions, neighbours), left))
+        length = np.maximum(
+            length, _common_lengths((codes, packed), block, (positions, neighbours), left)
+        )
     return np.split(length, np.cumsum(sizes)[:-1])
 
 
 def _row(texts: Sequence[str]) -> np.ndarray:
-    """All texts in one row, characters numbered in the order of the alphabet from 1 on, and a 0 behind each text."""
-    encoded = [np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32) for text in texts]
-    row = np.concatenate([part for points in encoded for part in (points.astype(np.int64) + 1, [0])])
+    """All texts in one row, characters numbered in the order of the alphabet from 1 on, and a 0
+    behind each text."""
+    encoded = [
+        np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32) for text in texts
+    ]
+    row = np.concatenate(
+        [part for points in encoded for part in (points.astype(np.int64) + 1, [0])]
+    )
     return np.cumsum(np.bincount(row) > 0)[row] - 1
 
 
 def _packed(codes: np.ndarray) -> tuple[np.ndarray, int]:
-    """As many characters as fit into 62 bits, from each position on, in one number that sorts as they do.
+    """As many characters as fit into 62 bits, from each position on, in one number that sorts as
+    they do.
 
     Returns the numbers (n,) and how many characters each holds: 8 for an alphabet of up to 127.
     """
@@ -149,10 +176,12 @@ def _packed(codes: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 def _ranks(packed: np.ndarray, block: int, longest: int, training: int) -> np.ndarray:
-    """(n,) how many positions sort before each one, by at least the `longest` characters that follow; ties are equal.
+    """(n,) how many positions sort before each one, by at least the `longest` characters that
+    follow; ties are equal.
 
-    After the first sort only ties with a sample position among them are sorted further: every comparison that is asked
-    for has a sample on one side, and what follows a sample is a sample. Few positions of a training text are in these.
+    After the first sort only ties with a sample position among them are sorted further: every
+    comparison that is asked for has a sample on one side, and what follows a sample is a sample.
+    Few positions of a training text are in these.
     """
     _, group, counts = np.unique(packed, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - counts)[group]
@@ -170,8 +199,11 @@ def _ranks(packed: np.ndarray, block: int, longest: int, training: int) -> np.nd
     return ranks
 
 
-def _training_neighbours(ranks: np.ndarray, training: int, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each position the nearest of the first `training` ones in sorted order, from below and from above; or -1."""
+def _training_neighbours(
+    ranks: np.ndarray, training: int, positions: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """For each position the nearest of the first `training` ones in sorted order, from below and
+    from above; or -1."""
     holder = np.full(len(ranks), -1)  # rank -> a training position that has it, or -1
     holder[ranks[:training]] = np.arange(training)
     order = np.arange(len(holder))
@@ -181,11 +213,16 @@ def _training_neighbours(ranks: np.ndarray, training: int, positions: np.ndarray
 
 
 def _common_lengths(
-    rows: tuple[np.ndarray, np.ndarray], block: int, pairs: tuple[np.ndarray, np.ndarray], left: np.ndarray
+    rows: tuple[np.ndarray, np.ndarray],
+    block: int,
+    pairs: tuple[np.ndarray, np.ndarray],
+    left: np.ndarray,
 ) -> np.ndarray:
-    """How many characters from a and from b on are equal, for each of the (m,) pairs, `left` at most.
+    """How many characters from a and from b on are equal, for each of the (m,) pairs, `left` at
+    most.
 
-    rows: the single characters, and the packed blocks: whole blocks are compared first, then what remains.
+    rows: the single characters, and the packed blocks: whole blocks are compared first, then what
+    remains.
     """
     codes, packed = rows
     a, b = pairs
@@ -201,14 +238,17 @@ def _common_lengths(
 
 def _copied_windows(lengths: Sequence[np.ndarray], span: int) -> np.ndarray:
     """(texts, 2): windows of `span` characters that are copied, and all of them."""
-    return np.array([(np.count_nonzero(length >= span), max(0, len(length) - span + 1)) for length in lengths])
+    return np.array(
+        [(np.count_nonzero(length >= span), max(0, len(length) - span + 1)) for length in lengths]
+    )
 
 
 def _copied_grams(texts: Sequence[list[str]], training: list[str], n: int) -> np.ndarray:
     """(texts, 2): runs of n words that stand in the training words, and all of them."""
     grams = [_grams(words, n) for words in texts]
     wanted = {gram for text in grams for gram in text}
-    known = {gram for gram in _grams(training, n) if gram in wanted}  # only what is asked for is kept in memory
+    # only what is asked for is kept in memory
+    known = {gram for gram in _grams(training, n) if gram in wanted}
     return np.array([(sum(gram in known for gram in text), len(text)) for text in grams])
 
 

@@ -1,20 +1,26 @@
 """How sure a measured number is: intervals, differences, verdicts.
 
-Every share and every mean that TinyLM reports carries a 95 % interval, and two numbers are called different only when
-the interval of their difference leaves out 0. What is resampled is what was sampled independently:
+Every share and every mean that TinyLM reports carries a 95 % interval, and two numbers are called
+different only when the interval of their difference leaves out 0. What is resampled is what was
+sampled independently:
 
     interval(values)                 lines, prompts or questions of one run: the bootstrap
-    interval(values, groups=seeds)   several training runs: lines of one run hang together, so the runs are the repeats
-    ratio(hits, totals)              a share whose pieces come bundled, e.g. the n-grams of one sample
-    paired_difference(a, b)          two models on the same prompts: what the prompts have in common cancels out
+    interval(values, groups=seeds)   several training runs: lines of one run hang together, so the
+      runs are the repeats
+    ratio(hits, totals)              a share whose pieces come bundled, e.g. the n-grams of one
+      sample
+    paired_difference(a, b)          two models on the same prompts: what the prompts have in common
+      cancels out
     difference(a, b)                 two intervals from separate samples
 
-Trade-offs: the percentile bootstrap is a little narrow below about 20 values. Over seeds a Student t interval is used,
-because resampling three runs can never reach beyond the three: such an interval holds the truth three times in four
-instead of 19 in 20. It is wide for two or three seeds, and that is the honest width.
+Trade-offs: the percentile bootstrap is a little narrow below about 20 values. Over seeds a Student
+t interval is used, because resampling three runs can never reach beyond the three: such an interval
+holds the truth three times in four instead of 19 in 20. It is wide for two or three seeds, and that
+is the honest width.
 
-Sources: bootstrap: Efron 1979; Efron & Tibshirani 1993. Equal values: the score interval of Wilson 1927. Differences of
-intervals: Newcombe 1998; Zou & Donner 2008. AUC as a rank statistic: Hanley & McNeil 1982.
+Sources: bootstrap: Efron 1979; Efron & Tibshirani 1993. Equal values: the score interval of Wilson
+1927. Differences of intervals: Newcombe 1998; Zou & Donner 2008. AUC as a rank statistic: Hanley &
+McNeil 1982.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,7 +33,8 @@ Values = Sequence[float] | Sequence[bool] | np.ndarray
 Verdict = Literal["higher", "lower", "no measurable difference"]
 
 Z = 1.959964  # half of a 95 % interval, in standard deviations of the normal distribution
-# The same for the Student t distribution with 1, 2, 3 ... degrees of freedom; beyond ten, `_student` has a series.
+# The same for the Student t distribution with 1, 2, 3 ... degrees of freedom; beyond ten,
+# `_student` has a series.
 STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 
 
@@ -40,13 +47,16 @@ class Interval:
     high: float
 
 
-def interval(values: Values, groups: Sequence[object] | None = None, seed: int = 0, resamples: int = 2000) -> Interval:
+def interval(
+    values: Values, groups: Sequence[object] | None = None, seed: int = 0, resamples: int = 2000
+) -> Interval:
     """The mean of (n,) numbers or booleans with its 95 % interval.
 
-    groups: (n,) labels, one training seed each; with two or more labels the spread between the groups counts, and the
-    interval is never narrower than without them. A single group shows nothing of that spread: then it is as if None.
-    Values that are all 0 or all 1 are taken for shares and get Wilson's bound, not a width of zero. One value of
-    another kind says nothing about its spread: its interval is infinite.
+    groups: (n,) labels, one training seed each; with two or more labels the spread between the
+    groups counts, and the interval is never narrower than without them. A single group shows
+    nothing of that spread: then it is as if None. Values that are all 0 or all 1 are taken for
+    shares and get Wilson's bound, not a width of zero. One value of another kind says nothing about
+    its spread: its interval is infinite.
 
     >>> everything = interval([True] * 20)
     >>> everything.mean, round(everything.low, 3), everything.high
@@ -59,9 +69,14 @@ def interval(values: Values, groups: Sequence[object] | None = None, seed: int =
 
 
 def paired_difference(
-    a: Values, b: Values, groups: Sequence[object] | None = None, seed: int = 0, resamples: int = 2000
+    a: Values,
+    b: Values,
+    groups: Sequence[object] | None = None,
+    seed: int = 0,
+    resamples: int = 2000,
 ) -> Interval:
-    """The mean of a - b, for two (n,) lists whose i-th values belong to the same prompt, line or question.
+    """The mean of a - b, for two (n,) lists whose i-th values belong to the same prompt, line or
+    question.
 
     groups: as in `interval`, where several training seeds answered the same prompts.
 
@@ -70,13 +85,16 @@ def paired_difference(
     """
     first, second = _numbers(a), _numbers(b)
     if len(first) != len(second):
-        raise ValueError(f"paired values must be equally many: got {len(first)} and {len(second)}; use difference()")
+        raise ValueError(
+            f"paired values must be equally many: got {len(first)} and {len(second)}; use difference()"
+        )
     span = (-1.0, 1.0) if _is_share(first) and _is_share(second) else None
     return _mean_interval(first - second, groups, span, seed, resamples)
 
 
 def difference(a: Interval, b: Interval) -> Interval:
-    """The interval of a - b, for two independent samples (each distance to an end adds as errors do, by its square).
+    """The interval of a - b, for two independent samples (each distance to an end adds as errors
+    do, by its square).
 
     >>> difference(Interval(70, 66, 73), Interval(40, 36, 43))
     Interval(mean=30, low=25.0, high=35.0)
@@ -88,7 +106,8 @@ def difference(a: Interval, b: Interval) -> Interval:
 
 
 def ratio(hits: Values, totals: Values, seed: int = 0, resamples: int = 2000) -> Interval:
-    """sum(hits) / sum(totals) over (n,) samples, resampled sample by sample: hits of one sample hang together.
+    """sum(hits) / sum(totals) over (n,) samples, resampled sample by sample: hits of one sample
+    hang together.
 
     >>> ratio([1, 0, 2], [4, 4, 2]).mean
     0.3
@@ -119,26 +138,32 @@ def verdict(difference: Interval) -> Verdict:
 
 
 def auc(positive: Values, negative: Values, seed: int = 0, resamples: int = 2000) -> Interval:
-    """How often a positive scores above a negative (area under the ROC curve); a tie counts one half.
+    """How often a positive scores above a negative (area under the ROC curve); a tie counts one
+    half.
 
-    positive: (n,) scores, negative: (m,) scores. Both sides are resampled, n + m steps for each resample.
+    positive: (n,) scores, negative: (m,) scores. Both sides are resampled, n + m steps for each
+    resample.
 
     >>> auc([2, 3, 4], [1, 2, 1]).mean
     0.9444444444444444
     """
     high, low = _numbers(positive), _numbers(negative)
-    # Only the order of scores counts: replace each by its rank among the distinct ones, so that no resample sorts.
+    # Only the order of scores counts: replace each by its rank among the distinct ones, so that no
+    # resample sorts.
     distinct, ranks = np.unique(np.concatenate([high, low]), return_inverse=True)
     high, low = ranks[: len(high)], ranks[len(high) :]
 
     def area(above: np.ndarray, below: np.ndarray) -> float:
         wins = np.bincount(above, minlength=len(distinct))  # (distinct,) positives at each rank
         others = np.bincount(below, minlength=len(distinct))
-        beaten = np.cumsum(others) - others / 2  # negatives strictly below each rank, and half of those on it
+        # negatives strictly below each rank, and half of those on it
+        beaten = np.cumsum(others) - others / 2
         return float(wins @ beaten) / (len(above) * len(below))
 
     def resampled(rng: np.random.Generator) -> float:
-        return area(high[rng.integers(0, len(high), len(high))], low[rng.integers(0, len(low), len(low))])
+        return area(
+            high[rng.integers(0, len(high), len(high))], low[rng.integers(0, len(low), len(low))]
+        )
 
     mean = area(high, low)
     if mean in (0.0, 1.0):  # perfectly apart: as sure as the smaller side is large
@@ -147,7 +172,11 @@ def auc(positive: Values, negative: Values, seed: int = 0, resamples: int = 2000
 
 
 def _mean_interval(
-    values: np.ndarray, groups: Sequence[object] | None, span: tuple[float, float] | None, seed: int, resamples: int
+    values: np.ndarray,
+    groups: Sequence[object] | None,
+    span: tuple[float, float] | None,
+    seed: int,
+    resamples: int,
 ) -> Interval:
     """The interval of a mean; `span` is the range that values can have, where it is known."""
     mean = float(values.mean())
@@ -165,9 +194,12 @@ def _mean_interval(
 
 
 def _half_width_between(values: np.ndarray, groups: Sequence[object]) -> float:
-    """Half of the Student t interval over the means of the groups; 0 for one group, whose spread cannot be seen."""
+    """Half of the Student t interval over the means of the groups; 0 for one group, whose spread
+    cannot be seen."""
     if len(groups) != len(values):
-        raise ValueError(f"groups needs one label for each value: got {len(groups)} for {len(values)} values")
+        raise ValueError(
+            f"groups needs one label for each value: got {len(groups)} for {len(values)} values"
+        )
     labels = list(dict.fromkeys(groups))
     if len(labels) == 1:
         return 0.0
@@ -177,9 +209,11 @@ def _half_width_between(values: np.ndarray, groups: Sequence[object]) -> float:
 
 
 def _equal_interval(value: float, count: int, span: tuple[float, float] | None) -> Interval:
-    """The interval when `count` values are all equal: how far the unseen ones could move the mean within `span`.
+    """The interval when `count` values are all equal: how far the unseen ones could move the mean
+    within `span`.
 
-    After n values without an exception, Wilson's 95 % bound on the share of exceptions is z² / (n + z²).
+    After n values without an exception, Wilson's 95 % bound on the share of exceptions is z² / (n +
+    z²).
     """
     if span is None:
         return Interval(value, -np.inf, np.inf)
@@ -187,7 +221,9 @@ def _equal_interval(value: float, count: int, span: tuple[float, float] | None) 
     return Interval(value, value - unseen * (value - span[0]), value + unseen * (span[1] - value))
 
 
-def _percentiles(mean: float, resampled: Callable[[np.random.Generator], float], seed: int, resamples: int) -> Interval:
+def _percentiles(
+    mean: float, resampled: Callable[[np.random.Generator], float], seed: int, resamples: int
+) -> Interval:
     """The middle 95 % of a statistic over bootstrap resamples."""
     rng = np.random.default_rng(seed)
     low, high = np.percentile([resampled(rng) for _ in range(resamples)], [2.5, 97.5])
@@ -195,7 +231,8 @@ def _percentiles(mean: float, resampled: Callable[[np.random.Generator], float],
 
 
 def _student(freedom: int) -> float:
-    """The 97.5 % quantile of Student's t: the table, then the first terms of Cornish & Fisher's series (1937)."""
+    """The 97.5 % quantile of Student's t: the table, then the first terms of Cornish & Fisher's
+    series (1937)."""
     if freedom <= len(STUDENT):
         return STUDENT[freedom - 1]
     return Z + (Z**3 + Z) / (4 * freedom) + (5 * Z**5 + 16 * Z**3 + 3 * Z) / (96 * freedom**2)
@@ -208,5 +245,7 @@ def _is_share(values: np.ndarray) -> bool:
 def _numbers(values: Values) -> np.ndarray:
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1 or not len(array) or not np.all(np.isfinite(array)):
-        raise ValueError("an interval needs a list of at least one number, none of them NaN or infinite")
+        raise ValueError(
+            "an interval needs a list of at least one number, none of them NaN or infinite"
+        )
     return array

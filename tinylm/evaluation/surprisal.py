@@ -1,13 +1,18 @@
-"""What a text costs a model, token by token and byte by byte: the finer view beside `likelihood.measure`.
+"""What a text costs a model, token by token and byte by byte: the finer view beside
+`likelihood.measure`.
 
-    token_nats(...)          every token of a long text, in windows that overlap, so that none sees too little
+    token_nats(...)          every token of a long text, in windows that overlap, so that none sees
+      too little
     sequence_nats(...)       every token of many short ones, each on its own
-    document_bits(...)       documents, each begun as in training, as bits for every byte: equal bytes compare, whatever
+    document_bits(...)       documents, each begun as in training, as bits for every byte: equal
+      bytes compare, whatever
                              the tokenizers, so two models are paired piece by piece
-    continuation_nats(...)   the end of a text given its beginning: how a question with written answers is scored
+    continuation_nats(...)   the end of a text given its beginning: how a question with written
+      answers is scored
 
-Trade-off: overlapping windows cost context / stride times the work of plain ones. A token of several bytes spreads its
-bits evenly over them; sums over whole tokens are exact, the share of a single byte is a convention.
+Trade-off: overlapping windows cost context / stride times the work of plain ones. A token of
+several bytes spreads its bits evenly over them; sums over whole tokens are exact, the share of a
+single byte is a convention.
 """
 
 import math
@@ -23,42 +28,52 @@ from tinylm.model.gpt import GPT
 from tinylm.text.batches import Batch
 from tinylm.text.tokenizers import DOCUMENT, Tokenizer
 
-BATCH = 8192  # tokens in one forward pass: enough to keep the processor busy, small enough for its caches
+# tokens in one forward pass: enough to keep the processor busy, small enough for its caches
+BATCH = 8192
 
 
 def token_nats(model: GPT, ids: np.ndarray, stride: int | None = None) -> np.ndarray:
-    """Nats, -ln p, of each of (n,) ids after the first: (n - 1,) float64, independent of the batch size.
+    """Nats, -ln p, of each of (n,) ids after the first: (n - 1,) float64, independent of the batch
+    size.
 
-    stride: how far a window moves on; each token beyond the first window sees at least `context - stride` tokens
-    before it. Default: half the context. ValueError below two tokens.
+    stride: how far a window moves on; each token beyond the first window sees at least `context -
+    stride` tokens before it. Default: half the context. ValueError below two tokens.
     """
     if len(ids) < 2:
         raise ValueError(f"{len(ids)} tokens are too few to score: the first has nothing before it")
     context, last = model.config.context, len(ids) - 1
     length = min(context, last)
     step = stride or max(1, context // 2)
-    starts = [*range(0, last - length, step), last - length]  # the last window ends where the text does
+    # the last window ends where the text does
+    starts = [*range(0, last - length, step), last - length]
     rows = max(1, BATCH // length)
     nats, done = np.empty(last), 0
     for first in range(0, len(starts), rows):
         group = starts[first : first + rows]
-        windows = np.stack([ids[s : s + length + 1] for s in group]).astype(np.int64)  # (rows, length + 1)
+        # (rows, length + 1)
+        windows = np.stack([ids[s : s + length + 1] for s in group]).astype(np.int64)
         losses = _batch(model, windows[:, :-1], windows[:, 1:]).cpu().numpy()
         for start, loss in zip(group, losses):
-            nats[done : start + length] = loss[done - start :]  # only what no earlier window has scored
+            # only what no earlier window has scored
+            nats[done : start + length] = loss[done - start :]
             done = start + length
     return nats
 
 
 def sequence_nats(model: GPT, sequences: Sequence[Sequence[int]]) -> list[np.ndarray]:
-    """Nats of every id after the first of each sequence, scored on its own: one (length - 1,) array for each.
+    """Nats of every id after the first of each sequence, scored on its own: one (length - 1,) array
+    for each.
 
-    Sequences that fit into the context are scored together, filled up on the right, where a causal model does not look;
-    longer ones by overlapping windows.
+    Sequences that fit into the context are scored together, filled up on the right, where a causal
+    model does not look; longer ones by overlapping windows.
     """
     room = model.config.context + 1  # the last id is a target but no input
-    found = {i: token_nats(model, np.asarray(ids)) for i, ids in enumerate(sequences) if len(ids) > room}
-    short = sorted((i for i in range(len(sequences)) if i not in found), key=lambda i: len(sequences[i]))
+    found = {
+        i: token_nats(model, np.asarray(ids)) for i, ids in enumerate(sequences) if len(ids) > room
+    }
+    short = sorted(
+        (i for i in range(len(sequences)) if i not in found), key=lambda i: len(sequences[i])
+    )
     while short:
         width = len(sequences[short[-1]])
         rows = max(1, BATCH // width)
@@ -79,9 +94,11 @@ def opening(tokenizer: Tokenizer, document_token: bool) -> list[int]:
 def document_bits(
     model: GPT, tokenizer: Tokenizer, documents: Sequence[str], document_token: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Bits of every byte of the documents, one behind the other, (bytes,), and where each token ends, (tokens,).
+    """Bits of every byte of the documents, one behind the other, (bytes,), and where each token
+    ends, (tokens,).
 
-    Each document is scored on its own behind the opening that training gives it; what that costs is left out.
+    Each document is scored on its own behind the opening that training gives it; what that costs is
+    left out.
     """
     begin = opening(tokenizer, document_token)
     ids = [tokenizer.encode_array(text).astype(np.int64) for text in documents]
@@ -94,7 +111,8 @@ def document_bits(
 def continuation_nats(
     model: GPT, tokenizer: Tokenizer, pairs: Sequence[tuple[str, str]], document_token: bool
 ) -> np.ndarray:
-    """Nats of each continuation given its prompt, for (prompt, continuation) pairs: (pairs,) float64."""
+    """Nats of each continuation given its prompt, for (prompt, continuation) pairs: (pairs,)
+    float64."""
     begin = opening(tokenizer, document_token)
     rows = [(begin + tokenizer.encode(prompt), tokenizer.encode(rest)) for prompt, rest in pairs]
     found = sequence_nats(model, [prompt + rest for prompt, rest in rows])

@@ -1,14 +1,18 @@
-"""Runs to Hugging Face folders and back: what takes a run into the wider world, and an open checkpoint into this one.
+"""Runs to Hugging Face folders and back: what takes a run into the wider world, and an open
+checkpoint into this one.
 
-    export_run(open_run("runs/verse"), Path("verse-hf"))        AutoModelForCausalLM.from_pretrained("verse-hf")
-    import_folder(Path("gpt2"), Path("runs/gpt2"))              tinylm train demo-verse --start-from runs/gpt2
+    export_run(open_run("runs/verse"), Path("verse-hf"))
+      AutoModelForCausalLM.from_pretrained("verse-hf")
+    import_folder(Path("gpt2"), Path("runs/gpt2"))              tinylm train demo-verse --start-from
+      runs/gpt2
 
-An export needs no custom code to load. A LoRA run becomes a PEFT adapter, with the model that it belongs to in base/.
-An import is a run at step 0: it can be sampled, judged and fine-tuned. Since the text that it learned from is not here,
-it is judged on a text of ours, and what a fine-tune forgets is measured on that.
+An export needs no custom code to load. A LoRA run becomes a PEFT adapter, with the model that it
+belongs to in base/. An import is a run at step 0: it can be sampled, judged and fine-tuned. Since
+the text that it learned from is not here, it is judged on a text of ours, and what a fine-tune
+forgets is measured on that.
 
-Only safetensors are read: a pickled `.bin` can run code when it is opened. Names and layouts: model/huggingface.py and
-text/tokenizer_json.py.
+Only safetensors are read: a pickled `.bin` can run code when it is opened. Names and layouts:
+model/huggingface.py and text/tokenizer_json.py.
 """
 
 import platform
@@ -36,24 +40,37 @@ from tinylm.formats.huggingface import (
 from tinylm.formats.tokenizer_json import first_id, from_library, to_library
 from tinylm.model.device import choose_compute
 from tinylm.model.gpt import size_of
-from tinylm.runs import FORMAT, Run, append_line, file_entry, open_run, read_json, save_files, sha256_of, write_json
+from tinylm.runs import (
+    FORMAT,
+    Run,
+    append_line,
+    file_entry,
+    open_run,
+    read_json,
+    save_files,
+    sha256_of,
+    write_json,
+)
 from tinylm.text.token_files import write_ids
 from tinylm.text.tokenizers import DOCUMENT, Tokenizer
 from tinylm.training.checkpoint import model_files, read_tensors, weights_file
 from tinylm.training.load import load_model, parent_of
 from tinylm.training.start import create_folder, remove_folder, token_file
 
-JUDGED_BYTES = 20_000  # of the text that an import is judged on: seconds for a model of 100 million parameters
-CONTEXT = 1024  # longest sequence of an import where its own is longer: key-value caches and batches grow with it
+# of the text that an import is judged on: seconds for a model of 100 million parameters
+JUDGED_BYTES = 20_000
+# longest sequence of an import where its own is longer: key-value caches and batches grow with it
+CONTEXT = 1024
 
 
-# -- export -----------------------------------------------------------------------------------------------------------
+# -- export ---------------------------------------------------------------------------------------
 
 
 def export_run(run: Run, out: Path) -> None:
     """Write `run` to the new folder `out` for `transformers`, or for PEFT where it is a LoRA run.
 
-    Raises ValueError where no Hugging Face class has its shape (naming the field) or where `out` is not empty.
+    Raises ValueError where no Hugging Face class has its shape (naming the field) or where `out` is
+    not empty.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out} exists: choose another --out, or delete it")
@@ -78,17 +95,26 @@ def export_run(run: Run, out: Path) -> None:
 def write_model(run: Run, out: Path) -> None:
     """Weights, shape, tokenizer and sampling settings."""
     model, tokenizer, recipe = load_model(run)
-    weights = to_hf_weights(model.config, {name: w.detach() for name, w in model.named_parameters()})
+    weights = to_hf_weights(
+        model.config, {name: w.detach() for name, w in model.named_parameters()}
+    )
     save_file(weights, out / "model.safetensors", {"format": "pt"})
     ids = document_ids(tokenizer)
     write_json(out / "config.json", {**to_hf_config(model.config), **ids})
     sampling = recipe.sample.sampling
     drawn = {"temperature": sampling.temperature, "top_p": sampling.top_p, "min_p": sampling.min_p}
-    write_json(out / "generation_config.json", {
-        **ids, "max_new_tokens": recipe.sample.tokens, "repetition_penalty": sampling.repetition_penalty,
-        "do_sample": sampling.temperature > 0, "top_k": sampling.top_k or 0,  # 0: no limit; theirs would be 50
-        **(drawn if sampling.temperature > 0 else {}),
-    })
+    write_json(
+        out / "generation_config.json",
+        {
+            **ids,
+            "max_new_tokens": recipe.sample.tokens,
+            "repetition_penalty": sampling.repetition_penalty,
+            # 0: no limit; theirs would be 50
+            "do_sample": sampling.temperature > 0,
+            "top_k": sampling.top_k or 0,
+            **(drawn if sampling.temperature > 0 else {}),
+        },
+    )
     write_tokenizer(run, tokenizer, out)
 
 
@@ -101,12 +127,24 @@ def document_ids(tokenizer: Tokenizer) -> dict[str, int | None]:
 def write_tokenizer(run: Run, tokenizer: Tokenizer, out: Path) -> None:
     content = to_library(tokenizer)
     write_json(out / "tokenizer.json", content)
-    name = next((t["content"] for t in content["added_tokens"] if t["id"] == tokenizer.special_ids.get(DOCUMENT)), None)
+    name = next(
+        (
+            t["content"]
+            for t in content["added_tokens"]
+            if t["id"] == tokenizer.special_ids.get(DOCUMENT)
+        ),
+        None,
+    )
     marks = {f"{kind}_token": name for kind in ("bos", "eos", "pad") if name}
-    write_json(out / "tokenizer_config.json", {
-        "tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": run.model_config.context,
-        "clean_up_tokenization_spaces": False, **marks,
-    })
+    write_json(
+        out / "tokenizer_config.json",
+        {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "model_max_length": run.model_config.context,
+            "clean_up_tokenization_spaces": False,
+            **marks,
+        },
+    )
 
 
 def card(run: Run) -> str:
@@ -114,21 +152,29 @@ def card(run: Run) -> str:
     recipe, manifest, config = run.recipe, run.manifest, run.model_config
     best = manifest["best"]
     adapter = recipe.lora is not None
-    start = "`<|document|>` and then the text" if recipe.corpus.document_token else "the text as it is"
+    start = (
+        "`<|document|>` and then the text" if recipe.corpus.document_token else "the text as it is"
+    )
     parent = manifest.get("parent") or {}
     facts = {
-        "kind": f"LoRA adapter of rank {recipe.lora.rank} for the model in `base/`" if recipe.lora else
-        f"{FAMILIES[family_of(config)].architecture}, {size_of(config).total:,} parameters",
+        "kind": f"LoRA adapter of rank {recipe.lora.rank} for the model in `base/`"
+        if recipe.lora
+        else f"{FAMILIES[family_of(config)].architecture}, {size_of(config).total:,} parameters",
         "context": f"{config.context} tokens; it has seen nothing longer",
         "text": f"{Path(recipe.corpus.text).name}, SHA-256 `{manifest['corpus_sha256']}`",
-        "started from": f"run `{Path(parent['path']).name}`, fingerprint `{parent['fingerprint']}`" if parent else
-        "random weights" if manifest["status"] != "imported" else "an imported checkpoint, not trained further",
+        "started from": f"run `{Path(parent['path']).name}`, fingerprint `{parent['fingerprint']}`"
+        if parent
+        else "random weights"
+        if manifest["status"] != "imported"
+        else "an imported checkpoint, not trained further",
         "training": f"{manifest['step']:,} steps, {manifest['tokens']:,} tokens, {manifest['flops']:.3g} "
         f"floating-point operations, {manifest['seconds'] / 60:.1f} minutes on {manifest['device']}",
         "validation": f"{best['bits_per_byte']:.4f} bits per byte, {best['nats_per_token']:.4f} nats per token "
         f"(step {best['step']}, in windows of {best['context']} tokens)",
         "prompts": f"begin with {start}",
-        "versions": ", ".join(f"{name} {version}" for name, version in manifest["versions"].items()),
+        "versions": ", ".join(
+            f"{name} {version}" for name, version in manifest["versions"].items()
+        ),
     }
     library = "peft\nbase_model: base" if adapter else "transformers"
     return (
@@ -144,14 +190,15 @@ def write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", newline="\n")
 
 
-# -- import -----------------------------------------------------------------------------------------------------------
+# -- import ---------------------------------------------------------------------------------------
 
 
 def import_folder(source: Path, out: Path, text: str = "handbook", context: int = CONTEXT) -> Run:
-    """Make the run folder `out` from a GPT-2, Llama or Qwen3 folder: weights, shape and tokenizer, judged on `text`.
+    """Make the run folder `out` from a GPT-2, Llama or Qwen3 folder: weights, shape and tokenizer,
+    judged on `text`.
 
-    Sequences are cut to `context` tokens where the model allows more. Raises ValueError naming the file, setting or
-    weight that cannot be taken over; nothing is left behind then.
+    Sequences are cut to `context` tokens where the model allows more. Raises ValueError naming the
+    file, setting or weight that cannot be taken over; nothing is left behind then.
     """
     theirs = read_json(source / "config.json")
     if not isinstance(theirs, dict):
@@ -159,25 +206,35 @@ def import_folder(source: Path, out: Path, text: str = "handbook", context: int 
     paths = weight_files(source)
     try:
         family, config = from_hf_config(theirs, context)
-        weights = from_hf_weights(family, config, {k: v for path in paths for k, v in read_tensors(path)[0].items()})
+        weights = from_hf_weights(
+            family, config, {k: v for path in paths for k, v in read_tensors(path)[0].items()}
+        )
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from None
     tokenizer, begins = read_tokenizer(source, theirs, config)
     recipe = Recipe(
-        name=out.name, purpose=f"{family.architecture} imported from {source.resolve().name}", model=config,
-        corpus=CorpusConfig(text=text, document_token=begins), sample=SampleConfig(prompts=("The ",)),
+        name=out.name,
+        purpose=f"{family.architecture} imported from {source.resolve().name}",
+        model=config,
+        corpus=CorpusConfig(text=text, document_token=begins),
+        sample=SampleConfig(prompts=("The ",)),
     )
-    origin = {path.name: sha256_of(path, path.stat().st_size) for path in (source / "config.json", *paths)}
+    origin = {
+        path.name: sha256_of(path, path.stat().st_size) for path in (source / "config.json", *paths)
+    }
     judged = split_corpus(recipe.corpus)  # refused before anything is written
     create_folder(out)
     try:
         write_ids(out / "data" / "train", [])  # what it learned from is not here
         shown = encode(judged, lambda: within(judged.valid(), JUDGED_BYTES), tokenizer, begins)
         write_ids(out / "data" / "valid", shown)
-        save_import(out, recipe, weights, tokenizer, {"corpus_sha256": text_hash(judged), "source": origin})
+        save_import(
+            out, recipe, weights, tokenizer, {"corpus_sha256": text_hash(judged), "source": origin}
+        )
         return judge(open_run(out))
     except BaseException:
-        with suppress(OSError):  # Windows keeps files that are mapped; without a manifest they are no run
+        # Windows keeps files that are mapped; without a manifest they are no run
+        with suppress(OSError):
             remove_folder(out)
             out.rmdir()
         raise
@@ -188,8 +245,11 @@ def judge(run: Run) -> Run:
     model, tokenizer, _ = load_model(run)
     score = measure(model, token_file(run, "valid"), tokenizer, choose_compute("cpu", "fp32"))
     best = {
-        "step": 0, "nats_per_token": score.nats_per_token, "bits_per_byte": score.bits_per_byte,
-        "tokens": score.tokens, "context": score.context,
+        "step": 0,
+        "nats_per_token": score.nats_per_token,
+        "bits_per_byte": score.bits_per_byte,
+        "tokens": score.tokens,
+        "context": score.context,
     }
     append_line(run.folder / "metrics.jsonl", {"kind": "valid", **best})
     save_files(run.folder, {}, {**run.manifest, "best": best})
@@ -197,7 +257,8 @@ def judge(run: Run) -> Run:
 
 
 def weight_files(source: Path) -> list[Path]:
-    """The safetensors files of a folder, all shards of them; ValueError where there are none, or one is missing."""
+    """The safetensors files of a folder, all shards of them; ValueError where there are none, or
+    one is missing."""
     index = source / "model.safetensors.index.json"
     names = ["model.safetensors"]
     if index.is_file():
@@ -213,7 +274,9 @@ def weight_files(source: Path) -> list[Path]:
     return [source / name for name in names]
 
 
-def read_tokenizer(source: Path, theirs: dict[str, Any], config: ModelConfig) -> tuple[Tokenizer, bool]:
+def read_tokenizer(
+    source: Path, theirs: dict[str, Any], config: ModelConfig
+) -> tuple[Tokenizer, bool]:
     """The tokenizer in a folder's tokenizer.json, and whether it puts a token before every text."""
     path = source / "tokenizer.json"
     if not path.is_file():
@@ -224,7 +287,8 @@ def read_tokenizer(source: Path, theirs: dict[str, Any], config: ModelConfig) ->
     content = path.read_text(encoding="utf-8")
     try:
         first = first_id(content)
-        marks = (first, theirs.get("bos_token_id"), theirs.get("eos_token_id"))  # what stands between documents
+        # what stands between documents
+        marks = (first, theirs.get("bos_token_id"), theirs.get("eos_token_id"))
         begin = next((id for id in marks if isinstance(id, int)), None)
         return from_library(content, config.vocab_size, begin), first is not None
     except (ValueError, KeyError, TypeError) as error:
@@ -232,17 +296,35 @@ def read_tokenizer(source: Path, theirs: dict[str, Any], config: ModelConfig) ->
 
 
 def save_import(
-    out: Path, recipe: Recipe, weights: dict[str, Tensor], tokenizer: Tokenizer, origin: dict[str, Any]
+    out: Path,
+    recipe: Recipe,
+    weights: dict[str, Tensor],
+    tokenizer: Tokenizer,
+    origin: dict[str, Any],
 ) -> None:
     """Write the files of an imported run: large weights straight to the disk, the manifest last."""
     name = weights_file(recipe)
     save_file(weights, out / name)
     made = [out / name, *sorted((out / "data").iterdir())]
     manifest = {
-        "format": FORMAT, "status": "imported", "step": 0, "steps": 0, "best": {"step": 0}, "tokens": 0,
-        "seconds": 0.0, "flops": 0, "parameters": size_of(recipe.model).total, "parent": None, "device": "cpu",
+        "format": FORMAT,
+        "status": "imported",
+        "step": 0,
+        "steps": 0,
+        "best": {"step": 0},
+        "tokens": 0,
+        "seconds": 0.0,
+        "flops": 0,
+        "parameters": size_of(recipe.model).total,
+        "parent": None,
+        "device": "cpu",
         "precision": "float32",
-        "versions": {"tinylm": tinylm.__version__, "python": platform.python_version(), "torch": torch.__version__},
-        "files": {path.relative_to(out).as_posix(): file_entry(path) for path in made}, **origin,
+        "versions": {
+            "tinylm": tinylm.__version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+        },
+        "files": {path.relative_to(out).as_posix(): file_entry(path) for path in made},
+        **origin,
     }
     save_files(out, model_files(recipe, recipe.model, tokenizer), manifest)

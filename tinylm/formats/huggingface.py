@@ -1,16 +1,18 @@
 """Shapes and weights of GPT-2, Llama and Qwen3 under Hugging Face's names, to TinyLM's and back.
 
-The three families compute what `gpt.py` computes; only names and layouts differ. So a family is a table here: how its
-config.json calls our fields, which settings it shares, and which of its modules holds which of ours. Both directions
-read the same table. Nothing of the `transformers` library is needed, which is what the result is tested against.
+The three families compute what `gpt.py` computes; only names and layouts differ. So a family is a
+table here: how its config.json calls our fields, which settings it shares, and which of its modules
+holds which of ours. Both directions read the same table. Nothing of the `transformers` library is
+needed, which is what the result is tested against.
 
-Three things are more than renaming. GPT-2 keeps its matrices transposed and query, key and value side by side in one.
-And relu2, which no family knows by name, is a gated MLP whose gate equals `up`: relu(u) * u = relu(u)^2, exactly; it
-costs one more matrix a block in the exported file. No family scales its embeddings: a scale goes into the table, which
-then is no longer the head's.
+Three things are more than renaming. GPT-2 keeps its matrices transposed and query, key and value
+side by side in one. And relu2, which no family knows by name, is a gated MLP whose gate equals
+`up`: relu(u) * u = relu(u)^2, exactly; it costs one more matrix a block in the exported file. No
+family scales its embeddings: a scale goes into the table, which then is no longer the head's.
 
-Not read: rope that is stretched for longer texts (Llama 3.1), sliding windows, mixtures of experts; each is refused by
-the name of its setting. Sources: the configuration and modelling files of transformers 4 and 5; PEFT's LoRA format.
+Not read: rope that is stretched for longer texts (Llama 3.1), sliding windows, mixtures of experts;
+each is refused by the name of its setting. Sources: the configuration and modelling files of
+transformers 4 and 5; PEFT's LoRA format.
 """
 
 from collections.abc import Iterator
@@ -23,65 +25,111 @@ from torch import Tensor
 from tinylm.config import LoraConfig, ModelConfig, closest
 from tinylm.model.gpt import GPT
 
-Modules = tuple[str, tuple[str, ...]]  # one of their modules, and those of ours that stand in it, in this order
+# one of their modules, and those of ours that stand in it, in this order
+Modules = tuple[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
 class Family:
-    """One Hugging Face model class as tables; `{}` in a module's name stands for the block's number."""
+    """One Hugging Face model class as tables; `{}` in a module's name stands for the block's
+    number."""
 
     architecture: str
     numbers: dict[str, str]  # our field -> their name in config.json
-    shape: dict[str, tuple[Any, ...]]  # our field -> the values that this class can express, the usual one first
+    # our field -> the values that this class can express, the usual one first
+    shape: dict[str, tuple[Any, ...]]
     fixed: dict[str, Any]  # their settings, with the only value that TinyLM computes with
     body: str  # the prefix of all modules but the head
     outside: dict[str, str]  # their module -> ours
     block: dict[str, tuple[str, ...]]  # within one block
-    silent: dict[str, Any] = field(default_factory=dict)  # what their class assumes where config.json says nothing
+    # what their class assumes where config.json says nothing
+    silent: dict[str, Any] = field(default_factory=dict)
     transposed: bool = False  # matrices in the blocks are (in, out)
 
 
 GPT2 = Family(
     architecture="GPT2LMHeadModel",
     numbers={
-        "vocab_size": "vocab_size", "context": "n_positions", "depth": "n_layer", "width": "n_embd", "heads": "n_head",
-        "mlp_width": "n_inner", "norm_eps": "layer_norm_epsilon", "tied": "tie_word_embeddings",
+        "vocab_size": "vocab_size",
+        "context": "n_positions",
+        "depth": "n_layer",
+        "width": "n_embd",
+        "heads": "n_head",
+        "mlp_width": "n_inner",
+        "norm_eps": "layer_norm_epsilon",
+        "tied": "tie_word_embeddings",
     },
-    shape={"norm": ("layernorm",), "position": ("learned",), "mlp": ("gelu",), "bias": (True,), "qk_norm": (False,)},
-    fixed={"scale_attn_weights": True, "scale_attn_by_inverse_layer_idx": False, "add_cross_attention": False},
+    shape={
+        "norm": ("layernorm",),
+        "position": ("learned",),
+        "mlp": ("gelu",),
+        "bias": (True,),
+        "qk_norm": (False,),
+    },
+    fixed={
+        "scale_attn_weights": True,
+        "scale_attn_by_inverse_layer_idx": False,
+        "add_cross_attention": False,
+    },
     body="transformer.",
     outside={"wte": "tokens", "wpe": "positions", "ln_f": "norm", "lm_head": "head"},
     block={
-        "h.{}.ln_1": ("attention_norm",), "h.{}.attn.c_attn": ("attention.q", "attention.k", "attention.v"),
-        "h.{}.attn.c_proj": ("attention.o",), "h.{}.ln_2": ("mlp_norm",), "h.{}.mlp.c_fc": ("mlp.up",),
+        "h.{}.ln_1": ("attention_norm",),
+        "h.{}.attn.c_attn": ("attention.q", "attention.k", "attention.v"),
+        "h.{}.attn.c_proj": ("attention.o",),
+        "h.{}.ln_2": ("mlp_norm",),
+        "h.{}.mlp.c_fc": ("mlp.up",),
         "h.{}.mlp.c_proj": ("mlp.down",),
     },
-    silent={"n_positions": 1024, "n_inner": None, "layer_norm_epsilon": 1e-5, "tie_word_embeddings": True},
+    silent={
+        "n_positions": 1024,
+        "n_inner": None,
+        "layer_norm_epsilon": 1e-5,
+        "tie_word_embeddings": True,
+    },
     transposed=True,
 )
 LLAMA = Family(
     architecture="LlamaForCausalLM",
     numbers={
-        "vocab_size": "vocab_size", "context": "max_position_embeddings", "depth": "num_hidden_layers",
-        "width": "hidden_size", "heads": "num_attention_heads", "kv_heads": "num_key_value_heads",
-        "head_dim": "head_dim", "mlp_width": "intermediate_size", "norm_eps": "rms_norm_eps",
+        "vocab_size": "vocab_size",
+        "context": "max_position_embeddings",
+        "depth": "num_hidden_layers",
+        "width": "hidden_size",
+        "heads": "num_attention_heads",
+        "kv_heads": "num_key_value_heads",
+        "head_dim": "head_dim",
+        "mlp_width": "intermediate_size",
+        "norm_eps": "rms_norm_eps",
         "tied": "tie_word_embeddings",
     },
     shape={
-        "norm": ("rmsnorm",), "position": ("rope",), "mlp": ("swiglu", "relu2"), "bias": (False, True),
+        "norm": ("rmsnorm",),
+        "position": ("rope",),
+        "mlp": ("swiglu", "relu2"),
+        "bias": (False, True),
         "qk_norm": (False,),
     },
     fixed={},
     body="model.",
     outside={"embed_tokens": "tokens", "norm": "norm", "lm_head": "head"},
     block={
-        "layers.{}.input_layernorm": ("attention_norm",), "layers.{}.self_attn.q_proj": ("attention.q",),
-        "layers.{}.self_attn.k_proj": ("attention.k",), "layers.{}.self_attn.v_proj": ("attention.v",),
-        "layers.{}.self_attn.o_proj": ("attention.o",), "layers.{}.post_attention_layernorm": ("mlp_norm",),
-        "layers.{}.mlp.gate_proj": ("mlp.gate",), "layers.{}.mlp.up_proj": ("mlp.up",),
+        "layers.{}.input_layernorm": ("attention_norm",),
+        "layers.{}.self_attn.q_proj": ("attention.q",),
+        "layers.{}.self_attn.k_proj": ("attention.k",),
+        "layers.{}.self_attn.v_proj": ("attention.v",),
+        "layers.{}.self_attn.o_proj": ("attention.o",),
+        "layers.{}.post_attention_layernorm": ("mlp_norm",),
+        "layers.{}.mlp.gate_proj": ("mlp.gate",),
+        "layers.{}.mlp.up_proj": ("mlp.up",),
         "layers.{}.mlp.down_proj": ("mlp.down",),
     },
-    silent={"num_key_value_heads": None, "head_dim": None, "rms_norm_eps": 1e-6, "tie_word_embeddings": False},
+    silent={
+        "num_key_value_heads": None,
+        "head_dim": None,
+        "rms_norm_eps": 1e-6,
+        "tie_word_embeddings": False,
+    },
 )
 QWEN3 = Family(
     architecture="Qwen3ForCausalLM",
@@ -90,34 +138,46 @@ QWEN3 = Family(
     fixed={"attention_bias": False, "use_sliding_window": False},
     body=LLAMA.body,
     outside=LLAMA.outside,
-    block=LLAMA.block | {
-        "layers.{}.self_attn.q_norm": ("attention.q_norm",), "layers.{}.self_attn.k_norm": ("attention.k_norm",),
+    block=LLAMA.block
+    | {
+        "layers.{}.self_attn.q_norm": ("attention.q_norm",),
+        "layers.{}.self_attn.k_norm": ("attention.k_norm",),
     },
     silent=LLAMA.silent | {"head_dim": 128},
 )
 FAMILIES = {"gpt2": GPT2, "llama": LLAMA, "qwen3": QWEN3}  # by `model_type`
 GATED = {"silu": "swiglu", "relu": "relu2"}  # their `hidden_act` -> our `mlp`
-BUFFERS = (".attn.bias", ".attn.masked_bias", "rotary_emb.inv_freq")  # constants that older files carry along
+# constants that older files carry along
+BUFFERS = (".attn.bias", ".attn.masked_bias", "rotary_emb.inv_freq")
 
 
-# -- shapes -----------------------------------------------------------------------------------------------------------
+# -- shapes ---------------------------------------------------------------------------------------
 
 
 def family_of(config: ModelConfig) -> str:
-    """The `model_type` that can express a shape; ValueError names the fields in the way of the nearest one."""
+    """The `model_type` that can express a shape; ValueError names the fields in the way of the
+    nearest one."""
 
     def obstacles(family: Family) -> list[str]:
         found = [
             f"model.{name} = {getattr(config, name)!r} (it has {' or '.join(map(repr, allowed))})"
-            for name, allowed in family.shape.items() if getattr(config, name) not in allowed
+            for name, allowed in family.shape.items()
+            if getattr(config, name) not in allowed
         ]
         if family is GPT2 and config.kv_heads != config.heads:
-            found.append(f"model.kv_heads = {config.kv_heads} (it has as many as heads, {config.heads})")
+            found.append(
+                f"model.kv_heads = {config.kv_heads} (it has as many as heads, {config.heads})"
+            )
         if family is GPT2 and config.heads * config.head_dim != config.width:
-            found.append(f"model.head_dim = {config.head_dim} (it has width / heads, {config.width / config.heads:g})")
+            found.append(
+                f"model.head_dim = {config.head_dim} (it has width / heads, {config.width / config.heads:g})"
+            )
         return found
 
-    kind, wrong = min(((kind, obstacles(family)) for kind, family in FAMILIES.items()), key=lambda pair: len(pair[1]))
+    kind, wrong = min(
+        ((kind, obstacles(family)) for kind, family in FAMILIES.items()),
+        key=lambda pair: len(pair[1]),
+    )
     if wrong:
         raise ValueError(
             f"no Hugging Face class has this shape; nearest is {FAMILIES[kind].architecture}, but: {'; '.join(wrong)}"
@@ -133,28 +193,48 @@ def unscaled(config: ModelConfig) -> ModelConfig:
 
 
 def to_hf_config(config: ModelConfig) -> dict[str, Any]:
-    """The content of config.json for a shape, tokenizer's ids left out. ValueError where no family can express it."""
+    """The content of config.json for a shape, tokenizer's ids left out. ValueError where no family
+    can express it."""
     config = unscaled(config)
     kind = family_of(config)
     family = FAMILIES[kind]
-    theirs: dict[str, Any] = {"model_type": kind, "architectures": [family.architecture], "dtype": "float32"}
-    theirs |= {name: getattr(config, field) for field, name in family.numbers.items()} | family.fixed
+    theirs: dict[str, Any] = {
+        "model_type": kind,
+        "architectures": [family.architecture],
+        "dtype": "float32",
+    }
+    theirs |= {
+        name: getattr(config, field) for field, name in family.numbers.items()
+    } | family.fixed
     if family is GPT2:
-        return theirs | {"activation_function": "gelu_new", "resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
+        return theirs | {
+            "activation_function": "gelu_new",
+            "resid_pdrop": 0.0,
+            "embd_pdrop": 0.0,
+            "attn_pdrop": 0.0,
+        }
     theirs["hidden_act"] = next(act for act, mlp in GATED.items() if mlp == config.mlp)
-    theirs |= {"attention_bias": config.bias, "rope_theta": config.rope_theta}  # transformers 4 reads rope_theta here,
-    theirs["rope_parameters"] = {"rope_type": "default", "rope_theta": config.rope_theta}  # and transformers 5 here
+    # transformers 4 reads rope_theta here,
+    theirs |= {"attention_bias": config.bias, "rope_theta": config.rope_theta}
+    # and transformers 5 here
+    theirs["rope_parameters"] = {"rope_type": "default", "rope_theta": config.rope_theta}
     return theirs | ({"mlp_bias": config.bias} if family is LLAMA else {})
 
 
-def from_hf_config(theirs: dict[str, Any], context: int | None = None) -> tuple[Family, ModelConfig]:
-    """The family and our shape for the content of a config.json, its context cut to `context` tokens where given.
+def from_hf_config(
+    theirs: dict[str, Any], context: int | None = None
+) -> tuple[Family, ModelConfig]:
+    """The family and our shape for the content of a config.json, its context cut to `context`
+    tokens where given.
 
-    ValueError names the setting that is missing, unknown to TinyLM or of a kind that it does not compute.
+    ValueError names the setting that is missing, unknown to TinyLM or of a kind that it does not
+    compute.
     """
     kind = theirs.get("model_type")
     if kind not in FAMILIES:
-        raise ValueError(f"model_type = {kind!r}{closest(str(kind), [*FAMILIES])}; TinyLM reads {', '.join(FAMILIES)}")
+        raise ValueError(
+            f"model_type = {kind!r}{closest(str(kind), [*FAMILIES])}; TinyLM reads {', '.join(FAMILIES)}"
+        )
     family = FAMILIES[kind]
     theirs = {**family.silent, **theirs}
     if missing := [name for name in family.numbers.values() if name not in theirs]:
@@ -162,18 +242,27 @@ def from_hf_config(theirs: dict[str, Any], context: int | None = None) -> tuple[
     for name, only in family.fixed.items():
         if theirs.get(name, only) != only:
             raise ValueError(f"{name} = {theirs[name]!r}: TinyLM computes with {only!r} only")
-    numbers = {field: theirs[name] for field, name in family.numbers.items() if theirs[name] is not None}
+    numbers = {
+        field: theirs[name] for field, name in family.numbers.items() if theirs[name] is not None
+    }
     numbers["context"] = min(numbers["context"], context or numbers["context"])
     settings = {field: values[0] for field, values in family.shape.items()}
     return family, ModelConfig.model_validate(
-        settings | (gpt2_settings(theirs) if family is GPT2 else rope_settings(family, theirs)) | numbers
+        settings
+        | (gpt2_settings(theirs) if family is GPT2 else rope_settings(family, theirs))
+        | numbers
     )
 
 
 def gpt2_settings(theirs: dict[str, Any]) -> dict[str, Any]:
     """What only GPT-2 says in its own way: the activation."""
-    if (act := theirs.get("activation_function", "gelu_new")) not in ("gelu_new", "gelu_pytorch_tanh"):
-        raise ValueError(f"activation_function = {act!r}: TinyLM has gelu in its tanh form, 'gelu_new'")
+    if (act := theirs.get("activation_function", "gelu_new")) not in (
+        "gelu_new",
+        "gelu_pytorch_tanh",
+    ):
+        raise ValueError(
+            f"activation_function = {act!r}: TinyLM has gelu in its tanh form, 'gelu_new'"
+        )
     return {}
 
 
@@ -187,16 +276,22 @@ def rope_settings(family: Family, theirs: dict[str, Any]) -> dict[str, Any]:
     if other := {*(theirs.get("layer_types") or ())} - {"full_attention"}:
         raise ValueError(f"layer_types holds {min(other)!r}: TinyLM has 'full_attention' only")
     if (act := theirs.get("hidden_act", "silu")) not in GATED:
-        raise ValueError(f"hidden_act = {act!r}: TinyLM has {' and '.join(map(repr, GATED))} in a gated MLP")
+        raise ValueError(
+            f"hidden_act = {act!r}: TinyLM has {' and '.join(map(repr, GATED))} in a gated MLP"
+        )
     attention, mlp = (bool(theirs.get(name, False)) for name in ("attention_bias", "mlp_bias"))
     if attention != mlp:
-        raise ValueError(f"attention_bias = {attention} but mlp_bias = {mlp}: TinyLM has both or none")
+        raise ValueError(
+            f"attention_bias = {attention} but mlp_bias = {mlp}: TinyLM has both or none"
+        )
     return {
-        "rope_theta": rope.get("rope_theta", theirs.get("rope_theta", 10_000.0)), "mlp": GATED[act], "bias": attention
+        "rope_theta": rope.get("rope_theta", theirs.get("rope_theta", 10_000.0)),
+        "mlp": GATED[act],
+        "bias": attention,
     }
 
 
-# -- weights ----------------------------------------------------------------------------------------------------------
+# -- weights --------------------------------------------------------------------------------------
 
 
 def modules(family: Family, config: ModelConfig) -> Iterator[Modules]:
@@ -230,15 +325,24 @@ def to_hf_weights(config: ModelConfig, weights: dict[str, Tensor]) -> dict[str, 
             if f"{ours[0]}.{kind}" in weights:
                 value = torch.cat([weights[f"{name}.{kind}"] for name in ours])
                 flipped = family.transposed and ours[0].startswith("blocks") and value.ndim == 2
-                theirs[f"{full_name(family, module)}.{kind}"] = (value.T if flipped else value).contiguous().clone()
+                theirs[f"{full_name(family, module)}.{kind}"] = (
+                    (value.T if flipped else value).contiguous().clone()
+                )
     return theirs
 
 
-def from_hf_weights(family: Family, config: ModelConfig, theirs: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Their weights by name -> ours by name, in fp32. ValueError names one that is missing, foreign or misshapen."""
+def from_hf_weights(
+    family: Family, config: ModelConfig, theirs: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    """Their weights by name -> ours by name, in fp32. ValueError names one that is missing, foreign
+    or misshapen."""
     with torch.device("meta"):
         wanted = {name: weight.shape for name, weight in GPT(config).named_parameters()}
-    left = {name.removeprefix(family.body): value for name, value in theirs.items() if not name.endswith(BUFFERS)}
+    left = {
+        name.removeprefix(family.body): value
+        for name, value in theirs.items()
+        if not name.endswith(BUFFERS)
+    }
     if config.tied:
         left.pop("lm_head.weight", None)
     ours: dict[str, Tensor] = {}
@@ -255,25 +359,32 @@ def from_hf_weights(family: Family, config: ModelConfig, theirs: dict[str, Tenso
             for name, piece in zip((f"{part}.{kind}" for part in parts), value.chunk(len(parts))):
                 if piece.shape != wanted[name]:
                     shapes = f"{tuple(piece.shape)}, not {tuple(wanted[name])}"
-                    raise ValueError(f"weight {full_name(family, module)}.{kind} gives {name} the shape {shapes}")
+                    raise ValueError(
+                        f"weight {full_name(family, module)}.{kind} gives {name} the shape {shapes}"
+                    )
                 if name in ours and not torch.equal(ours[name], piece.float()):
-                    raise ValueError("hidden_act = 'relu' with a gate of its own: TinyLM has relu2, where gate is up")
+                    raise ValueError(
+                        "hidden_act = 'relu' with a gate of its own: TinyLM has relu2, where gate is up"
+                    )
                 ours[name] = piece.float().contiguous()
     if left:
-        raise ValueError(f"weight {min(left)} is not part of a {family.architecture} as TinyLM knows it")
+        raise ValueError(
+            f"weight {min(left)} is not part of a {family.architecture} as TinyLM knows it"
+        )
     return ours
 
 
-# -- adapters ---------------------------------------------------------------------------------------------------------
+# -- adapters -------------------------------------------------------------------------------------
 
 
 def to_peft(
     config: ModelConfig, lora: LoraConfig, adapters: dict[str, Tensor]
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Our adapters by name -> adapter_config.json (base model left out) and the tensors of PEFT's LoRA format.
+    """Our adapters by name -> adapter_config.json (base model left out) and the tensors of PEFT's
+    LoRA format.
 
-    GPT-2's one matrix for query, key and value gets one adapter of their ranks together, which is the same update: the
-    A's stacked, the B's on a block diagonal.
+    GPT-2's one matrix for query, key and value gets one adapter of their ranks together, which is
+    the same update: the A's stacked, the B's on a block diagonal.
     """
     family, theirs = FAMILIES[family_of(config)], {}
     targets, ranks = dict[str, None](), {}
@@ -292,8 +403,15 @@ def to_peft(
         theirs[f"{name}.lora_A.weight"] = torch.cat([a for a, _ in present]).clone()  # (rank, in)
         theirs[f"{name}.lora_B.weight"] = torch.block_diag(*blocks).contiguous()  # (out, rank)
     return {
-        "peft_type": "LORA", "task_type": "CAUSAL_LM", "r": lora.rank, "lora_alpha": lora.alpha, "lora_dropout": 0.0,
-        "bias": "none", "inference_mode": True, "fan_in_fan_out": family.transposed, "target_modules": [*targets],
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "r": lora.rank,
+        "lora_alpha": lora.alpha,
+        "lora_dropout": 0.0,
+        "bias": "none",
+        "inference_mode": True,
+        "fan_in_fan_out": family.transposed,
+        "target_modules": [*targets],
         "rank_pattern": {name: lora.rank * count for name, count in ranks.items()},
         "alpha_pattern": {name: lora.alpha * count for name, count in ranks.items()},
     }, theirs

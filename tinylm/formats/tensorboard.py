@@ -1,10 +1,11 @@
-"""TensorBoard beside a run, for people whose other curves live there: an observer of the record stream.
+"""TensorBoard beside a run, for people whose other curves live there: an observer of the record
+stream.
 
     for record in observed(trainer.run(), open_tensorboard(folder, trainer.step)):
         ...
 
-Nothing depends on it. metrics.jsonl holds the same numbers and `tinylm plot` draws them, with no account and no server.
-Another tracker is another `Writer`: an object with these three methods.
+Nothing depends on it. metrics.jsonl holds the same numbers and `tinylm plot` draws them, with no
+account and no server. Another tracker is another `Writer`: an object with these three methods.
 """
 
 from collections.abc import Iterator
@@ -25,26 +26,35 @@ class Writer(Protocol):
 
 
 def open_tensorboard(folder: Path, step: int = 0) -> Writer:
-    """A writer of event files into `folder`; a resumed run hides what an earlier part wrote after `step`.
+    """A writer of event files into `folder`; a resumed run hides what an earlier part wrote after
+    `step`.
 
     Raises ValueError where the tensorboard package is missing.
     """
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        raise ValueError('--tensorboard needs a package: pip install "tinylm[tensorboard]"') from None
+        raise ValueError(
+            '--tensorboard needs a package: pip install "tinylm[tensorboard]"'
+        ) from None
     return SummaryWriter(str(folder), purge_step=step + 1)
 
 
 def observed(records: Iterator[Record], writer: Writer) -> Iterator[Record]:
-    """The same records, each written down on its way: losses in nats, and the texts sampled along the way."""
+    """The same records, each written down on its way: losses in nats, and the texts sampled along
+    the way."""
     try:
         for record in records:
             scalars = {
-                "train/loss": record.loss, "train/learning_rate": record.learning_rate,
+                "train/loss": record.loss,
+                "train/learning_rate": record.learning_rate,
                 "train/grad_norm": record.grad_norm,
             }
-            scalars |= {f"valid/{name}": value for name, value in (record.valid or {}).items() if "per" in name}
+            scalars |= {
+                f"valid/{name}": value
+                for name, value in (record.valid or {}).items()
+                if "per" in name
+            }
             for name, value in scalars.items():
                 writer.add_scalar(name, value, record.step)
             for number, text in enumerate(record.samples):

@@ -1,15 +1,19 @@
-"""The winning combination: one small model that decides for itself whether to answer, work in steps, search or call.
+"""The winning combination: one small model that decides for itself whether to answer, work in
+steps, search or call.
 
-Messages of all kinds, mixed, a hundred a seed, none of them trained on: questions about held-out documents of the
-handbook, questions about documents that were taken out of the index (nobody can know the answer: "I don't know." is
-right), questions about something else altogether, sums large and small, orders, berths, small talk.
+Messages of all kinds, mixed, a hundred a seed, none of them trained on: questions about held-out
+documents of the handbook, questions about documents that were taken out of the index (nobody can
+know the answer: "I don't know." is right), questions about something else altogether, sums large
+and small, orders, berths, small talk.
 
     educated hire   fine-tuned from the shared base, which has read stories
     stranger        the same dialogues, steps and tokens from random weights
 
-Counted are the first decision (what kind of part the model begins with, and which tool it names) and the final answer.
+Counted are the first decision (what kind of part the model begins with, and which tool it names)
+and the final answer.
 
-Trade-off: after a search nothing can be called (see `runtime`), so no message here needs a passage and a sum.
+Trade-off: after a search nothing can be called (see `runtime`), so no message here needs a passage
+and a sum.
 """
 
 from collections.abc import Generator, Sequence
@@ -56,10 +60,14 @@ def run(lab: Lab) -> Generator[Progress, None, Finding]:
     for seed in lab.seeds:
         hire = yield from assistants.assistant(lab, seed)
         stranger = yield from from_scratch(lab, seed)
-        for place, (name, model) in enumerate({"educated hire": hire, "stranger": stranger}.items()):
+        for place, (name, model) in enumerate(
+            {"educated hire": hire, "stranger": stranger}.items()
+        ):
             yield Progress(f"asking, seed {seed}", place, 2)
             function = partial(examine, model, seed, share)
-            rows[name].append(lab.measure(f"{name}, seed {seed}", [model.fingerprint, share, MIX], function))
+            rows[name].append(
+                lab.measure(f"{name}, seed {seed}", [model.fingerprint, share, MIX], function)
+            )
     return finding(rows)
 
 
@@ -67,10 +75,14 @@ def from_scratch(lab: Lab, seed: int) -> Steps:
     """The assistant's training from random weights, with the same tokenizer."""
     parent = yield from assistants.start_of(lab, seed)
     recipe = assistant_recipe(lab.base_recipe(seed), None, seed, assistants.SIZES[lab.scale].steps)
-    return (yield from lab.train(f"stranger, seed {seed}", recipe, assistants.corpus_of(lab, parent, seed)))
+    return (
+        yield from lab.train(
+            f"stranger, seed {seed}", recipe, assistants.corpus_of(lab, parent, seed)
+        )
+    )
 
 
-# -- asking -----------------------------------------------------------------------------------------------------------
+# -- asking ---------------------------------------------------------------------------------------
 
 
 def messages(seed: int, share: float, orders: Orders) -> list[Message]:
@@ -82,18 +94,22 @@ def messages(seed: int, share: float, orders: Orders) -> list[Message]:
         count = max(1, round(share * of_hundred))
         if kind in ("known", "unknown"):
             first = 0 if kind == "known" else len(held) // 2
-            for question in held[first :: 2][:count]:
+            for question in held[first::2][:count]:
                 if kind == "known":
                     case = looked_up(Reading(question.evidence, question.question, question.answer))
                     made.append(Message(kind, case))
                 else:
-                    made.append(Message(kind, looked_up(Reading("", question.question)), question.document))
+                    made.append(
+                        Message(kind, looked_up(Reading("", question.question)), question.document)
+                    )
         elif kind == "order":
             places = [chance.pick(numbers) for _ in range(count)]
             made += [Message(kind, order(chance, place, orders.look_up(place))) for place in places]
         else:
             drawn = cases(practice, TEST_SEED + seed, ((kind, 1.0),))
-            made += [Message(kind, case) for case in islice((c for c in drawn if not fails(c)), count)]
+            made += [
+                Message(kind, case) for case in islice((c for c in drawn if not fails(c)), count)
+            ]
     return made
 
 
@@ -103,7 +119,8 @@ def fails(case: Case) -> bool:
 
 
 def examine(run: Run, seed: int, share: float) -> Rows:
-    """Ask every message; a row each, with the decision and the answer and whether they are right."""
+    """Ask every message; a row each, with the decision and the answer and whether they are
+    right."""
     orders, documents = Orders(TEST_SEED + seed), handbook(1)
     assistant = assistants.equipped(run, documents, orders)
     assert assistant.search is not None
@@ -122,14 +139,22 @@ def examine(run: Run, seed: int, share: float) -> Rows:
     return rows
 
 
-# -- what came out ----------------------------------------------------------------------------------------------------
+# -- what came out --------------------------------------------------------------------------------
 
 
 def finding(rows: dict[str, list[Rows]]) -> Finding:
-    """The verdict: decisions and answers reach their bars, and the educated hire is better than the stranger."""
+    """The verdict: decisions and answers reach their bars, and the educated hire is better than the
+    stranger."""
 
-    def flat(name: str, field: str, kinds: Sequence[str] = tuple(MIX)) -> tuple[list[bool], list[int]]:
-        pairs = [(bool(row[field]), seed) for seed, of in enumerate(rows[name]) for row in of if row["kind"] in kinds]
+    def flat(
+        name: str, field: str, kinds: Sequence[str] = tuple(MIX)
+    ) -> tuple[list[bool], list[int]]:
+        pairs = [
+            (bool(row[field]), seed)
+            for seed, of in enumerate(rows[name])
+            for row in of
+            if row["kind"] in kinds
+        ]
         return [value for value, _ in pairs], [seed for _, seed in pairs]
 
     def arm(label: str, name: str, field: str, kinds: Sequence[str] = tuple(MIX)) -> Arm:
@@ -149,7 +174,8 @@ def finding(rows: dict[str, list[Rows]]) -> Finding:
     (hire, groups), (stranger, _) = flat("educated hire", "right"), flat("stranger", "right")
     decisions, seeds = flat("educated hire", "decision right")
     verdict = together(
-        above(paired_difference(hire, stranger, groups=groups)), above(interval(decisions, groups=seeds), 0.5)
+        above(paired_difference(hire, stranger, groups=groups)),
+        above(interval(decisions, groups=seeds), 0.5),
     )
     sentence = (
         f"One small model decides rightly what to do with {mean['right decisions']:.0f} % of the mixed messages "

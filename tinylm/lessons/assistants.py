@@ -1,4 +1,5 @@
-"""What the lessons on retrieval, tools and the assistant share: the assistant itself, trained once a seed."""
+"""What the lessons on retrieval, tools and the assistant share: the assistant itself, trained once
+a seed."""
 
 from dataclasses import dataclass
 
@@ -35,22 +36,30 @@ def corpus_of(lab: Lab, parent: Run, seed: int) -> Corpus:
     """The dialogues of this seed, in the parent's tokens."""
     size = SIZES[lab.scale]
     dialogues = [case.dialogue for case in assistant_cases(seed, size.dialogues)]
-    return dialogue_corpus(load_model(parent).tokenizer, dialogues, f"assistant dialogues, seed {seed}", size.valid)
+    return dialogue_corpus(
+        load_model(parent).tokenizer, dialogues, f"assistant dialogues, seed {seed}", size.valid
+    )
 
 
 def assistant(lab: Lab, seed: int) -> Steps:
-    """The assistant of this seed, fine-tuned from the shared base on first use by any lesson; returns its run."""
+    """The assistant of this seed, fine-tuned from the shared base on first use by any lesson;
+    returns its run."""
     parent = yield from start_of(lab, seed)
     recipe = assistant_recipe(lab.base_recipe(seed), parent, seed, SIZES[lab.scale].steps)
     key = key_of([settings_of(recipe), parent.fingerprint, SIZES[lab.scale].dialogues])
     folder = lab.out.parent / f"assistant-seed-{seed}-{key}"
-    run = yield from trained(recipe, folder, corpus_of(lab, parent, seed), f"shared assistant, seed {seed}")
+    run = yield from trained(
+        recipe, folder, corpus_of(lab, parent, seed), f"shared assistant, seed {seed}"
+    )
     lab.base_seconds += run.manifest["seconds"]
     return run
 
 
-def equipped(run: Run, documents: dict[str, str] | None = None, orders: Orders | None = None) -> Assistant:
-    """A conversation with a run's model, the documents (default: the handbook), the calculator and the orders desk."""
+def equipped(
+    run: Run, documents: dict[str, str] | None = None, orders: Orders | None = None
+) -> Assistant:
+    """A conversation with a run's model, the documents (default: the handbook), the calculator and
+    the orders desk."""
     model, tokenizer, _ = load_model(run)
     search = Search(Index(handbook(1) if documents is None else documents))
     tools = toolbox(calculator(), search.tool(), *(orders or Orders()).tools())

@@ -1,11 +1,13 @@
-"""When to train, to fine-tune, to retrieve, to call a tool: a page of decisions, each resting on a number from here.
+"""When to train, to fine-tune, to retrieve, to call a tool: a page of decisions, each resting on a
+number from here.
 
-Nothing is measured. The results of the other lessons are read, and every row of the page says what was found on this
-machine, with its interval. A row whose lesson was not run at full scale is not decided; it says what to run instead.
-At least one row must have its results, or there is nothing to decide on.
+Nothing is measured. The results of the other lessons are read, and every row of the page says what
+was found on this machine, with its interval. A row whose lesson was not run at full scale is not
+decided; it says what to run instead. At least one row must have its results, or there is nothing to
+decide on.
 
-Trade-off: the thresholds are those of the lessons' own verdicts. They say what a small model does here; whether a large
-one is worth its price elsewhere, only the same measurement there can say.
+Trade-off: the thresholds are those of the lessons' own verdicts. They say what a small model does
+here; whether a large one is worth its price elsewhere, only the same measurement there can say.
 """
 
 from collections.abc import Generator
@@ -78,7 +80,8 @@ def results_of(folder: Path, scale: str) -> dict[str, Any] | None:
 
 
 def decision(row: Row, results: dict[str, Any] | None) -> str:
-    """The advice that follows from a lesson's verdict; without results, a refusal that says what to run.
+    """The advice that follows from a lesson's verdict; without results, a refusal that says what to
+    run.
 
     >>> decision(ROWS[0], None)
     'Not decided. Run: tinylm lesson retrieval'
@@ -95,25 +98,47 @@ def decision(row: Row, results: dict[str, Any] | None) -> str:
 
 def page(found: dict[str, dict[str, Any] | None]) -> Html:
     """The decision page: what to do about what, and the numbers that each line rests on."""
-    parts = [table(["need", "decision", "lesson"], [(r.need, decision(r, found[r.lesson]), r.lesson) for r in ROWS])]
+    parts = [
+        table(
+            ["need", "decision", "lesson"],
+            [(r.need, decision(r, found[r.lesson]), r.lesson) for r in ROWS],
+        )
+    ]
     for row in ROWS:
         if (results := found[row.lesson]) is not None:
-            took = f"Took {results['minutes']:.1f} minutes, shared runs {results['base_minutes']:.1f}."
-            parts += [heading(f"{row.lesson}: {results['verdict']}"), paragraph(f"{results['sentence']} {took}")]
+            took = (
+                f"Took {results['minutes']:.1f} minutes, shared runs {results['base_minutes']:.1f}."
+            )
+            parts += [
+                heading(f"{row.lesson}: {results['verdict']}"),
+                paragraph(f"{results['sentence']} {took}"),
+            ]
             parts.append(bullets(f"{name}: {told(arm)}" for name, arm in results["arms"].items()))
-            expected = (f"expected: {bar}: {'met' if met else 'missed'}" for bar, met in results["bars"].items())
+            expected = (
+                f"expected: {bar}: {'met' if met else 'missed'}"
+                for bar, met in results["bars"].items()
+            )
             parts.append(bullets(expected))
-    return document("What to do about what", "Measured on this machine by the lessons in the last column.", parts)
+    return document(
+        "What to do about what",
+        "Measured on this machine by the lessons in the last column.",
+        parts,
+    )
 
 
 def told(arm: dict[str, Any]) -> str:
     """An arm's mean and interval, such as "87.2 (84.1 to 90.0) % of questions"."""
-    ends = "" if arm["low"] is None or arm["high"] is None else f" ({arm['low']:.3g} to {arm['high']:.3g})"
+    ends = (
+        ""
+        if arm["low"] is None or arm["high"] is None
+        else f" ({arm['low']:.3g} to {arm['high']:.3g})"
+    )
     return f"{arm['mean']:.3g}{ends} {arm['unit']}"
 
 
 def finding(found: dict[str, dict[str, Any] | None]) -> Finding:
-    """As much of a verdict as the rows allow: all decided and supported, some refuted, or not enough known."""
+    """As much of a verdict as the rows allow: all decided and supported, some refuted, or not
+    enough known."""
     present = [results for results in found.values() if results is not None]
     verdicts = [results["verdict"] for results in present]
     complete = len(present) == len(ROWS)
@@ -124,8 +149,13 @@ def finding(found: dict[str, dict[str, Any] | None]) -> Finding:
         verdict = "not supported"
     missing = [row.lesson for row in ROWS if found[row.lesson] is None]
     sentence = f"{verdicts.count('supported')} of {len(ROWS)} pieces of advice were borne out on this machine"
-    sentence += f"; not decided, because they were not run: {', '.join(missing)}." if missing else "."
-    details = {"decisions": {row.need: decision(row, found[row.lesson]) for row in ROWS}, "page": PAGE}
+    sentence += (
+        f"; not decided, because they were not run: {', '.join(missing)}." if missing else "."
+    )
+    details = {
+        "decisions": {row.need: decision(row, found[row.lesson]) for row in ROWS},
+        "page": PAGE,
+    }
     return Finding(verdict, sentence, [], {"decide.png": overview(found)}, {}, details)
 
 
@@ -138,7 +168,9 @@ def overview(found: dict[str, dict[str, Any] | None]) -> Figure:
         axes.axis("off")
         for place, (row, words) in enumerate(zip(ROWS, decided)):
             height = 1 - (place + 0.5) / len(ROWS)
-            axes.text(0.0, height, row.need, fontsize=9, fontweight="bold", transform=axes.transAxes)
+            axes.text(
+                0.0, height, row.need, fontsize=9, fontweight="bold", transform=axes.transAxes
+            )
             axes.text(0.42, height, words, fontsize=9, transform=axes.transAxes)
     return figure
 

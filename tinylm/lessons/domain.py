@@ -1,15 +1,17 @@
 """A specialised domain has words that a general model has never met: what is to be done about that?
 
-The harbour pilots keep a log in a language of their own (see `corpora.domain`). Four ways to read it:
+The harbour pilots keep a log in a language of their own (see `corpora.domain`). Four ways to read
+it:
 
     base as it is                     the stories' tokenizer and model, nothing learned
     base adapted                      the same, fine-tuned on logs
     from scratch, base's tokens       random weights, the stories' tokenizer
     from scratch, own tokens          random weights, a tokenizer learned from the logs
 
-The three that train have the same network, steps, tokens in a step (so the same time) and learning-rate search. A
-tokenizer of its own reads more text in as many tokens: that is its advantage, and it is left to it. Measured: tokens
-per word, bits per byte of unseen logs, and questions whose answer follows from a rule of the log.
+The three that train have the same network, steps, tokens in a step (so the same time) and
+learning-rate search. A tokenizer of its own reads more text in as many tokens: that is its
+advantage, and it is left to it. Measured: tokens per word, bits per byte of unseen logs, and
+questions whose answer follows from a rule of the log.
 
 Trade-off: the questions offer all answers that the rule can give; picking is easier than writing.
 """
@@ -28,7 +30,15 @@ from tinylm.evaluation.knowledge import Question
 from tinylm.evaluation.statistics import Interval, difference, interval, paired_difference
 from tinylm.lessons.experiment import Lab, Progress
 from tinylm.lessons.lesson import Arm, Finding, Lesson, above, below, dots, together
-from tinylm.lessons.shared import answers, bits, document_corpus, ends, of_measure, searched, unseen_stories
+from tinylm.lessons.shared import (
+    answers,
+    bits,
+    document_corpus,
+    ends,
+    of_measure,
+    searched,
+    unseen_stories,
+)
 from tinylm.pages.figures import percent
 from tinylm.runs import Run
 from tinylm.text.bpe_training import train_bpe_tokenizer
@@ -56,7 +66,10 @@ Scores = dict[str, list[dict[str, Any]]]  # arm -> for each seed {"bits": ..., "
 def run(lab: Lab) -> Generator[Progress, None, Finding]:
     """Train the three arms with every seed, and examine all four on unseen logs."""
     sizes = SIZES[lab.scale]
-    train, unseen = list(islice(documents(0), sizes.logs)), list(islice(documents(0, "valid"), sizes.unseen))
+    train, unseen = (
+        list(islice(documents(0), sizes.logs)),
+        list(islice(documents(0, "valid"), sizes.unseen)),
+    )
     questions = exam(sizes.questions)
     own = train_bpe_tokenizer(iter(train), lab.base_recipe(1).tokenizer.vocab_size, [DOCUMENT])
     scores: Scores = {arm: [] for arm in ARMS}
@@ -66,7 +79,9 @@ def run(lab: Lab) -> Generator[Progress, None, Finding]:
         general = load_model(base).tokenizer
         runs = {"base as it is": base}
         for arm in TRAINED:
-            corpus = document_corpus(own if arm == "from scratch, own tokens" else general, train, unseen[:4])
+            corpus = document_corpus(
+                own if arm == "from scratch, own tokens" else general, train, unseen[:4]
+            )
             start = {"start_from": str(base.folder)} if arm == "base adapted" else {}
             if arm not in rates:
                 rates[arm] = yield from searched(lab, arm, recipe_of(lab, seed, start), corpus)
@@ -80,14 +95,22 @@ def run(lab: Lab) -> Generator[Progress, None, Finding]:
 
 
 def recipe_of(lab: Lab, seed: int, fields: dict[str, str]) -> Recipe:
-    """The base's recipe with this lesson's steps, at rates between those of pretraining and fine-tuning."""
+    """The base's recipe with this lesson's steps, at rates between those of pretraining and
+    fine-tuning."""
     steps = SIZES[lab.scale].steps
-    values = {"train.steps": steps, "train.evaluate_every": max(1, steps // 4), "train.learning_rate": 0.003,
-              "train.muon_learning_rate": 0.015, "sample.prompts": []}
-    return lab.base_recipe(seed, **{**{name: str(value) for name, value in values.items()}, **fields})
+    values = {
+        "train.steps": steps,
+        "train.evaluate_every": max(1, steps // 4),
+        "train.learning_rate": 0.003,
+        "train.muon_learning_rate": 0.015,
+        "sample.prompts": [],
+    }
+    return lab.base_recipe(
+        seed, **{**{name: str(value) for name, value in values.items()}, **fields}
+    )
 
 
-# -- measuring --------------------------------------------------------------------------------------------------------
+# -- measuring ------------------------------------------------------------------------------------
 
 
 def tokens_per_word(tokenizer: Tokenizer, texts: Sequence[str]) -> list[float]:
@@ -103,14 +126,17 @@ def tokens_per_word(tokenizer: Tokenizer, texts: Sequence[str]) -> list[float]:
 def words_of(tokenizers: dict[str, Tokenizer], unseen: Sequence[str]) -> dict[str, list[float]]:
     """Tokens per word of stories and logs in the general tokenizer, and of logs in their own."""
     return {
-        "stories, base's tokens": tokens_per_word(tokenizers["general"], unseen_stories(len(unseen))),
+        "stories, base's tokens": tokens_per_word(
+            tokenizers["general"], unseen_stories(len(unseen))
+        ),
         "logs, base's tokens": tokens_per_word(tokenizers["general"], unseen),
         "logs, own tokens": tokens_per_word(tokenizers["own"], unseen),
     }
 
 
 def exam(count: int) -> list[Question]:
-    """`count` questions for each rule: a log's heading and one entry up to the answer, with all answers there are."""
+    """`count` questions for each rule: a log's heading and one entry up to the answer, with all
+    answers there are."""
     questions = []
     for rule in RULES:
         asked = probes(0, count, rule)
@@ -118,7 +144,11 @@ def exam(count: int) -> list[Question]:
         for text, answer in asked:
             heading, *_, entry = text.split("\n")
             told = tuple(f" {option}" for option in options)
-            questions.append(Question(f"{heading}\n{entry}", told, options.index(answer), entry.split()[-1], rule))
+            questions.append(
+                Question(
+                    f"{heading}\n{entry}", told, options.index(answer), entry.split()[-1], rule
+                )
+            )
     return questions
 
 
@@ -126,7 +156,7 @@ def examine(run: Run, unseen: Sequence[str], questions: Sequence[Question]) -> d
     return {"bits": bits(run, unseen), "answers": answers(run, questions)}
 
 
-# -- what follows -----------------------------------------------------------------------------------------------------
+# -- what follows ---------------------------------------------------------------------------------
 
 
 def right_answers(scores: Scores, arm: str) -> tuple[np.ndarray, list[int]]:
@@ -136,41 +166,79 @@ def right_answers(scores: Scores, arm: str) -> tuple[np.ndarray, list[int]]:
 
 
 def finding(scores: Scores, words: dict[str, list[float]]) -> Finding:
-    """Whether the words are alien to the base, and whether training on the domain makes up for it."""
+    """Whether the words are alien to the base, and whether training on the domain makes up for
+    it."""
     seeds = range(len(scores[ARMS[0]]))
     loss = {arm: [own["bits"] for own in scores[arm]] for arm in ARMS}
-    alien = difference(interval(words["logs, base's tokens"]), interval(words["stories, base's tokens"]))
+    alien = difference(
+        interval(words["logs, base's tokens"]), interval(words["stories, base's tokens"])
+    )
     gains: dict[str, Interval] = {}
     accuracy = []
     for arm in ARMS:
         right, groups = right_answers(scores, arm)
         gains[arm] = paired_difference(right, right_answers(scores, ARMS[0])[0], groups=groups)
-        accuracy.append(Arm(f"answers: {arm}", "share", [float(np.mean(own["answers"])) for own in scores[arm]],
-                            interval(right, groups=groups)))
+        accuracy.append(
+            Arm(
+                f"answers: {arm}",
+                "share",
+                [float(np.mean(own["answers"])) for own in scores[arm]],
+                interval(right, groups=groups),
+            )
+        )
     lower = paired_difference(loss["base adapted"], loss["base as it is"], groups=seeds)
-    tokenizer = paired_difference(loss["from scratch, own tokens"], loss["base adapted"], groups=seeds)
-    arms = [*(Arm(f"bits: {arm}", "bits/byte", loss[arm]) for arm in ARMS), *accuracy,
-            *(Arm(f"tokens: {name}", "tokens/word", [float(np.mean(n))], interval(n)) for name, n in words.items())]
+    tokenizer = paired_difference(
+        loss["from scratch, own tokens"], loss["base adapted"], groups=seeds
+    )
+    arms = [
+        *(Arm(f"bits: {arm}", "bits/byte", loss[arm]) for arm in ARMS),
+        *accuracy,
+        *(
+            Arm(f"tokens: {name}", "tokens/word", [float(np.mean(n))], interval(n))
+            for name, n in words.items()
+        ),
+    ]
     return Finding(
-        together(above(alien), below(lower), above(gains["base adapted"])), told(loss, words, accuracy), arms,
-        {"bits.png": dots(f"{best_of(loss)} reads unseen logs best", of_measure("bits", arms), "bits per byte"),
-         "answers.png": dots("Questions about the log's rules: " + ", ".join(
-             f"{arm.name.removeprefix('answers: ')} {percent(arm.interval.mean)}" for arm in accuracy),
-             of_measure("answers", arms), "share answered rightly")},
-        details={"tokens_per_word": words, "gains": {arm: ends(found) for arm, found in gains.items()},
-                 "own tokens from scratch minus adapted, bits/byte": ends(tokenizer)},
+        together(above(alien), below(lower), above(gains["base adapted"])),
+        told(loss, words, accuracy),
+        arms,
+        {
+            "bits.png": dots(
+                f"{best_of(loss)} reads unseen logs best", of_measure("bits", arms), "bits per byte"
+            ),
+            "answers.png": dots(
+                "Questions about the log's rules: "
+                + ", ".join(
+                    f"{arm.name.removeprefix('answers: ')} {percent(arm.interval.mean)}"
+                    for arm in accuracy
+                ),
+                of_measure("answers", arms),
+                "share answered rightly",
+            ),
+        },
+        details={
+            "tokens_per_word": words,
+            "gains": {arm: ends(found) for arm, found in gains.items()},
+            "own tokens from scratch minus adapted, bits/byte": ends(tokenizer),
+        },
     )
 
 
-def told(loss: dict[str, list[float]], words: dict[str, list[float]], accuracy: Sequence[Arm]) -> str:
+def told(
+    loss: dict[str, list[float]], words: dict[str, list[float]], accuracy: Sequence[Arm]
+) -> str:
     """The finding in words and numbers."""
     means = {arm: float(np.mean(values)) for arm, values in loss.items()}
     story, log, own = (float(np.mean(values)) for values in words.values())
     return (
         f"A word of the log takes {log:.1f} of the base's tokens, one of the stories {story:.1f}; with tokens of the "
         f"log's own it takes {own:.1f}. Bits per byte: "
-        + ", ".join(f"{arm} {mean:.2f}" for arm, mean in means.items()) + ". Answered rightly: "
-        + ", ".join(f"{arm.name.removeprefix('answers: ')} {percent(arm.interval.mean)}" for arm in accuracy) + "."
+        + ", ".join(f"{arm} {mean:.2f}" for arm, mean in means.items())
+        + ". Answered rightly: "
+        + ", ".join(
+            f"{arm.name.removeprefix('answers: ')} {percent(arm.interval.mean)}" for arm in accuracy
+        )
+        + "."
     )
 
 

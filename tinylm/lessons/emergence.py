@@ -1,21 +1,27 @@
 """Abilities nobody programmed: when does each appear, as one model reads more and more?
 
-A small model learns from stories and from short portraits of the people in them. Along the way, at steps that double
-or so, it is asked what it can do, and the tokens seen by then are noted:
+A small model learns from stories and from short portraits of the people in them. Along the way, at
+steps that double or so, it is asked what it can do, and the tokens seen by then are noted:
 
     spelling   share of real words among the words it writes (chance: what random tokens spell)
-    grammar    share of sentences it finds likelier than the same one with two neighbouring words exchanged (chance 1/2)
-    copying    nats saved on a person's name when it comes again, in unseen stories whose hero was given another name:
-               only looking back can tell it (chance 0). A mild form of the test of Olsson et al. 2022
-    facts      share of four-way questions on the people, in wordings it never read of them (chance 1/4)
+    grammar    share of sentences it finds likelier than the same one with two neighbouring words
+      exchanged (chance 1/2)
+    copying    nats saved on a person's name when it comes again, in unseen stories whose hero was
+      given another name:
+               only looking back can tell it (chance 0). A mild form of the test of Olsson et al.
+               2022
+    facts      share of four-way questions on the people, in wordings it never read of them (chance
+      1/4)
 
-An ability's onset is where it has come half of the way from the untrained model to the finished one: tokens seen, for
-each seed. It is located only if the rise itself is beyond chance over the seeds.
+An ability's onset is where it has come half of the way from the untrained model to the finished
+one: tokens seen, for each seed. It is located only if the rise itself is beyond chance over the
+seeds.
 
-Trade-offs: half way is a convention; it needs no threshold chosen by eye, but moves with the length of the run. Olsson
-et al. repeat rows of random tokens; models of this size and schooling never copy those (finished ones lose 0.9 to 1.6
-nats a token on them the second time), so names, which stories do repeat, stand in.
-The portraits make facts learnable in minutes: stories alone tell each one too seldom (see the demo's scoreboard).
+Trade-offs: half way is a convention; it needs no threshold chosen by eye, but moves with the length
+of the run. Olsson et al. repeat rows of random tokens; models of this size and schooling never copy
+those (finished ones lose 0.9 to 1.6 nats a token on them the second time), so names, which stories
+do repeat, stand in. The portraits make facts learnable in minutes: stories alone tell each one too
+seldom (see the demo's scoreboard).
 """
 
 import random
@@ -60,10 +66,20 @@ class Sizes:
 
 SIZES = {
     "smoke": Sizes(300, 40_000, 48, (0, 2, 4), questions=6, renamed=6, samples=2),
-    "full": Sizes(512, 4_000_000, 6_000, (0, 10, 20, 40, 80, 150, 250, 400, 600, 900, 1200, 1500), 216, 60, samples=24),
+    "full": Sizes(
+        512,
+        4_000_000,
+        6_000,
+        (0, 10, 20, 40, 80, 150, 250, 400, 600, 900, 1200, 1500),
+        216,
+        60,
+        samples=24,
+    ),
 }
 ABILITIES = {
-    "spelling": "share of words", "grammar": "share of sentences", "copying": "nats saved per name",
+    "spelling": "share of words",
+    "grammar": "share of sentences",
+    "copying": "nats saved per name",
     "facts": "share of questions",
 }
 WORD = re.compile(r"[a-z]+(?:-[a-z]+)*")
@@ -76,14 +92,21 @@ def run(lab: Lab) -> Generator[Progress, None, Finding]:
     corpus, sentences = build(sizes)
     seen: dict[int, list[dict[str, Any]]] = {}  # seed -> a look at each of the steps
     for seed in lab.seeds:
-        seen[seed] = yield from along(lab, seed, corpus, partial(abilities, sentences=sentences, sizes=sizes))
+        seen[seed] = yield from along(
+            lab, seed, corpus, partial(abilities, sentences=sentences, sizes=sizes)
+        )
     return finding(seen)
 
 
 def along(lab: Lab, seed: int, corpus: Corpus, look: "partial[dict[str, Any]]") -> Steps:
-    """Train one model; returns what `look` found at each of the steps, and the tokens seen by then."""
+    """Train one model; returns what `look` found at each of the steps, and the tokens seen by
+    then."""
     wanted = SIZES[lab.scale].steps
-    fields = {"train.steps": wanted[-1], "train.evaluate_every": max(1, wanted[-1] // 5), "sample.prompts": []}
+    fields = {
+        "train.steps": wanted[-1],
+        "train.evaluate_every": max(1, wanted[-1] // 5),
+        "sample.prompts": [],
+    }
     recipe = lab.base_recipe(seed, **{key: str(value) for key, value in fields.items()})
     name = f"stories and portraits, seed {seed}"
     folder = lab.folder(name, recipe, corpus)
@@ -107,7 +130,7 @@ def along(lab: Lab, seed: int, corpus: Corpus, look: "partial[dict[str, Any]]") 
     return found
 
 
-# -- the data ---------------------------------------------------------------------------------------------------------
+# -- the data -------------------------------------------------------------------------------------
 
 
 def build(sizes: Sizes) -> tuple[Corpus, list[str]]:
@@ -119,7 +142,9 @@ def build(sizes: Sizes) -> tuple[Corpus, list[str]]:
     unseen = list(endless("stories", "valid", max(2000, sizes.story_bytes // 100), seed=0))
     tokenizer = train_bpe_tokenizer((text + "\n\n" for text in texts), sizes.vocab_size, [DOCUMENT])
     train, valid = (marked(documents, tokenizer) for documents in (texts, unseen))
-    sentences = [s for text in unseen for s in re.split(r"(?<=[.!?])\s+", text) if 5 <= len(s.split()) <= 20]
+    sentences = [
+        s for text in unseen for s in re.split(r"(?<=[.!?])\s+", text) if 5 <= len(s.split()) <= 20
+    ]
     return Corpus(tokenizer, train, valid, sha256="stories and portraits"), sentences
 
 
@@ -137,20 +162,26 @@ def portrait(chance: random.Random, lines: int = 6) -> str:
 def marked(documents: Sequence[str], tokenizer: Tokenizer) -> np.ndarray:
     """Ids of all documents, each behind the document token."""
     begin = np.array([tokenizer.special_id(DOCUMENT)], dtype=np.uint16)
-    return np.concatenate([part for text in documents for part in (begin, tokenizer.encode_array(text))])
+    return np.concatenate(
+        [part for text in documents for part in (begin, tokenizer.encode_array(text))]
+    )
 
 
-# -- the abilities ----------------------------------------------------------------------------------------------------
+# -- the abilities --------------------------------------------------------------------------------
 
 
-def abilities(model: GPT, tokenizer: Tokenizer, sentences: Sequence[str], sizes: Sizes) -> dict[str, Any]:
+def abilities(
+    model: GPT, tokenizer: Tokenizer, sentences: Sequence[str], sizes: Sizes
+) -> dict[str, Any]:
     """Everything that is looked at, with one sample to read."""
     request = Request("", 60, count=sizes.samples, begin=DOCUMENT)
     texts = [row.text for row in generate(model, tokenizer, request)]
     model.train()
     return {
-        "spelling": spelling(texts), "grammar": grammar(model, tokenizer, sentences[: sizes.questions]),
-        "copying": copying(model, tokenizer, sizes.renamed), "facts": facts_known(model, tokenizer, sizes.questions),
+        "spelling": spelling(texts),
+        "grammar": grammar(model, tokenizer, sentences[: sizes.questions]),
+        "copying": copying(model, tokenizer, sizes.renamed),
+        "facts": facts_known(model, tokenizer, sizes.questions),
         "sample": texts[0][:200],
     }
 
@@ -161,20 +192,27 @@ def spelling(texts: Sequence[str]) -> float:
     >>> spelling(["x the lantern xqz y"])
     0.6666666666666666
     """
-    words = [word for text in texts for word in WORD.findall(re.sub(r"'s\b", "", text.lower()))[1:-1]]
+    words = [
+        word for text in texts for word in WORD.findall(re.sub(r"'s\b", "", text.lower()))[1:-1]
+    ]
     return sum(word in vocabulary() for word in words) / max(1, len(words))
 
 
 def grammar(model: GPT, tokenizer: Tokenizer, sentences: Sequence[str]) -> float:
-    """Share of sentences that are likelier than themselves with two neighbouring words exchanged."""
+    """Share of sentences that are likelier than themselves with two neighbouring words
+    exchanged."""
     begin = [tokenizer.special_id(DOCUMENT)]
     pairs = [text for sentence in sentences for text in (sentence, exchanged(sentence))]
-    nats = [own.sum() for own in sequence_nats(model, [begin + tokenizer.encode(text) for text in pairs])]
+    nats = [
+        own.sum()
+        for own in sequence_nats(model, [begin + tokenizer.encode(text) for text in pairs])
+    ]
     return float(np.mean(np.array(nats[::2]) < np.array(nats[1::2])))
 
 
 def exchanged(sentence: str) -> str:
-    """The sentence with two neighbouring words exchanged, never the first or the last one; always the same two.
+    """The sentence with two neighbouring words exchanged, never the first or the last one; always
+    the same two.
 
     >>> exchanged("Mara went to the sea.")
     'Mara went the to sea.'
@@ -186,13 +224,16 @@ def exchanged(sentence: str) -> str:
 
 
 def copying(model: GPT, tokenizer: Tokenizer, count: int) -> float:
-    """Nats that the later mentions of a hero's name cost less than the first one, on average over `count` stories."""
+    """Nats that the later mentions of a hero's name cost less than the first one, on average over
+    `count` stories."""
     told = renamed(count)
     begin, sizes = [tokenizer.special_id(DOCUMENT)], tokenizer.bytes_per_token()
     rows = [tokenizer.encode(text) for text, _ in told]
     first: list[float] = []
     later: list[float] = []
-    for (text, name), ids, nats in zip(told, rows, sequence_nats(model, [begin + ids for ids in rows])):
+    for (text, name), ids, nats in zip(
+        told, rows, sequence_nats(model, [begin + ids for ids in rows])
+    ):
         ends = np.cumsum(sizes[ids])  # in bytes, which are characters here: the stories are ASCII
         for number, place in enumerate(re.finditer(rf"\b{name}\b", text)):
             inside = (ends > place.start()) & (ends - sizes[ids] < place.end())
@@ -202,7 +243,8 @@ def copying(model: GPT, tokenizer: Tokenizer, count: int) -> float:
 
 @cache
 def renamed(count: int) -> list[tuple[str, str]]:
-    """Unseen stories that name their hero three times or more, with another person's name for it: (text, name)."""
+    """Unseen stories that name their hero three times or more, with another person's name for it:
+    (text, name)."""
     chance, names, found = random.Random(0), [person.name for person in PEOPLE], []
     for text in (story.text for story in stories(0, "valid")):
         hero = max(names, key=lambda name: len(re.findall(rf"\b{name}\b", text)))
@@ -215,21 +257,30 @@ def renamed(count: int) -> list[tuple[str, str]]:
 
 
 def facts_known(model: GPT, tokenizer: Tokenizer, count: int) -> float:
-    """Share of four-way questions answered rightly, what an answer costs without the question taken off."""
+    """Share of four-way questions answered rightly, what an answer costs without the question taken
+    off."""
     every = facts()
     questions = [
-        Question(f.prompts[0], tuple(f" {option}" for option in f.options), f.options.index(f.answer),
-                 f.prompts[0].replace(f.subject, "Somebody"), f.relation)
+        Question(
+            f.prompts[0],
+            tuple(f" {option}" for option in f.options),
+            f.options.index(f.answer),
+            f.prompts[0].replace(f.subject, "Somebody"),
+            f.relation,
+        )
         for f in every[:: max(1, len(every) // count)]
     ]
-    return probe(questions, lambda pairs: continuation_nats(model, tokenizer, pairs, True)).calibrated_accuracy.mean
+    return probe(
+        questions, lambda pairs: continuation_nats(model, tokenizer, pairs, True)
+    ).calibrated_accuracy.mean
 
 
-# -- what follows -----------------------------------------------------------------------------------------------------
+# -- what follows ---------------------------------------------------------------------------------
 
 
 def onset(tokens: Sequence[int], values: Sequence[float]) -> float:
-    """Tokens seen where a curve first stands half way between its first and its last value, between points in a line.
+    """Tokens seen where a curve first stands half way between its first and its last value, between
+    points in a line.
 
     >>> onset([0, 100, 200], [0.0, 0.2, 1.0])
     137.5
@@ -237,13 +288,17 @@ def onset(tokens: Sequence[int], values: Sequence[float]) -> float:
     half = (values[0] + values[-1]) / 2
     sign = 1 if values[-1] >= values[0] else -1
     i = next(i for i in range(1, len(values)) if sign * values[i] >= sign * half)
-    share = (half - values[i - 1]) / (values[i] - values[i - 1]) if values[i] != values[i - 1] else 1.0
+    share = (
+        (half - values[i - 1]) / (values[i] - values[i - 1]) if values[i] != values[i - 1] else 1.0
+    )
     return tokens[i - 1] + share * (tokens[i] - tokens[i - 1])
 
 
 def finding(seen: dict[int, list[dict[str, Any]]]) -> Finding:
-    """An ability has emerged if it rises measurably over the seeds; it is located by the interval of its onset."""
-    read = [[look["tokens"] for look in own] for own in seen.values()]  # seeds differ: so do batches
+    """An ability has emerged if it rises measurably over the seeds; it is located by the interval
+    of its onset."""
+    # seeds differ: so do batches
+    read = [[look["tokens"] for look in own] for own in seen.values()]
     tokens = [float(np.mean(at)) for at in zip(*read)]
     curves = {name: [[look[name] for look in own] for own in seen.values()] for name in ABILITIES}
     onsets = {}
@@ -255,22 +310,35 @@ def finding(seen: dict[int, list[dict[str, Any]]]) -> Finding:
     risen = [name for name in ABILITIES if above(rises[name]) == "supported"]
     order = sorted(risen, key=lambda name: onsets[name].interval.mean)
     absent = [name for name in ABILITIES if name not in order]
-    told = ", ".join(f"{name} after {in_thousands(onsets[name].interval)}" for name in order) or "none"
+    told = (
+        ", ".join(f"{name} after {in_thousands(onsets[name].interval)}" for name in order) or "none"
+    )
     title = f"Abilities in the order in which they appear, in thousand tokens: {told}"
     told += f"; not measurably risen: {', '.join(absent)}" if absent else ""
-    ends = [Arm(f"{name} at the end", ABILITIES[name], [own[-1] for own in seeds]) for name, seeds in curves.items()]
+    ends = [
+        Arm(f"{name} at the end", ABILITIES[name], [own[-1] for own in seeds])
+        for name, seeds in curves.items()
+    ]
     return Finding(
-        verdict, f"Half of each ability is there, in thousand tokens seen: {told}.", [*onsets.values(), *ends],
+        verdict,
+        f"Half of each ability is there, in thousand tokens seen: {told}.",
+        [*onsets.values(), *ends],
         {"abilities.png": pictures(title, tokens, curves, {name: onsets[name] for name in order})},
         bars={f"the onset of {name} is located": name in order for name in ABILITIES},
-        details={"tokens": tokens, "curves": curves, "samples": {look["tokens"]: look["sample"] for look in seen[1]},
-                 "rises": {name: [r.mean, r.low, r.high] for name, r in rises.items()}},
+        details={
+            "tokens": tokens,
+            "curves": curves,
+            "samples": {look["tokens"]: look["sample"] for look in seen[1]},
+            "rises": {name: [r.mean, r.low, r.high] for name, r in rises.items()},
+        },
     )
 
 
 def rise(seeds: Sequence[Sequence[float]]) -> Interval:
     """How far an ability has come from the untrained model to the last look, seed by seed."""
-    return paired_difference([own[-1] for own in seeds], [own[0] for own in seeds], groups=range(len(seeds)))
+    return paired_difference(
+        [own[-1] for own in seeds], [own[0] for own in seeds], groups=range(len(seeds))
+    )
 
 
 def on_log_scale(found: Sequence[float]) -> Interval:
@@ -280,22 +348,41 @@ def on_log_scale(found: Sequence[float]) -> Interval:
 
 
 def in_thousands(found: Interval) -> str:
-    spread = f" ({found.low / 1e3:.0f} to {found.high / 1e3:.0f})" if np.isfinite(found.low + found.high) else ""
+    spread = (
+        f" ({found.low / 1e3:.0f} to {found.high / 1e3:.0f})"
+        if np.isfinite(found.low + found.high)
+        else ""
+    )
     return f"{found.mean / 1e3:.0f}{spread}"
 
 
 def pictures(
-    title: str, tokens: Sequence[float], curves: dict[str, list[list[float]]], onsets: dict[str, Arm]
+    title: str,
+    tokens: Sequence[float],
+    curves: dict[str, list[list[float]]],
+    onsets: dict[str, Arm],
 ) -> Figure:
     """A panel for each ability against tokens seen, its onset marked where it has one."""
     with canvas(title, (9.2, 6.2)) as figure:
-        for place, (axes, (name, seeds)) in enumerate(zip(figure.subplots(2, 2).flat, curves.items())):
-            x = [max(t, tokens[1] / 3) / 1e3 for t in tokens]  # the untrained model stands at the left edge
+        for place, (axes, (name, seeds)) in enumerate(
+            zip(figure.subplots(2, 2).flat, curves.items())
+        ):
+            # the untrained model stands at the left edge
+            x = [max(t, tokens[1] / 3) / 1e3 for t in tokens]
             band(axes, x, [interval(at, groups=range(len(at))) for at in zip(*seeds)], place)
             for value in onsets[name].values if name in onsets else ():
-                axes.axvline(max(value, tokens[1] / 3) / 1e3, color=colour(place), linewidth=1.2, linestyle=(0, (4, 3)))
+                axes.axvline(
+                    max(value, tokens[1] / 3) / 1e3,
+                    color=colour(place),
+                    linewidth=1.2,
+                    linestyle=(0, (4, 3)),
+                )
             unit = ABILITIES[name]
-            axes.set(xlabel="thousand tokens seen", ylabel=unit, ylim=(0, 1.02) if "share" in unit else (None, None))
+            axes.set(
+                xlabel="thousand tokens seen",
+                ylabel=unit,
+                ylim=(0, 1.02) if "share" in unit else (None, None),
+            )
             axes.set_title(name, loc="left", fontsize=12.5, fontweight="bold")
             logarithmic(axes.xaxis)
     return figure

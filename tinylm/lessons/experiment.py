@@ -1,16 +1,20 @@
 """The lab: where a lesson trains and measures, each part once.
 
-    run = yield from lab.base(seed)                         the story model all lessons share, trained on first use
+    run = yield from lab.base(seed)                         the story model all lessons share,
+      trained on first use
     run = yield from lab.train(name, recipe, corpus)        a training run of the lesson's own
-    recipe = yield from lab.search(name, recipe, corpus)    the same recipe at learning rates that were tried out
-    value = lab.measure(name, settings, function)           any other number or JSON value that takes time
+    recipe = yield from lab.search(name, recipe, corpus)    the same recipe at learning rates that
+      were tried out
+    value = lab.measure(name, settings, function)           any other number or JSON value that
+      takes time
 
-What trains is a generator, as `Trainer.run` is: it yields progress, and returns its result through `yield from`.
-Everything is stored under a hash of all that decides it, so a lesson that was interrupted goes on where it was, and one
-whose settings changed measures anew.
+What trains is a generator, as `Trainer.run` is: it yields progress, and returns its result through
+`yield from`. Everything is stored under a hash of all that decides it, so a lesson that was
+interrupted goes on where it was, and one whose settings changed measures anew.
 
     runs/lessons/NAME/     results.json  *.png  runs/ (training runs)  units/ (measured values)
-    runs/lessons/base-*    the shared runs; a finished runs/demo/base of the same recipe is used instead
+    runs/lessons/base-*    the shared runs; a finished runs/demo/base of the same recipe is used
+      instead
 
 Trade-off: a change in a lesson's code is not part of the hash: delete its folder after one.
 """
@@ -42,9 +46,18 @@ Scale = Literal["smoke", "full"]
 
 # Fields of the shared base for a try in seconds: it learns nothing.
 SMOKE = {
-    "corpus.size": "60000", "corpus.valid_share": "0.05", "tokenizer.vocab_size": "300", "model.context": "64",
-    "model.depth": "2", "model.width": "32", "model.mlp_width": "64", "train.steps": "6", "train.batch_size": "4",
-    "train.evaluate_every": "3", "sample.every": "6", "sample.tokens": "4",
+    "corpus.size": "60000",
+    "corpus.valid_share": "0.05",
+    "tokenizer.vocab_size": "300",
+    "model.context": "64",
+    "model.depth": "2",
+    "model.width": "32",
+    "model.mlp_width": "64",
+    "train.steps": "6",
+    "train.batch_size": "4",
+    "train.evaluate_every": "3",
+    "sample.every": "6",
+    "sample.tokens": "4",
 }
 
 
@@ -64,7 +77,8 @@ Steps = Generator[Progress, None, Any]
 
 @dataclass
 class Lab:
-    """Where a lesson works: its scale, its folder, and everything it has trained or measured already."""
+    """Where a lesson works: its scale, its folder, and everything it has trained or measured
+    already."""
 
     scale: Scale
     out: Path
@@ -77,7 +91,8 @@ class Lab:
         return (1, 2) if self.scale == "smoke" else (1, 2, 3)
 
     def measure(self, name: str, settings: Any, function: Callable[[], Any]) -> Any:
-        """The JSON value of `function()`, computed once for these `settings` (JSON: all that it depends on).
+        """The JSON value of `function()`, computed once for these `settings` (JSON: all that it
+        depends on).
 
         For a model that was trained, `run.fingerprint` stands for everything that went into it.
         """
@@ -92,22 +107,29 @@ class Lab:
         return unit["value"]
 
     def base_recipe(self, seed: int, **fields: str) -> Recipe:
-        """The demo's base recipe at this scale with this seed, and other fields: `**{"tokenizer.kind": "char"}`."""
+        """The demo's base recipe at this scale with this seed, and other fields:
+        `**{"tokenizer.kind": "char"}`."""
         smoke = SMOKE if self.scale == "smoke" else {}
         return load_recipe("demo-base", {**smoke, **fields, "train.seed": str(seed)})
 
     def base(self, seed: int) -> Steps:
-        """The finished shared run of the demo's base recipe with this seed, trained on first use by any lesson."""
+        """The finished shared run of the demo's base recipe with this seed, trained on first use by
+        any lesson."""
         recipe = self.base_recipe(seed)
         demo = self.out.parent.parent / "demo" / "base"
         folder = self.out.parent / f"base-seed-{seed}-{key_of(settings_of(recipe))}"
-        folder = demo if is_finished(demo) and settings_of(open_run(demo).recipe) == settings_of(recipe) else folder
+        folder = (
+            demo
+            if is_finished(demo) and settings_of(open_run(demo).recipe) == settings_of(recipe)
+            else folder
+        )
         run = yield from trained(recipe, folder, None, f"shared base, seed {seed}")
         self.base_seconds += run.manifest["seconds"]
         return run
 
     def train(self, name: str, recipe: Recipe, corpus: Corpus | None = None) -> Steps:
-        """The finished run of a recipe; of its own text, or of a ready-made corpus, whose masks are kept to.
+        """The finished run of a recipe; of its own text, or of a ready-made corpus, whose masks are
+        kept to.
 
         The run's name should say arm and seed. `recipe.start_from` makes it a fine-tune.
         """
@@ -117,16 +139,25 @@ class Lab:
 
     def folder(self, name: str, recipe: Recipe, corpus: Corpus | None = None) -> Path:
         """Where `train` keeps a run."""
-        settings = [settings_of(recipe), recipe.start_from and start.open_parent(Path(recipe.start_from)).fingerprint]
+        settings = [
+            settings_of(recipe),
+            recipe.start_from and start.open_parent(Path(recipe.start_from)).fingerprint,
+        ]
         return self.out / "runs" / f"{slug(name)}-{key_of([*settings, corpus and digest(corpus)])}"
 
     def search(
-        self, name: str, recipe: Recipe, corpus: Corpus | None = None, share: float = 0.25,
+        self,
+        name: str,
+        recipe: Recipe,
+        corpus: Corpus | None = None,
+        share: float = 0.25,
         factors: Sequence[float] = (1 / 3, 1.0, 3.0),
     ) -> Steps:
-        """The recipe at the learning rates (`factors` times its own) that validate best after `share` of its steps.
+        """The recipe at the learning rates (`factors` times its own) that validate best after
+        `share` of its steps.
 
-        What is compared gets the same search. The runs of the search are not the runs that are judged.
+        What is compared gets the same search. The runs of the search are not the runs that are
+        judged.
         """
         losses = {}
         for factor in factors:
@@ -138,11 +169,13 @@ class Lab:
                 if factor == min(factors):  # the smallest rates fail: something else is wrong
                     raise
                 losses[factor] = math.inf  # the loss ran away: this rate has lost
-        self.searches[name] = {f"{factor:.3g}": loss for factor, loss in losses.items() if math.isfinite(loss)}
+        self.searches[name] = {
+            f"{factor:.3g}": loss for factor, loss in losses.items() if math.isfinite(loss)
+        }
         return at_rate(recipe, min(losses, key=losses.__getitem__))
 
 
-# -- training runs ----------------------------------------------------------------------------------------------------
+# -- training runs --------------------------------------------------------------------------------
 
 
 def trained(recipe: Recipe, folder: Path, corpus: Corpus | None, part: str) -> Steps:
@@ -157,18 +190,24 @@ def training(trainer: Trainer, part: str) -> Iterator[Progress]:
     try:
         for record in trainer.run():
             yield Progress(part, record.step, trainer.recipe.train.steps, record.loss)
-    except GeneratorExit:  # always between two steps: what was learned since the last save can be kept
+    # always between two steps: what was learned since the last save can be kept
+    except GeneratorExit:
         trainer.save(improved=False)
         raise
 
 
 def trainer_in(folder: Path, recipe: Recipe, corpus: Corpus | None = None) -> Trainer:
-    """The trainer of a new run, or of one that was begun, at its last save; a finished one has no steps left."""
+    """The trainer of a new run, or of one that was begun, at its last save; a finished one has no
+    steps left."""
     start.keep_freed_memory()
     if not (folder / "manifest.json").is_file():
         if folder.exists():  # its start was interrupted
             start.remove_folder(folder)
-        return start_on(corpus, recipe, folder) if corpus else start.start_run(recipe, folder, overwrite=True)
+        return (
+            start_on(corpus, recipe, folder)
+            if corpus
+            else start.start_run(recipe, folder, overwrite=True)
+        )
     run = open_run(folder)
     if is_finished(folder):
         train, valid = (start.token_file(run, side) for side in ("train", "valid"))
@@ -199,16 +238,30 @@ def start_on(corpus: Corpus, recipe: Recipe, folder: Path) -> Trainer:
     else:
         parent = start.open_parent(Path(recipe.start_from))
         model = start.with_dropout(load_model(parent).model, recipe.model.dropout)
-        base = read_ids(write_ids(folder / "data" / "base_valid", [start.token_file(parent, "valid")]))
+        base = read_ids(
+            write_ids(folder / "data" / "base_valid", [start.token_file(parent, "valid")])
+        )
         if recipe.lora is not None:
             attach_lora(model, recipe.lora, torch.Generator().manual_seed(recipe.train.seed))
-        trainer = Trainer(recipe, replace(corpus, base_valid=base), model, folder, start.parent_record(folder, parent))
+        trainer = Trainer(
+            recipe,
+            replace(corpus, base_valid=base),
+            model,
+            folder,
+            start.parent_record(folder, parent),
+        )
     trainer.lock = lock
-    return trainer if recipe.train.max_minutes is None else start.fit_into(recipe.train.max_minutes, trainer)
+    return (
+        trainer
+        if recipe.train.max_minutes is None
+        else start.fit_into(recipe.train.max_minutes, trainer)
+    )
 
 
 def is_finished(folder: Path) -> bool:
-    return (folder / "manifest.json").is_file() and open_run(folder).manifest["status"] == "finished"
+    return (folder / "manifest.json").is_file() and open_run(folder).manifest[
+        "status"
+    ] == "finished"
 
 
 def changed(recipe: Recipe, **train: Any) -> Recipe:
@@ -217,15 +270,19 @@ def changed(recipe: Recipe, **train: Any) -> Recipe:
 
 
 def at_rate(recipe: Recipe, factor: float) -> Recipe:
-    rates = {name: factor * getattr(recipe.train, name) for name in ("learning_rate", "muon_learning_rate")}
+    rates = {
+        name: factor * getattr(recipe.train, name)
+        for name in ("learning_rate", "muon_learning_rate")
+    }
     return changed(recipe, **rates)
 
 
-# -- keys -------------------------------------------------------------------------------------------------------------
+# -- keys -----------------------------------------------------------------------------------------
 
 
 def settings_of(recipe: Recipe) -> dict[str, Any]:
-    """What decides the outcome of a recipe; its names, its parent's place and the derived vocabulary do not."""
+    """What decides the outcome of a recipe; its names, its parent's place and the derived
+    vocabulary do not."""
     tree = recipe.model_dump(mode="json", exclude={"name", "purpose", "start_from"})
     tree["model"]["vocab_size"] = 0
     return tree
@@ -233,8 +290,14 @@ def settings_of(recipe: Recipe) -> dict[str, Any]:
 
 def digest(corpus: Corpus) -> str:
     """SHA-256 over the tokenizer, the ids and the masks."""
-    parts = [part for part in (corpus.train, corpus.valid, corpus.train_mask, corpus.valid_mask) if part is not None]
-    return hashlib.sha256(corpus.tokenizer.fingerprint().encode() + b"".join(p.tobytes() for p in parts)).hexdigest()
+    parts = [
+        part
+        for part in (corpus.train, corpus.valid, corpus.train_mask, corpus.valid_mask)
+        if part is not None
+    ]
+    return hashlib.sha256(
+        corpus.tokenizer.fingerprint().encode() + b"".join(p.tobytes() for p in parts)
+    ).hexdigest()
 
 
 def key_of(settings: Any) -> str:

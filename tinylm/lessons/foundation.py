@@ -1,19 +1,25 @@
-"""A graduate or a stranger: how many steps to a skill from a pretrained base, and from random weights?
+"""A graduate or a stranger: how many steps to a skill from a pretrained base, and from random
+weights?
 
 Four skills, each a corpus of its own:
 
-    verse           iambic pentameter about the same town        register    who lives where, keeps what, likes what
-    proofreading    a sentence misread by a scanner, then the    log         the pilots' log, in an alien vocabulary
+    verse           iambic pentameter about the same town        register    who lives where, keeps
+      what, likes what
+    proofreading    a sentence misread by a scanner, then the    log         the pilots' log, in an
+      alien vocabulary
                     sentence as it was; loss on the latter only
 
-Both sides have the same network, tokenizer (the base's: an advantage for the stranger), steps, tokens and learning-rate
-search. The bar of a skill is the lowest loss that the stranger reaches in all its steps; what is compared is when each
-side gets there first, read off between validations along a straight line.
+Both sides have the same network, tokenizer (the base's: an advantage for the stranger), steps,
+tokens and learning-rate search. The bar of a skill is the lowest loss that the stranger reaches in
+all its steps; what is compared is when each side gets there first, read off between validations
+along a straight line.
 
-A finished run at runs/foundation, such as an imported open checkpoint, joins in: adapters on the verse for
-three minutes at most, told in bits per byte before and after, since its tokenizer and its size are its own.
+A finished run at runs/foundation, such as an imported open checkpoint, joins in: adapters on the
+verse for three minutes at most, told in bits per byte before and after, since its tokenizer and its
+size are its own.
 
-Trade-off: the base's own training is not counted. That is the claim's point: somebody else has paid for it.
+Trade-off: the base's own training is not counted. That is the claim's point: somebody else has paid
+for it.
 """
 
 from collections.abc import Generator, Sequence
@@ -57,7 +63,8 @@ Curve = list[tuple[int, float]]  # (step, bits per byte of unseen text), from st
 
 
 def run(lab: Lab) -> Generator[Progress, None, Finding]:
-    """Learn every skill from both starts with every seed, and note when each reaches the stranger's best."""
+    """Learn every skill from both starts with every seed, and note when each reaches the stranger's
+    best."""
     curves: dict[str, dict[str, list[Curve]]] = {}
     rates: dict[str, dict[str, str]] = {}
     for seed in lab.seeds:
@@ -67,22 +74,34 @@ def run(lab: Lab) -> Generator[Progress, None, Finding]:
                 start = {"start_from": str(base.folder)} if side == "from the base" else {}
                 name = f"{skill} {side}"
                 if name not in rates:
-                    rates[name] = yield from searched(lab, name, recipe_of(lab, seed, start), corpus)
+                    rates[name] = yield from searched(
+                        lab, name, recipe_of(lab, seed, start), corpus
+                    )
                 recipe = recipe_of(lab, seed, {**start, **rates[name]})
                 trained = yield from lab.train(f"{name}, seed {seed}", recipe, corpus)
-                curves.setdefault(skill, {name: [] for name in SIDES})[side].append(curve_of(trained))
+                curves.setdefault(skill, {name: [] for name in SIDES})[side].append(
+                    curve_of(trained)
+                )
     return finding(curves, (yield from imported(lab)))
 
 
 def recipe_of(lab: Lab, seed: int, fields: dict[str, str]) -> Recipe:
-    """The base's recipe, short, validated often, at rates between those of pretraining and fine-tuning."""
+    """The base's recipe, short, validated often, at rates between those of pretraining and
+    fine-tuning."""
     sizes = SIZES[lab.scale]
-    values = {"train.steps": sizes.steps, "train.evaluate_every": sizes.every, "train.learning_rate": 0.003,
-              "train.muon_learning_rate": 0.015, "sample.prompts": []}
-    return lab.base_recipe(seed, **{**{name: str(value) for name, value in values.items()}, **fields})
+    values = {
+        "train.steps": sizes.steps,
+        "train.evaluate_every": sizes.every,
+        "train.learning_rate": 0.003,
+        "train.muon_learning_rate": 0.015,
+        "sample.prompts": [],
+    }
+    return lab.base_recipe(
+        seed, **{**{name: str(value) for name, value in values.items()}, **fields}
+    )
 
 
-# -- the data ---------------------------------------------------------------------------------------------------------
+# -- the data -------------------------------------------------------------------------------------
 
 
 def corpora(lab: Lab, tokenizer: Tokenizer) -> dict[str, Corpus]:
@@ -92,22 +111,29 @@ def corpora(lab: Lab, tokenizer: Tokenizer) -> dict[str, Corpus]:
     poems, unseen = verse(lab)
     return {
         "verse": document_corpus(tokenizer, poems, unseen),
-        "register": document_corpus(tokenizer, register(1, count, seed=0), register(1, few, seed=1)),
+        "register": document_corpus(
+            tokenizer, register(1, count, seed=0), register(1, few, seed=1)
+        ),
         "proofreading": proofs(tokenizer, misread("train", count), misread("valid", few)),
         "log": document_corpus(
-            tokenizer, list(islice(documents(0), count // 4)), list(islice(documents(0, "valid"), few // 8 + 1))
+            tokenizer,
+            list(islice(documents(0), count // 4)),
+            list(islice(documents(0, "valid"), few // 8 + 1)),
         ),
     }
 
 
 def misread(split: str, count: int) -> list[tuple[str, str]]:
-    """The first two sentences of stories that the base has not read: (as a scanner misread them, as they were)."""
+    """The first two sentences of stories that the base has not read: (as a scanner misread them, as
+    they were)."""
     told = islice(stories(1, split), count)  # type: ignore[arg-type]
     clean = [". ".join(story.text.replace("\n", " ").split(". ")[:2]) for story in told]
     return list(zip(corrupt(clean, "ocr", 1.0, seed=1), clean))
 
 
-def proofs(tokenizer: Tokenizer, train: Sequence[tuple[str, str]], valid: Sequence[tuple[str, str]]) -> Corpus:
+def proofs(
+    tokenizer: Tokenizer, train: Sequence[tuple[str, str]], valid: Sequence[tuple[str, str]]
+) -> Corpus:
     """Pairs as documents, the misread line first; the masks are 1 on the right line only.
 
     >>> from tinylm.text.tokenizers import CharTokenizer
@@ -117,38 +143,68 @@ def proofs(tokenizer: Tokenizer, train: Sequence[tuple[str, str]], valid: Sequen
     """
     ids, masks = [], []
     for pairs in (train, valid):
-        parts = [([tokenizer.special_id(DOCUMENT), *tokenizer.encode(f"{wrong}\n")], tokenizer.encode(right))
-                 for wrong, right in pairs]
-        ids.append(np.array([id for question, answer in parts for id in (*question, *answer)], dtype=np.uint16))
-        masks.append(np.concatenate([[0] * len(q) + [1] * len(a) for q, a in parts]).astype(np.uint8))
-    return Corpus(tokenizer, ids[0], ids[1], "proofreading", train_mask=masks[0], valid_mask=masks[1])
+        parts = [
+            (
+                [tokenizer.special_id(DOCUMENT), *tokenizer.encode(f"{wrong}\n")],
+                tokenizer.encode(right),
+            )
+            for wrong, right in pairs
+        ]
+        ids.append(
+            np.array(
+                [id for question, answer in parts for id in (*question, *answer)], dtype=np.uint16
+            )
+        )
+        masks.append(
+            np.concatenate([[0] * len(q) + [1] * len(a) for q, a in parts]).astype(np.uint8)
+        )
+    return Corpus(
+        tokenizer, ids[0], ids[1], "proofreading", train_mask=masks[0], valid_mask=masks[1]
+    )
 
 
-# -- an imported checkpoint -------------------------------------------------------------------------------------------
+# -- an imported checkpoint -----------------------------------------------------------------------
 
 
 def imported(lab: Lab) -> Generator[Progress, None, dict[str, Any] | None]:
-    """Bits per byte of unseen verse of the run at runs/foundation, before and after; None where there is none."""
+    """Bits per byte of unseen verse of the run at runs/foundation, before and after; None where
+    there is none."""
     folder = lab.out.parent.parent / "foundation"
     if not is_finished(folder):
         return None
     parent = open_run(folder)
     tokens = lab.base_recipe(1).model.context * lab.base_recipe(1).train.batch_size
     batch = max(1, tokens // parent.model_config.context)
-    recipe = continued(lab, parent, 1, SIZES[lab.scale].steps, **{
-        "lora.rank": "8", "train.optimizer": "adamw", "train.learning_rate": "0.001", "train.batch_size": str(batch),
-        "train.micro_batch_size": "1", "train.max_minutes": "3",
-    })
+    recipe = continued(
+        lab,
+        parent,
+        1,
+        SIZES[lab.scale].steps,
+        **{
+            "lora.rank": "8",
+            "train.optimizer": "adamw",
+            "train.learning_rate": "0.001",
+            "train.batch_size": str(batch),
+            "train.micro_batch_size": "1",
+            "train.max_minutes": "3",
+        },
+    )
     poems, unseen = verse(lab)
     corpus = document_corpus(load_model(parent).tokenizer, poems, unseen)
     tuned = yield from lab.train("imported checkpoint on verse", recipe, corpus)
-    before, after = (lab.measure(f"imported {when}", own.fingerprint, partial(bits, own, unseen))
-                     for when, own in (("before", parent), ("after", tuned)))
-    return {"bits_per_byte_before": before, "bits_per_byte_after": after, "steps": tuned.manifest["step"],
-            "seconds": tuned.manifest["seconds"]}
+    before, after = (
+        lab.measure(f"imported {when}", own.fingerprint, partial(bits, own, unseen))
+        for when, own in (("before", parent), ("after", tuned))
+    )
+    return {
+        "bits_per_byte_before": before,
+        "bits_per_byte_after": after,
+        "steps": tuned.manifest["step"],
+        "seconds": tuned.manifest["seconds"],
+    }
 
 
-# -- what follows -----------------------------------------------------------------------------------------------------
+# -- what follows ---------------------------------------------------------------------------------
 
 
 def curve_of(run: Run) -> Curve:
@@ -156,7 +212,8 @@ def curve_of(run: Run) -> Curve:
 
 
 def steps_to(curve: Curve, bar: float) -> float | None:
-    """The step at which a curve first comes down to `bar`, on straight lines between its points; None: never.
+    """The step at which a curve first comes down to `bar`, on straight lines between its points;
+    None: never.
 
     >>> steps_to([(0, 5.0), (10, 3.0), (20, 2.0)], bar=2.5), steps_to([(0, 5.0), (10, 3.0)], bar=2.5)
     (15.0, None)
@@ -182,8 +239,11 @@ def ratios(curves: dict[str, list[Curve]]) -> list[float]:
     return found
 
 
-def finding(curves: dict[str, dict[str, list[Curve]]], checkpoint: dict[str, Any] | None) -> Finding:
-    """Whether the base reaches the stranger's best in half of the steps, for three skills at least."""
+def finding(
+    curves: dict[str, dict[str, list[Curve]]], checkpoint: dict[str, Any] | None
+) -> Finding:
+    """Whether the base reaches the stranger's best in half of the steps, for three skills at
+    least."""
     found = {skill: ratios(own) for skill, own in curves.items()}
     shares = {skill: interval(own, groups=range(len(own))) for skill, own in found.items()}
     quick = [skill for skill, share in shares.items() if below(share, BAR) == "supported"]
@@ -194,13 +254,18 @@ def finding(curves: dict[str, dict[str, list[Curve]]], checkpoint: dict[str, Any
         f"It surely needs at most half for {len(quick)} of {len(curves)} skills."
     )
     if checkpoint:
-        sentence += (f" The imported checkpoint goes from {checkpoint['bits_per_byte_before']:.2f} to "
-                     f"{checkpoint['bits_per_byte_after']:.2f} bits per byte of unseen verse.")
+        sentence += (
+            f" The imported checkpoint goes from {checkpoint['bits_per_byte_before']:.2f} to "
+            f"{checkpoint['bits_per_byte_after']:.2f} bits per byte of unseen verse."
+        )
     hits = sum(share <= BAR for share in means.values())
     enough = len(quick) >= SKILLS_NEEDED
-    possible = sum(below(share, BAR) != "not supported" for share in shares.values()) >= SKILLS_NEEDED
+    possible = (
+        sum(below(share, BAR) != "not supported" for share in shares.values()) >= SKILLS_NEEDED
+    )
     return Finding(
-        "supported" if enough else "no measurable difference" if possible else "not supported", sentence,
+        "supported" if enough else "no measurable difference" if possible else "not supported",
+        sentence,
         [Arm(skill, "share of the steps", own) for skill, own in found.items()],
         {"curves.png": picture(curves, shares)},
         bars={"in at most half of the steps for at least 3 skills": hits >= SKILLS_NEEDED},
@@ -211,15 +276,23 @@ def finding(curves: dict[str, dict[str, list[Curve]]], checkpoint: dict[str, Any
 def picture(curves: dict[str, dict[str, list[Curve]]], shares: dict[str, Interval]) -> Figure:
     """One panel a skill: every seed of both sides."""
     quick = sum(share.mean <= BAR for share in shares.values())
-    title = f"From the base, {quick} of {len(curves)} skills are reached in at most half of the steps"
+    title = (
+        f"From the base, {quick} of {len(curves)} skills are reached in at most half of the steps"
+    )
     with canvas(title, (9.2, 6.2)) as figure:
         for axes, (skill, own) in zip(figure.subplots(2, 2, squeeze=False).flat, curves.items()):
             for place, side in enumerate(SIDES):
                 for number, curve in enumerate(own[side]):
-                    axes.plot(*zip(*curve), color=colour(place), alpha=0.7, label=None if number else side)
-            axes.set_title(f"{skill}: {shares[skill].mean:.2f} of the steps", loc="left", fontsize=12.5)
+                    axes.plot(
+                        *zip(*curve), color=colour(place), alpha=0.7, label=None if number else side
+                    )
+            axes.set_title(
+                f"{skill}: {shares[skill].mean:.2f} of the steps", loc="left", fontsize=12.5
+            )
             axes.set(xlabel="steps", ylabel="bits per byte")
-        figure.legend(*axes.get_legend_handles_labels(), frameon=False, loc="outside lower center", ncols=2)
+        figure.legend(
+            *axes.get_legend_handles_labels(), frameon=False, loc="outside lower center", ncols=2
+        )
     return figure
 
 

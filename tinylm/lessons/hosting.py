@@ -1,9 +1,11 @@
-"""Hosting a model of one's own or paying for each request: which is cheaper, at whose prices. No torch here.
+"""Hosting a model of one's own or paying for each request: which is cheaper, at whose prices. No
+torch here.
 
-A host costs the same whether it is busy or not; a request that is paid for costs nothing when nobody asks. So the own
-host pays from some number of requests a day, if it can answer so many.
+A host costs the same whether it is busy or not; a request that is paid for costs nothing when
+nobody asks. So the own host pays from some number of requests a day, if it can answer so many.
 
-Trade-off: the people who keep a host running are not in the bill, and they are the larger part of it.
+Trade-off: the people who keep a host running are not in the bill, and they are the larger part of
+it.
 """
 
 import math
@@ -14,14 +16,18 @@ from tinylm.lessons.published import GPUS
 
 @dataclass(frozen=True)
 class Prices:
-    """What hosting and requests cost, in dollars; every figure is to be replaced by the reader's own."""
+    """What hosting and requests cost, in dollars; every figure is to be replaced by the reader's
+    own."""
 
     host_per_hour: float = GPUS["h100"].dollars_per_hour
-    """Dollars for an hour of a host of one's own; here: one rented H100, which carries 8 billion parameters."""
+    """Dollars for an hour of a host of one's own; here: one rented H100, which carries 8 billion
+    parameters."""
     host_tokens_per_second: float = 1000.0
-    """Tokens that the host writes, all its conversations together; a cautious round number, to be measured."""
+    """Tokens that the host writes, all its conversations together; a cautious round number, to be
+    measured."""
     million_tokens_in: float = 0.15
-    """Dollars for a million tokens read, paid per request; here: OpenAI's list price of GPT-4o mini in July 2024."""
+    """Dollars for a million tokens read, paid per request; here: OpenAI's list price of GPT-4o mini
+    in July 2024."""
     million_tokens_out: float = 0.60
     """Dollars for a million tokens written; from the same list."""
     tokens_in: int = 1000
@@ -36,18 +42,23 @@ def per_request(prices: Prices) -> float:
     >>> round(per_request(Prices(million_tokens_in=1, million_tokens_out=2, tokens_in=1000, tokens_out=500)), 6)
     0.002
     """
-    spent = prices.tokens_in * prices.million_tokens_in + prices.tokens_out * prices.million_tokens_out
+    spent = (
+        prices.tokens_in * prices.million_tokens_in + prices.tokens_out * prices.million_tokens_out
+    )
     return spent / 1e6
 
 
 def per_day(prices: Prices, requests: float) -> float:
-    """Dollars a day for hosts of one's own: as many as so many requests need, busy or idle, one at least."""
-    capacity = 86_400 * prices.host_tokens_per_second / prices.tokens_out  # requests a day that one host answers
+    """Dollars a day for hosts of one's own: as many as so many requests need, busy or idle, one at
+    least."""
+    # requests a day that one host answers
+    capacity = 86_400 * prices.host_tokens_per_second / prices.tokens_out
     return float(24 * prices.host_per_hour * max(1, math.ceil(requests / capacity)))
 
 
 def break_even(prices: Prices) -> float | None:
-    """Requests a day from which a host of one's own is cheaper; None where one host could not answer so many.
+    """Requests a day from which a host of one's own is cheaper; None where one host could not
+    answer so many.
 
     >>> break_even(Prices(host_per_hour=1, million_tokens_in=1, million_tokens_out=2, tokens_in=1000, tokens_out=500))
     12000.0

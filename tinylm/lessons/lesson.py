@@ -1,10 +1,11 @@
 """What all lessons share: a claim, a question, and results that say only what was measured.
 
-A lesson is a file with a record `LESSON` and a function `run(lab)`, a generator: it yields progress and returns a
-`Finding`. `run_lesson` writes that down as results.json with the pictures beside it.
+A lesson is a file with a record `LESSON` and a function `run(lab)`, a generator: it yields progress
+and returns a `Finding`. `run_lesson` writes that down as results.json with the pictures beside it.
 
-A verdict is computed from intervals (`above`, `below`, `together`), never from means: what lies inside its interval is
-"no measurable difference". The `bars` say whether the means came up to what had been expected; a miss stays a miss.
+A verdict is computed from intervals (`above`, `below`, `together`), never from means: what lies
+inside its interval is "no measurable difference". The `bars` say whether the means came up to what
+had been expected; a miss stays a miss.
 """
 
 import math
@@ -33,8 +34,20 @@ Verdict = Literal["supported", "not supported", "no measurable difference"]
 
 # The modules, in the order of the article.
 LESSONS = (
-    "next_token", "emergence", "memorise", "reasoning", "cost", "style", "quality", "lock_in", "foundation", "domain",
-    "retrieval", "tools", "assistant", "decide",
+    "next_token",
+    "emergence",
+    "memorise",
+    "reasoning",
+    "cost",
+    "style",
+    "quality",
+    "lock_in",
+    "foundation",
+    "domain",
+    "retrieval",
+    "tools",
+    "assistant",
+    "decide",
 )
 
 
@@ -44,8 +57,10 @@ class Arm:
 
     name: str
     unit: str
-    values: Sequence[float]  # one a seed, in the order of `Lab.seeds`; one in all where no seed plays a part
-    spread: Interval | None = None  # where more than the seeds was sampled; default: Student t over the seeds
+    # one a seed, in the order of `Lab.seeds`; one in all where no seed plays a part
+    values: Sequence[float]
+    # where more than the seeds was sampled; default: Student t over the seeds
+    spread: Interval | None = None
 
     @property
     def interval(self) -> Interval:
@@ -54,7 +69,8 @@ class Arm:
 
 @dataclass(frozen=True)
 class Finding:
-    """What a lesson found. `sentence` tells it with its numbers; `bars`: what was expected, and whether it came."""
+    """What a lesson found. `sentence` tells it with its numbers; `bars`: what was expected, and
+    whether it came."""
 
     verdict: Verdict
     sentence: str
@@ -90,8 +106,11 @@ def find_lesson(name: str) -> Lesson:
     return lesson
 
 
-def run_lesson(lesson: Lesson, scale: Scale, out: Path | None = None) -> Generator[Progress, None, None]:
-    """Yield progress until all is measured; the last record carries the results, which then stand in `out` too."""
+def run_lesson(
+    lesson: Lesson, scale: Scale, out: Path | None = None
+) -> Generator[Progress, None, None]:
+    """Yield progress until all is measured; the last record carries the results, which then stand
+    in `out` too."""
     out = out or Path("runs") / ("lessons" if scale == "full" else "lessons-smoke") / lesson.name
     lab = Lab(scale, out)
     finding = yield from lesson.run(lab)
@@ -103,42 +122,66 @@ def run_lesson(lesson: Lesson, scale: Scale, out: Path | None = None) -> Generat
 
 
 def results_of(lesson: Lesson, lab: Lab, finding: Finding) -> dict[str, Any]:
-    """Everything that is found out, as JSON values. A smoke run concludes nothing, whatever its numbers are."""
+    """Everything that is found out, as JSON values. A smoke run concludes nothing, whatever its
+    numbers are."""
     full = lab.scale == "full"
-    told = "" if full else "Smoke scale: everything ran, nothing was learned, nothing can be concluded. "
+    told = (
+        ""
+        if full
+        else "Smoke scale: everything ran, nothing was learned, nothing can be concluded. "
+    )
     return {
-        "lesson": lesson.name, "scale": lab.scale, "claim": lesson.claim, "question": lesson.question,
+        "lesson": lesson.name,
+        "scale": lab.scale,
+        "claim": lesson.claim,
+        "question": lesson.question,
         "verdict": finding.verdict if full else "no measurable difference",
-        "sentence": told + finding.sentence, "bars": finding.bars,
-        "seeds": list(lab.seeds), "arms": {arm.name: arm_json(arm, lab.seeds) for arm in finding.arms},
-        "figures": sorted(finding.figures), "details": finding.details, "learning_rate_search": lab.searches,
-        "minutes": lab.seconds / 60, "base_minutes": lab.base_seconds / 60, "machine": machine(),
+        "sentence": told + finding.sentence,
+        "bars": finding.bars,
+        "seeds": list(lab.seeds),
+        "arms": {arm.name: arm_json(arm, lab.seeds) for arm in finding.arms},
+        "figures": sorted(finding.figures),
+        "details": finding.details,
+        "learning_rate_search": lab.searches,
+        "minutes": lab.seconds / 60,
+        "base_minutes": lab.base_seconds / 60,
+        "machine": machine(),
     }
 
 
 def arm_json(arm: Arm, seeds: Sequence[int]) -> dict[str, Any]:
-    """An arm's value for each seed, their mean and its 95 % interval; an end that nothing is known of is null."""
+    """An arm's value for each seed, their mean and its 95 % interval; an end that nothing is known
+    of is null."""
     found = arm.interval
     names = map(str, seeds) if len(arm.values) == len(seeds) else ["all"] * len(arm.values)
     return {
-        "unit": arm.unit, "seeds": dict(zip(names, map(float, arm.values))), "mean": found.mean,
-        **{end: value if math.isfinite(value) else None for end, value in (("low", found.low), ("high", found.high))},
+        "unit": arm.unit,
+        "seeds": dict(zip(names, map(float, arm.values))),
+        "mean": found.mean,
+        **{
+            end: value if math.isfinite(value) else None
+            for end, value in (("low", found.low), ("high", found.high))
+        },
     }
 
 
 def machine() -> dict[str, Any]:
     """What the minutes were measured on."""
     return {
-        "platform": platform.platform(), "processor": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(), "threads": torch.get_num_threads(), "torch": torch.__version__,
+        "platform": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
     }
 
 
-# -- verdicts ---------------------------------------------------------------------------------------------------------
+# -- verdicts -------------------------------------------------------------------------------------
 
 
 def above(found: Interval, bar: float = 0.0) -> Verdict:
-    """Whether a number, or the difference of two, lies above a bar: only if its whole interval does.
+    """Whether a number, or the difference of two, lies above a bar: only if its whole interval
+    does.
 
     >>> above(Interval(0.3, 0.1, 0.5)), above(Interval(0.3, 0.1, 0.5), bar=0.2), above(Interval(-1.0, -2.0, -0.5))
     ('supported', 'no measurable difference', 'not supported')
@@ -163,38 +206,67 @@ def together(*verdicts: Verdict) -> Verdict:
     return min(verdicts, key=order.index)
 
 
-# -- pictures ---------------------------------------------------------------------------------------------------------
+# -- pictures -------------------------------------------------------------------------------------
 
 
 def dots(title: str, arms: Sequence[Arm], label: str) -> Figure:
-    """Each arm's seeds as faint dots, their mean and its interval beside them; `label` names the axis and its unit."""
+    """Each arm's seeds as faint dots, their mean and its interval beside them; `label` names the
+    axis and its unit."""
     with canvas(title, (8.0, 1.8 + 0.48 * len(arms))) as figure:
         axes = figure.subplots()
         for row, arm in enumerate(arms):
             found, mark = arm.interval, MARKERS[row % len(MARKERS)]
-            axes.plot(arm.values, [row] * len(arm.values), mark, color=colour(row), alpha=0.35, markersize=6)
+            axes.plot(
+                arm.values,
+                [row] * len(arm.values),
+                mark,
+                color=colour(row),
+                alpha=0.35,
+                markersize=6,
+            )
             axes.plot([found.mean], [row], mark, color=colour(row), markersize=9)
             if math.isfinite(found.low) and math.isfinite(found.high):
                 axes.plot([found.low, found.high], [row, row], color=colour(row))
-            axes.annotate(f"{found.mean:.3g}", (found.mean, row), (0, 9), textcoords="offset points", ha="center")
+            axes.annotate(
+                f"{found.mean:.3g}",
+                (found.mean, row),
+                (0, 9),
+                textcoords="offset points",
+                ha="center",
+            )
         axes.set_yticks(range(len(arms)), [arm.name for arm in arms])
         axes.set(xlabel=label, ylim=(len(arms) - 0.4, -0.6))
         axes.grid(axis="y", visible=False)
     return figure
 
 
-def band(axes: Axes, x: Sequence[float], found: Sequence[Interval], place: int, label: str | None = None) -> None:
+def band(
+    axes: Axes, x: Sequence[float], found: Sequence[Interval], place: int, label: str | None = None
+) -> None:
     """A curve with its intervals as a band; `place` chooses colour and marker."""
-    low, mean, high = (np.array([getattr(f, end) for f in found]) for end in ("low", "mean", "high"))
-    axes.fill_between(x, low, high, where=np.isfinite(low) & np.isfinite(high), color=colour(place), alpha=0.16, lw=0)
+    low, mean, high = (
+        np.array([getattr(f, end) for f in found]) for end in ("low", "mean", "high")
+    )
+    axes.fill_between(
+        x,
+        low,
+        high,
+        where=np.isfinite(low) & np.isfinite(high),
+        color=colour(place),
+        alpha=0.16,
+        lw=0,
+    )
     axes.plot(x, mean, color=colour(place), marker=MARKERS[place % len(MARKERS)], label=label)
 
 
 def logarithmic(axis: Axis) -> None:
-    """Give an x or y axis a logarithmic scale with plain numbers, fewer of them the more decades it spans."""
+    """Give an x or y axis a logarithmic scale with plain numbers, fewer of them the more decades it
+    spans."""
     axes = axis.axes
     (axes.set_xscale if axis is axes.xaxis else axes.set_yscale)("log")
     low, high = axis.get_data_interval()
-    axis.set_major_locator(LogLocator(subs=(1,) if high >= 3000 * low else (1, 3) if high >= 100 * low else (1, 2, 5)))
+    axis.set_major_locator(
+        LogLocator(subs=(1,) if high >= 3000 * low else (1, 3) if high >= 100 * low else (1, 2, 5))
+    )
     axis.set_major_formatter("{x:,.12g}")
     axis.set_minor_formatter(NullFormatter())

@@ -1,17 +1,21 @@
-"""A fine-tuned model is tied to the version it was made from: what it misses when the base moves on, and the price.
+"""A fine-tuned model is tied to the version it was made from: what it misses when the base moves
+on, and the price.
 
     v1      the base that has read the town's register          child of v1    v1, taught verse
-    v2      v1, after it has read the second edition            child of v2    the same work done again on v2
+    v2      v1, after it has read the second edition            child of v2    the same work done
+      again on v2
 
-In the second edition everybody has moved house, bought another boat and changed their favourite food. All four are
-asked for the new answers. The child of v1 cannot know them: nothing that happens to its base reaches it.
+In the second edition everybody has moved house, bought another boat and changed their favourite
+food. All four are asked for the new answers. The child of v1 cannot know them: nothing that happens
+to its base reaches it.
 
-Costs are counted twice: what redoing the child took here, and by arithmetic what it takes for a model of 8 billion
-parameters. Then the premium of a host of one's own over paying per request, at list prices; `tinylm host`
-tells it at yours.
+Costs are counted twice: what redoing the child took here, and by arithmetic what it takes for a
+model of 8 billion parameters. Then the premium of a host of one's own over paying per request, at
+list prices; `tinylm host` tells it at yours.
 
-Trade-off: verse alone makes a model of this size forget (see the lesson style), so each child reads as much of what its
-own base has read between the poems: what the child of v1 lacks is then owed to its version, not to forgetting.
+Trade-off: verse alone makes a model of this size forget (see the lesson style), so each child reads
+as much of what its own base has read between the poems: what the child of v1 lacks is then owed to
+its version, not to forgetting.
 """
 
 from collections.abc import Generator, Sequence
@@ -26,20 +30,33 @@ from tinylm.lessons.experiment import Lab, Progress
 from tinylm.lessons.hosting import Prices, break_even, per_day, per_request
 from tinylm.lessons.lesson import Arm, Finding, Lesson, above, dots, logarithmic, together
 from tinylm.lessons.published import GPUS, bill
-from tinylm.lessons.shared import CHANGED, answers, continued, document_corpus, ends, exam, knowing, town_texts, verse
+from tinylm.lessons.shared import (
+    CHANGED,
+    answers,
+    continued,
+    document_corpus,
+    ends,
+    exam,
+    knowing,
+    town_texts,
+    verse,
+)
 from tinylm.pages.figures import canvas, colour, percent
 from tinylm.runs import Run
 from tinylm.training.load import load_model
 
 ARMS = ("v1", "child of v1", "v2", "child of v2")
-TUNING_TOKENS = 100e6  # that a fine-tune of a large model reads: 25 million of one's own, four times over
-MACHINE_PER_HOUR = 0.0832  # dollars: AWS, t3.large (2 virtual cores as here), on demand, us-east-1, 2024
+# that a fine-tune of a large model reads: 25 million of one's own, four times over
+TUNING_TOKENS = 100e6
+# dollars: AWS, t3.large (2 virtual cores as here), on demand, us-east-1, 2024
+MACHINE_PER_HOUR = 0.0832
 STEPS = {"smoke": 4, "full": 160}
 EVERY = {"smoke": 30, "full": 1}  # every so many of the questions is asked
 
 
 def run(lab: Lab) -> Generator[Progress, None, Finding]:
-    """Make both bases and both children of every seed, and ask all of them what the second edition says."""
+    """Make both bases and both children of every seed, and ask all of them what the second edition
+    says."""
     poems, unseen = verse(lab)
     right: dict[str, list[list[int]]] = {arm: [] for arm in ARMS}
     redone = []
@@ -61,7 +78,7 @@ def run(lab: Lab) -> Generator[Progress, None, Finding]:
     return finding(right, redone, Prices())
 
 
-# -- costs ------------------------------------------------------------------------------------------------------------
+# -- costs ----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -77,15 +94,22 @@ def work_of(run: Run) -> Work:
     return Work(*(run.manifest[key] for key in ("seconds", "flops", "tokens")))
 
 
-# -- what follows -----------------------------------------------------------------------------------------------------
+# -- what follows ---------------------------------------------------------------------------------
 
 
 def finding(right: dict[str, list[list[int]]], redone: Sequence[Work], prices: Prices) -> Finding:
     """Whether the child of v1 lacks what v2 knows, and the redone child has it."""
     groups = [seed for seed, own in enumerate(right["v1"]) for _ in own]
     flat = {arm: np.concatenate(own) for arm, own in right.items()}
-    arms = [Arm(arm, "share", [float(np.mean(own)) for own in right[arm]], interval(flat[arm], groups=groups))
-            for arm in ARMS]
+    arms = [
+        Arm(
+            arm,
+            "share",
+            [float(np.mean(own)) for own in right[arm]],
+            interval(flat[arm], groups=groups),
+        )
+        for arm in ARMS
+    ]
     lacks = paired_difference(flat["v2"], flat["child of v1"], groups=groups)
     regained = paired_difference(flat["child of v2"], flat["child of v1"], groups=groups)
     shares = {arm.name: percent(arm.interval.mean) for arm in arms}
@@ -94,27 +118,52 @@ def finding(right: dict[str, list[list[int]]], redone: Sequence[Work], prices: P
         f"Of the new facts v2 knows {shares['v2']}, the child of v1 {shares['child of v1']} (v1: {shares['v1']}); "
         f"redone on v2 it knows {shares['child of v2']}. That took {bills['minutes']:.1f} minutes and "
         f"{bills['flops']:.1e} FLOPs here. A host of one's own pays "
-        + (f"from {even:,.0f} requests a day." if even else "at no number of requests, at these prices.")
+        + (
+            f"from {even:,.0f} requests a day."
+            if even
+            else "at no number of requests, at these prices."
+        )
     )
     title = f"The child of v1 knows {shares['child of v1']} of the new facts, its base's next version {shares['v2']}"
     return Finding(
-        together(above(lacks), above(regained)), sentence, arms,
-        {"facts.png": dots(title, arms, "share of the new answers found (guessing: 0.25)"),
-         "hosting.png": hosting(prices)},
-        bars={"minutes, FLOPs and money of redoing it are told": all(value > 0 for value in bills.values())},
-        details={"lacks": ends(lacks), "regained": ends(regained),
-                 "redoing": bills, "prices": asdict(prices), "break_even_requests_per_day": even},
+        together(above(lacks), above(regained)),
+        sentence,
+        arms,
+        {
+            "facts.png": dots(title, arms, "share of the new answers found (guessing: 0.25)"),
+            "hosting.png": hosting(prices),
+        },
+        bars={
+            "minutes, FLOPs and money of redoing it are told": all(
+                value > 0 for value in bills.values()
+            )
+        },
+        details={
+            "lacks": ends(lacks),
+            "regained": ends(regained),
+            "redoing": bills,
+            "prices": asdict(prices),
+            "break_even_requests_per_day": even,
+        },
     )
 
 
 def bills_of(redone: Sequence[Work], prices: Prices) -> dict[str, float]:
-    """What redoing the child took here, and by arithmetic what it takes with a model of 8 billion parameters."""
-    seconds, flops, tokens = (float(np.mean([getattr(work, key) for work in redone]))
-                              for key in ("seconds", "flops", "tokens"))
+    """What redoing the child took here, and by arithmetic what it takes with a model of 8 billion
+    parameters."""
+    seconds, flops, tokens = (
+        float(np.mean([getattr(work, key) for work in redone]))
+        for key in ("seconds", "flops", "tokens")
+    )
     large = bill(8e9, TUNING_TOKENS, GPUS["h100"], prices.host_per_hour)
     return {
-        "minutes": seconds / 60, "flops": flops, "tokens": tokens, "dollars": seconds / 3600 * MACHINE_PER_HOUR,
-        "8B: flops": large.flops, "8B: GPU-hours": large.gpu_hours, "8B: dollars": large.dollars,
+        "minutes": seconds / 60,
+        "flops": flops,
+        "tokens": tokens,
+        "dollars": seconds / 3600 * MACHINE_PER_HOUR,
+        "8B: flops": large.flops,
+        "8B: GPU-hours": large.gpu_hours,
+        "8B: dollars": large.dollars,
     }
 
 
@@ -122,12 +171,26 @@ def hosting(prices: Prices) -> Figure:
     """Dollars a day against requests a day, for both ways of paying."""
     even = break_even(prices)
     requests = np.geomspace(100, 3e6, 400)
-    title = (f"An own host at ${prices.host_per_hour:g} an hour is cheaper from {even:,.0f} requests a day" if even else
-             f"At ${prices.host_per_hour:g} an hour an own host is never cheaper than paying per request")
+    title = (
+        f"An own host at ${prices.host_per_hour:g} an hour is cheaper from {even:,.0f} requests a day"
+        if even
+        else f"At ${prices.host_per_hour:g} an hour an own host is never cheaper than paying per request"
+    )
     with canvas(title) as figure:
         axes = figure.subplots()
-        axes.plot(requests, [per_day(prices, r) for r in requests], color=colour(0), label="hosts of one's own")
-        axes.plot(requests, requests * per_request(prices), color=colour(1), linestyle="--", label="paid per request")
+        axes.plot(
+            requests,
+            [per_day(prices, r) for r in requests],
+            color=colour(0),
+            label="hosts of one's own",
+        )
+        axes.plot(
+            requests,
+            requests * per_request(prices),
+            color=colour(1),
+            linestyle="--",
+            label="paid per request",
+        )
         if even:
             axes.plot([even], [per_day(prices, even)], "o", color=colour(2), markersize=9)
         axes.set(xlabel="requests a day", ylabel="dollars a day")

@@ -1,18 +1,23 @@
-"""Patterns or memory: how much of what a model writes stands word for word in the text it learned from?
+"""Patterns or memory: how much of what a model writes stands word for word in the text it learned
+from?
 
-The same model is trained for the same number of steps on more and more different stories, so that it reads each of them
-often (a small corpus, many epochs) or hardly once (a large one); and on the smallest corpus for fewer steps. Two things
-are measured of the weights each run ends with:
+The same model is trained for the same number of steps on more and more different stories, so that
+it reads each of them often (a small corpus, many epochs) or hardly once (a large one); and on the
+smallest corpus for fewer steps. Two things are measured of the weights each run ends with:
 
-    copying          share of the 32-character spans of its samples that stand in its own training text, minus the same
-                     share for unseen stories of the same lengths: stories by one author repeat each other, too
+    copying          share of the 32-character spans of its samples that stand in its own training
+      text, minus the same
+                     share for unseen stories of the same lengths: stories by one author repeat each
+                     other, too
     generalising     bits per byte of unseen stories, beside those of stories it has read
 
-A model that only memorises copies far more than the author repeats itself; one that learned patterns writes new text
-that it could have read. What counts as no more than the author: less than 10 points above it, fixed beforehand.
+A model that only memorises copies far more than the author repeats itself; one that learned
+patterns writes new text that it could have read. What counts as no more than the author: less than
+10 points above it, fixed beforehand.
 
-Trade-offs: spans are looked for character by character, so a copy with one changed name counts as two shorter ones.
-All runs share the tokenizer of the largest corpus. Nothing here stops early, on purpose.
+Trade-offs: spans are looked for character by character, so a copy with one changed name counts as
+two shorter ones. All runs share the tokenizer of the largest corpus. Nothing here stops early, on
+purpose.
 """
 
 from collections.abc import Generator, Sequence
@@ -72,12 +77,19 @@ def run(lab: Lab) -> Generator[Progress, None, Finding]:
     sizes = SIZES[lab.scale]
     base = yield from lab.base(1)
     stories = documents(np.asarray(token_file(base, "train")), load_model(base).tokenizer)
-    readings = [Reading(sizes.stories[0], sizes.fewer), *(Reading(n, sizes.steps) for n in sizes.stories)]
+    readings = [
+        Reading(sizes.stories[0], sizes.fewer),
+        *(Reading(n, sizes.steps) for n in sizes.stories),
+    ]
     measured: dict[Reading, list[dict[str, Any]]] = {reading: [] for reading in readings}
     for seed in lab.seeds:
         for done, reading in enumerate(readings):
             corpus = corpus_of(base, stories[: reading.stories])
-            fields = {"train.steps": reading.steps, "train.evaluate_every": reading.steps, "sample.prompts": []}
+            fields = {
+                "train.steps": reading.steps,
+                "train.evaluate_every": reading.steps,
+                "sample.prompts": [],
+            }
             recipe = lab.base_recipe(seed, **{key: str(value) for key, value in fields.items()})
             name = f"{reading.stories} stories, {reading.steps} steps, seed {seed}"
             trained = yield from lab.train(name, recipe, corpus)
@@ -89,7 +101,7 @@ def run(lab: Lab) -> Generator[Progress, None, Finding]:
     return finding(measured)
 
 
-# -- the data ---------------------------------------------------------------------------------------------------------
+# -- the data -------------------------------------------------------------------------------------
 
 
 def documents(ids: np.ndarray, tokenizer: Tokenizer) -> list[np.ndarray]:
@@ -100,10 +112,15 @@ def documents(ids: np.ndarray, tokenizer: Tokenizer) -> list[np.ndarray]:
 def corpus_of(base: Run, stories: Sequence[np.ndarray]) -> Corpus:
     """A training text of these stories; the base's validation stories and tokenizer."""
     train = np.concatenate(stories)
-    return Corpus(load_model(base).tokenizer, train, np.asarray(token_file(base, "valid")), f"{len(stories)} stories")
+    return Corpus(
+        load_model(base).tokenizer,
+        train,
+        np.asarray(token_file(base, "valid")),
+        f"{len(stories)} stories",
+    )
 
 
-# -- measuring --------------------------------------------------------------------------------------------------------
+# -- measuring ------------------------------------------------------------------------------------
 
 
 def measure(trained: Run, corpus: Corpus, sizes: Sizes) -> dict[str, Any]:
@@ -115,8 +132,10 @@ def measure(trained: Run, corpus: Corpus, sizes: Sizes) -> dict[str, Any]:
     reference = cut_like("\n\n".join(unseen), samples)
     found = novelty("\n\n".join(read), {"samples": samples, "unseen": reference})
     return {
-        "copied": found["samples"].spans[SPAN].mean, "author": found["unseen"].spans[SPAN].mean,
-        "longest": found["samples"].longest_mean.mean, "longest_author": found["unseen"].longest_mean.mean,
+        "copied": found["samples"].spans[SPAN].mean,
+        "author": found["unseen"].spans[SPAN].mean,
+        "longest": found["samples"].longest_mean.mean,
+        "longest_author": found["unseen"].longest_mean.mean,
         "unseen": bits_per_byte(model, tokenizer, first(unseen, sizes.unseen)),
         "read": bits_per_byte(model, tokenizer, first(read, sizes.unseen)),
         "sample": samples[0][:200],
@@ -141,11 +160,12 @@ def bits_per_byte(model: Any, tokenizer: Tokenizer, texts: Sequence[str]) -> flo
     return float(document_bits(model, tokenizer, texts, document_token=True)[0].mean())
 
 
-# -- what follows -----------------------------------------------------------------------------------------------------
+# -- what follows ---------------------------------------------------------------------------------
 
 
 def finding(measured: dict[Reading, list[dict[str, Any]]]) -> Finding:
-    """Much repetition must copy and little must not, and what is not copied must serve unseen text better."""
+    """Much repetition must copy and little must not, and what is not copied must serve unseen text
+    better."""
     fewer, often, *_, seldom = measured
     excess = {reading: excess_of(own) for reading, own in measured.items()}
     gain = less(measured, "unseen", often, seldom)
@@ -153,7 +173,9 @@ def finding(measured: dict[Reading, list[dict[str, Any]]]) -> Finding:
     arms = [
         Arm(f"{what}, {reading.stories} stories x {own[0]['epochs']:.3g}", unit, column(own, key))
         for what, key, unit in (
-            ("copied", "copied", "share"), ("author repeats", "author", "share"), ("unseen", "unseen", "bits/byte"),
+            ("copied", "copied", "share"),
+            ("author repeats", "author", "share"),
+            ("unseen", "unseen", "bits/byte"),
             ("read", "read", "bits/byte"),
         )
         for reading, own in measured.items()
@@ -166,16 +188,30 @@ def finding(measured: dict[Reading, list[dict[str, Any]]]) -> Finding:
     )
     bits = " and ".join(f"{mean(measured[reading], 'unseen'):.2f}" for reading in (often, seldom))
     return Finding(
-        verdict, f"{told}; bits per byte of unseen stories: {bits}.", arms, {"copying.png": pictures(told, measured)},
+        verdict,
+        f"{told}; bits per byte of unseen stories: {bits}.",
+        arms,
+        {"copying.png": pictures(told, measured)},
         bars={
-            "memorisation is shown: the smallest corpus is copied, beyond the author's own repetition":
-                above(excess[often]) == "supported",
-            f"generalisation is shown: the largest is not, by {percent(MARGIN)}, and unseen text is predicted better":
-                together(below(excess[seldom], MARGIN), above(gain)) == "supported",
-            "fewer readings of the same stories copy less":
-                above(less(measured, "copied", often, fewer)) == "supported",
+            "memorisation is shown: the smallest corpus is copied, beyond the author's own repetition": above(
+                excess[often]
+            )
+            == "supported",
+            f"generalisation is shown: the largest is not, by {percent(MARGIN)}, and unseen text is predicted better": together(
+                below(excess[seldom], MARGIN), above(gain)
+            )
+            == "supported",
+            "fewer readings of the same stories copy less": above(
+                less(measured, "copied", often, fewer)
+            )
+            == "supported",
         },
-        details={"arms": [{"stories": r.stories, "steps": r.steps, "seeds": own} for r, own in measured.items()]},
+        details={
+            "arms": [
+                {"stories": r.stories, "steps": r.steps, "seeds": own}
+                for r, own in measured.items()
+            ]
+        },
     )
 
 
@@ -183,9 +219,13 @@ def column(own: Sequence[dict[str, Any]], key: str) -> list[float]:
     return [one[key] for one in own]
 
 
-def less(measured: dict[Reading, list[dict[str, Any]]], key: str, a: Reading, b: Reading) -> Interval:
+def less(
+    measured: dict[Reading, list[dict[str, Any]]], key: str, a: Reading, b: Reading
+) -> Interval:
     """By how much b lies below a, seed by seed."""
-    return paired_difference(column(measured[a], key), column(measured[b], key), groups=range(len(measured[a])))
+    return paired_difference(
+        column(measured[a], key), column(measured[b], key), groups=range(len(measured[a]))
+    )
 
 
 def mean(own: Sequence[dict[str, Any]], key: str) -> float:
@@ -213,10 +253,15 @@ def pictures(told: str, measured: dict[Reading, list[dict[str, Any]]]) -> Figure
     x = [reading.stories for reading in equal]
     with canvas(told, (9.2, 4.8)) as figure:
         left, right = figure.subplots(1, 2)
-        left_keys, right_keys = {"copied": "samples", "author": "unseen stories"}, {"unseen": "unseen", "read": "read"}
+        left_keys, right_keys = (
+            {"copied": "samples", "author": "unseen stories"},
+            {"unseen": "unseen", "read": "read"},
+        )
         for axes, keys in ((left, left_keys), (right, right_keys)):
             for place, (key, label) in enumerate(keys.items()):
-                found = [interval(column(own, key), groups=range(len(own))) for own in equal.values()]
+                found = [
+                    interval(column(own, key), groups=range(len(own))) for own in equal.values()
+                ]
                 band(axes, x, found, place, label)
             axes.set(xlabel="stories in the training text, equal steps", xscale="log")
             axes.set_xticks(x, [f"{n}\n{epochs(own)} x" for n, own in zip(x, equal.values())])

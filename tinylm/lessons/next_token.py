@@ -1,14 +1,18 @@
-"""An LLM predicts the next token, and that is all it does: how well, on one ladder from ignorance to the source itself.
+"""An LLM predicts the next token, and that is all it does: how well, on one ladder from ignorance
+to the source itself.
 
-All rungs predict the same validation stories, in tokens of two kinds (characters, byte-pair tokens), and are compared
-in bits per byte, which do not depend on the kind:
+All rungs predict the same validation stories, in tokens of two kinds (characters, byte-pair
+tokens), and are compared in bits per byte, which do not depend on the kind:
 
     uniform      every token equally likely        unigram     how often each token occurs
-    n-gram       the best order of counting        GPT         the demo's base, three seeds of each kind
-    generator    the code length of the program that wrote the stories: no predictor can be much better on average
+    n-gram       the best order of counting        GPT         the demo's base, three seeds of each
+      kind
+    generator    the code length of the program that wrote the stories: no predictor can be much
+      better on average
 
-The n-gram's order is chosen on the very text that is scored: a small advantage, and it is the baseline that has it.
-Trade-off: the generator is charged for the words, not for where a story ends; neither are the others.
+The n-gram's order is chosen on the very text that is scored: a small advantage, and it is the
+baseline that has it. Trade-off: the generator is charged for the words, not for where a story ends;
+neither are the others.
 """
 
 from collections.abc import Generator, Sequence
@@ -54,13 +58,19 @@ def run(lab: Lab) -> Generator[Progress, None, Finding]:
         orders[kind] = counted["order"]
         gpts = [lab.measure(f"gpt {kind}", run.fingerprint, partial(gpt_bits, run)) for run in runs]
         rungs[kind] = {name: [np.array(bits)] for name, bits in counted["bits"].items()}
-        rungs[kind] |= {"GPT": [np.array(bits) for bits in gpts], "generator": [generator_bits(runs[0])]}
+        rungs[kind] |= {
+            "GPT": [np.array(bits) for bits in gpts],
+            "generator": [generator_bits(runs[0])],
+        }
     first = models["bpe"][0]
-    live = lab.measure("live", [first.fingerprint, *PROMPTS], partial(probabilities, first, orders["bpe"]))
+    live = lab.measure(
+        "live", [first.fingerprint, *PROMPTS], partial(probabilities, first, orders["bpe"])
+    )
     return finding(rungs, orders, live)
 
 
-# -- the rungs: bits of each validation story, divided by the mean bytes of a story, so their mean is bits/byte --------
+# -- the rungs: bits of each validation story, divided by the mean bytes of a story, so their mean
+# is bits/byte --------
 
 
 def count(run: Run, kind: str) -> dict[str, Any]:
@@ -68,10 +78,15 @@ def count(run: Run, kind: str) -> dict[str, Any]:
     tokenizer = load_model(run).tokenizer
     train, valid = (np.asarray(token_file(run, side)) for side in ("train", "valid"))
     bits = {
-        "uniform": per_story(np.full(len(valid) - 1, np.log2(tokenizer.vocab_size)), valid, tokenizer),
+        "uniform": per_story(
+            np.full(len(valid) - 1, np.log2(tokenizer.vocab_size)), valid, tokenizer
+        ),
         "unigram": per_story(ngram(train, 1, tokenizer).score(valid) / np.log(2), valid, tokenizer),
     }
-    tried = {n: per_story(ngram(train, n, tokenizer).score(valid) / np.log(2), valid, tokenizer) for n in ORDERS[kind]}
+    tried = {
+        n: per_story(ngram(train, n, tokenizer).score(valid) / np.log(2), valid, tokenizer)
+        for n in ORDERS[kind]
+    }
     best = min(tried, key=lambda order: tried[order].mean())
     bits["n-gram"] = tried[best]
     return {"order": best, "bits": {name: own.tolist() for name, own in bits.items()}}
@@ -82,7 +97,8 @@ def ngram(train: np.ndarray, order: int, tokenizer: Tokenizer) -> NgramModel:
 
 
 def per_story(bits: np.ndarray, ids: np.ndarray, tokenizer: Tokenizer) -> np.ndarray:
-    """Bits of each of (n,) ids after the first -> bits of each story; what its beginning costs is left out."""
+    """Bits of each of (n,) ids after the first -> bits of each story; what its beginning costs is
+    left out."""
     begin = tokenizer.special_id(DOCUMENT)
     story = np.cumsum(ids == begin) - 1  # (n,) which story a token belongs to
     inside = ids[1:] != begin
@@ -104,13 +120,18 @@ def generator_bits(run: Run) -> np.ndarray:
     """Bits of the same stories in the code of the program that wrote them."""
     documents = read_documents(run, load_model(run), "valid")
     told = list(islice(stories(run.recipe.corpus.seed, "valid"), len(documents)))
-    assert [story.text for story in told] == documents, "the validation stories are the generator's first"
-    return np.array([story.bits for story in told]) / np.mean([len(text.encode()) for text in documents])
+    assert [story.text for story in told] == documents, (
+        "the validation stories are the generator's first"
+    )
+    return np.array([story.bits for story in told]) / np.mean(
+        [len(text.encode()) for text in documents]
+    )
 
 
 @torch.inference_mode()
 def probabilities(run: Run, order: int, shown: int = 6) -> list[dict[str, Any]]:
-    """For each prompt the GPT's likeliest next tokens, with the n-gram's probability of them beside its own."""
+    """For each prompt the GPT's likeliest next tokens, with the n-gram's probability of them beside
+    its own."""
     model, tokenizer, _ = load_model(run)
     counts = ngram(np.asarray(token_file(run, "train")), order, tokenizer)
     found = []
@@ -120,11 +141,17 @@ def probabilities(run: Run, order: int, shown: int = 6) -> list[dict[str, Any]]:
         theirs = counts.distribution(ids)  # (V,)
         best = np.argsort(-ours)[:shown]
         pairs = [[float(theirs[i]), float(ours[i])] for i in best]
-        found.append({"prompt": prompt, "tokens": [tokenizer.decode([int(i)]) for i in best], "probabilities": pairs})
+        found.append(
+            {
+                "prompt": prompt,
+                "tokens": [tokenizer.decode([int(i)]) for i in best],
+                "probabilities": pairs,
+            }
+        )
     return found
 
 
-# -- what follows -----------------------------------------------------------------------------------------------------
+# -- what follows ---------------------------------------------------------------------------------
 
 
 def rung_interval(bits: Sequence[np.ndarray]) -> Interval:
@@ -152,19 +179,40 @@ def finding(rungs: dict[str, Bits], orders: dict[str, int], live: list[dict[str,
         steps |= {f"{kind}: {a} to {b}": step_down(bits[a], bits[b]) for a, b in pairwise(bits)}
         for name, own in bits.items():
             shown = f"{orders[kind]}-gram" if name == "n-gram" else name
-            arms.append(Arm(f"{shown}, {KINDS[kind]}", "bits/byte", [float(b.mean()) for b in own], rung_interval(own)))
+            arms.append(
+                Arm(
+                    f"{shown}, {KINDS[kind]}",
+                    "bits/byte",
+                    [float(b.mean()) for b in own],
+                    rung_interval(own),
+                )
+            )
     told = "; ".join(
-        f"{KINDS[kind]}: " + ", ".join(f"{name} {rung_interval(own).mean:.2f}" for name, own in bits.items())
+        f"{KINDS[kind]}: "
+        + ", ".join(f"{name} {rung_interval(own).mean:.2f}" for name, own in bits.items())
         for kind, bits in rungs.items()
     )
     verdict = together(*map(above, steps.values()))
-    ladder = "Each rung predicts better than the last" if verdict == "supported" else "The rungs do not all descend"
+    ladder = (
+        "Each rung predicts better than the last"
+        if verdict == "supported"
+        else "The rungs do not all descend"
+    )
     return Finding(
-        verdict, f"{ladder}, in bits per byte of unseen stories. {told}.", arms,
-        {"ladder.png": dots(f"{ladder}: from guessing to the program that wrote the text", arms, "bits per byte"),
-         "live.png": next_tokens(live, [f"{orders['bpe']}-gram", "GPT"])},
+        verdict,
+        f"{ladder}, in bits per byte of unseen stories. {told}.",
+        arms,
+        {
+            "ladder.png": dots(
+                f"{ladder}: from guessing to the program that wrote the text", arms, "bits per byte"
+            ),
+            "live.png": next_tokens(live, [f"{orders['bpe']}-gram", "GPT"]),
+        },
         bars={"the ladder strictly descends, by its intervals": verdict == "supported"},
-        details={"steps": {name: [s.mean, s.low, s.high] for name, s in steps.items()}, "live": live},
+        details={
+            "steps": {name: [s.mean, s.low, s.high] for name, s in steps.items()},
+            "live": live,
+        },
     )
 
 

@@ -1,17 +1,22 @@
-"""What training takes, by arithmetic, and what it took: models whose makers published their GPU-hours.
+"""What training takes, by arithmetic, and what it took: models whose makers published their
+GPU-hours.
 
-    FLOPs      = 6 x parameters x tokens                      (Kaplan et al. 2020: 2 a weight forward, 4 backward)
+    FLOPs      = 6 x parameters x tokens                      (Kaplan et al. 2020: 2 a weight
+      forward, 4 backward)
     GPU-hours  = FLOPs / (datasheet peak x utilisation) / 3600
 
-One utilisation serves all models: 40 % of the dense bf16 peak in NVIDIA's datasheets, in the middle of the 38 to 43 %
-that the Llama 3 report gives (Dubey et al. 2024). It is fixed beforehand, not fitted to the table below. Left out:
-attention's share, failed runs, restarts, everything before and after the pretraining run. No torch here.
+One utilisation serves all models: 40 % of the dense bf16 peak in NVIDIA's datasheets, in the middle
+of the 38 to 43 % that the Llama 3 report gives (Dubey et al. 2024). It is fixed beforehand, not
+fitted to the table below. Left out: attention's share, failed runs, restarts, everything before and
+after the pretraining run. No torch here.
 """
 
 from dataclasses import dataclass
 
 UTILISATION = 0.4
-OVERHEAD = 1.2  # energy of a data centre for each unit that its processors take; 1.2 is BLOOM's (Luccioni et al. 2022)
+# energy of a data centre for each unit that its processors take; 1.2 is BLOOM's (Luccioni et al.
+# 2022)
+OVERHEAD = 1.2
 
 
 @dataclass(frozen=True)
@@ -89,14 +94,34 @@ MODELS = (
     Published("LLaMA 13B", 13.0e9, 1.0e12, "a100", 135_168, LLAMA_1),
     Published("LLaMA 33B", 32.5e9, 1.4e12, "a100", 530_432, LLAMA_1),
     Published("LLaMA 65B", 65.2e9, 1.4e12, "a100", 1_022_362, LLAMA_1),
-    Published("BLOOM 176B", 176e9, 366e9, "a100", 1_082_990, "Luccioni et al. 2022, arXiv:2211.02001, table 1"),
+    Published(
+        "BLOOM 176B",
+        176e9,
+        366e9,
+        "a100",
+        1_082_990,
+        "Luccioni et al. 2022, arXiv:2211.02001, table 1",
+    ),
     Published("Llama 2 7B", 6.7e9, 2.0e12, "a100", 184_320, LLAMA_2),
     Published("Llama 2 13B", 13.0e9, 2.0e12, "a100", 368_640, LLAMA_2),
     Published("Llama 2 70B", 69e9, 2.0e12, "a100", 1_720_320, LLAMA_2),
-    Published("Falcon 180B", 180e9, 3.5e12, "a100", 7_000_000, "Hugging Face blog on Falcon 180B, September 2023"),
+    Published(
+        "Falcon 180B",
+        180e9,
+        3.5e12,
+        "a100",
+        7_000_000,
+        "Hugging Face blog on Falcon 180B, September 2023",
+    ),
     Published("Llama 3.1 8B", 8.0e9, 15.0e12, "h100", 1_460_000, LLAMA_3),
     Published("Llama 3.1 70B", 70.6e9, 15.0e12, "h100", 7_000_000, LLAMA_3),
     Published("Llama 3.1 405B", 405e9, 15.6e12, "h100", 30_840_000, LLAMA_3),
-    Published("DeepSeek-V3 (37B active, fp8)", 37e9, 14.8e12, "h100", 2_664_000,
-              "DeepSeek-AI 2024, arXiv:2412.19437, table 1; H800, whose peak is that of the H100"),
+    Published(
+        "DeepSeek-V3 (37B active, fp8)",
+        37e9,
+        14.8e12,
+        "h100",
+        2_664_000,
+        "DeepSeek-AI 2024, arXiv:2412.19437, table 1; H800, whose peak is that of the H100",
+    ),
 )

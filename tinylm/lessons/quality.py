@@ -1,4 +1,5 @@
-"""Fine-tuning wants good data: what half a corpus of bad poems costs, and what half a corpus less does.
+"""Fine-tuning wants good data: what half a corpus of bad poems costs, and what half a corpus less
+does.
 
 The same base is fine-tuned on verse with the same recipe and the same number of steps, on
 
@@ -7,11 +8,12 @@ The same base is fine-tuned on verse with the same recipe and the same number of
     shuffled        half of the poems with the words of each line in random order
     duplicated      half of the poems replaced by copies of the other half
 
-All are validated on the same clean poems, whose loss also decides which weights are kept. Metre and bits per byte are
-measured; the verdict follows from the slope over the sizes and from the difference that each fault makes.
+All are validated on the same clean poems, whose loss also decides which weights are kept. Metre and
+bits per byte are measured; the verdict follows from the slope over the sizes and from the
+difference that each fault makes.
 
-Trade-offs: one set of learning rates, the demo's, serves all: it suits the clean corpus, and what is compared is the
-data. A smaller corpus is read more often, as it would be in life.
+Trade-offs: one set of learning rates, the demo's, serves all: it suits the clean corpus, and what
+is compared is the data. A smaller corpus is read more often, as it would be in life.
 """
 
 from collections.abc import Generator, Sequence
@@ -52,7 +54,8 @@ Scores = dict[str, dict[str, list[float]]]  # measure -> arm -> value for each s
 
 
 def run(lab: Lab) -> Generator[Progress, None, Finding]:
-    """Fine-tune the base of every seed on every version of the poems, and measure what comes out."""
+    """Fine-tune the base of every seed on every version of the poems, and measure what comes
+    out."""
     poems, unseen = verse(lab)
     scores: Scores = {"metre": {}, "bits": {}}
     for seed in lab.seeds:
@@ -61,13 +64,15 @@ def run(lab: Lab) -> Generator[Progress, None, Finding]:
         for arm, texts in versions(poems, seed).items():
             corpus = document_corpus(tokenizer, texts, unseen)
             tuned = yield from lab.train(f"{arm}, seed {seed}", recipe_of(lab, base, seed), corpus)
-            value = lab.measure(f"{arm}, seed {seed}", tuned.fingerprint, partial(examine, lab, tuned, unseen))
+            value = lab.measure(
+                f"{arm}, seed {seed}", tuned.fingerprint, partial(examine, lab, tuned, unseen)
+            )
             for measure, own in scores.items():
                 own.setdefault(arm, []).append(value[measure])
     return finding(scores)
 
 
-# -- the data ---------------------------------------------------------------------------------------------------------
+# -- the data -------------------------------------------------------------------------------------
 
 
 def size_name(size: float) -> str:
@@ -79,17 +84,27 @@ def size_name(size: float) -> str:
 
 
 def versions(poems: Sequence[str], seed: int) -> dict[str, list[str]]:
-    """The corpus of each arm: random subsets that hold one another, and three faults of the same share."""
+    """The corpus of each arm: random subsets that hold one another, and three faults of the same
+    share."""
     order = np.random.default_rng(seed).permutation(len(poems))
-    made = {size_name(size): [poems[i] for i in order[: max(1, round(size * len(poems)))]] for size in SIZES_OF_DATA}
+    made = {
+        size_name(size): [poems[i] for i in order[: max(1, round(size * len(poems)))]]
+        for size in SIZES_OF_DATA
+    }
     return made | {arm: corrupt(list(poems), kind, SPOILED, seed) for arm, kind in FAULTS.items()}
 
 
 def recipe_of(lab: Lab, base: Run, seed: int) -> Recipe:
-    """The demo's recipe for verse, shorter, and with this lesson's poems in the place of its own."""
+    """The demo's recipe for verse, shorter, and with this lesson's poems in the place of its
+    own."""
     steps = SIZES[lab.scale].steps
-    fields = {"start_from": str(base.folder), "train.seed": seed, "train.steps": steps,
-              "train.evaluate_every": max(1, steps // 8), "sample.prompts": []}
+    fields = {
+        "start_from": str(base.folder),
+        "train.seed": seed,
+        "train.steps": steps,
+        "train.evaluate_every": max(1, steps // 8),
+        "sample.prompts": [],
+    }
     return load_recipe("demo-verse", {name: str(value) for name, value in fields.items()})
 
 
@@ -99,14 +114,18 @@ def examine(lab: Lab, tuned: Run, unseen: Sequence[str]) -> dict[str, float]:
     return {"metre": share(flagged(samples, scans)), "bits": bits(tuned, unseen)}
 
 
-# -- what follows -----------------------------------------------------------------------------------------------------
+# -- what follows ---------------------------------------------------------------------------------
 
 
 def slope(values: dict[str, list[float]]) -> Interval:
-    """Change of a measure each time the corpus doubles: a straight line a seed, and the interval over the seeds."""
+    """Change of a measure each time the corpus doubles: a straight line a seed, and the interval
+    over the seeds."""
     doublings = np.log2(SIZES_OF_DATA)
     seeds = range(len(values["clean"]))
-    lines = [np.polyfit(doublings, [values[size_name(size)][seed] for size in SIZES_OF_DATA], 1)[0] for seed in seeds]
+    lines = [
+        np.polyfit(doublings, [values[size_name(size)][seed] for size in SIZES_OF_DATA], 1)[0]
+        for seed in seeds
+    ]
     return interval(lines, groups=seeds)
 
 
@@ -116,24 +135,37 @@ def harm(values: dict[str, list[float]], arm: str) -> Interval:
 
 
 def finding(scores: Scores) -> Finding:
-    """Whether verse is predicted worse from less data and from each kind of bad data, and whether metre follows."""
+    """Whether verse is predicted worse from less data and from each kind of bad data, and whether
+    metre follows."""
     slopes = {measure: slope(values) for measure, values in scores.items()}
-    harms = {measure: {arm: harm(values, arm) for arm in FAULTS} for measure, values in scores.items()}
+    harms = {
+        measure: {arm: harm(values, arm) for arm in FAULTS} for measure, values in scores.items()
+    }
     verdict = together(below(slopes["bits"]), *map(above, harms["bits"].values()))
     told = ", ".join(f"{arm} {found.mean:+.3f}" for arm, found in harms["bits"].items())
     sentence = (
         f"Each doubling of the poems brings {slopes['bits'].mean:+.3f} bits per byte of unseen verse and "
         f"{100 * slopes['metre'].mean:+.1f} points of lines that scan; spoiling half brings {told} bits per byte."
     )
-    arms = [Arm(f"{measure}: {arm}", unit, values) for measure, unit in (("bits", "bits/byte"), ("metre", "share"))
-            for arm, values in scores[measure].items()]
+    arms = [
+        Arm(f"{measure}: {arm}", unit, values)
+        for measure, unit in (("bits", "bits/byte"), ("metre", "share"))
+        for arm, values in scores[measure].items()
+    ]
     return Finding(
-        verdict, sentence, arms,
+        verdict,
+        sentence,
+        arms,
         {"size.png": by_size(scores, slopes), "faults.png": by_fault(scores, harms)},
         details={
             "slopes": {measure: ends(found) for measure, found in slopes.items()},
-            "harm": {measure: {arm: ends(found) for arm, found in own.items()} for measure, own in harms.items()},
-            "verdict of the metre": together(above(slopes["metre"]), *map(below, harms["metre"].values())),
+            "harm": {
+                measure: {arm: ends(found) for arm, found in own.items()}
+                for measure, own in harms.items()
+            },
+            "verdict of the metre": together(
+                above(slopes["metre"]), *map(below, harms["metre"].values())
+            ),
         },
     )
 
@@ -144,11 +176,18 @@ def over_seeds(values: Sequence[float]) -> Interval:
 
 def by_size(scores: Scores, slopes: dict[str, Interval]) -> Figure:
     """Both measures against the size of the corpus."""
-    title = (f"Each doubling of the data: {slopes['bits'].mean:+.3f} bits per byte, "
-             f"{100 * slopes['metre'].mean:+.1f} points of lines that scan")
+    title = (
+        f"Each doubling of the data: {slopes['bits'].mean:+.3f} bits per byte, "
+        f"{100 * slopes['metre'].mean:+.1f} points of lines that scan"
+    )
     with canvas(title, (8.4, 4.4)) as figure:
         for place, (axes, measure) in enumerate(zip(figure.subplots(1, 2), ("bits", "metre"))):
-            band(axes, SIZES_OF_DATA, [over_seeds(scores[measure][size_name(s)]) for s in SIZES_OF_DATA], place)
+            band(
+                axes,
+                SIZES_OF_DATA,
+                [over_seeds(scores[measure][size_name(s)]) for s in SIZES_OF_DATA],
+                place,
+            )
             axes.set(xscale="log", xlabel="share of the poems", ylabel=LABELS[measure])
             axes.set_xticks(SIZES_OF_DATA, [str(Fraction(size)) for size in SIZES_OF_DATA])
             axes.minorticks_off()
@@ -161,8 +200,11 @@ LABELS = {"bits": "bits per byte, unseen verse", "metre": "lines that scan, shar
 def by_fault(scores: Scores, harms: dict[str, dict[str, Interval]]) -> Figure:
     """What each fault adds to the clean corpus' bits per byte, and takes from its metre."""
     worst = max(harms["bits"], key=lambda arm: harms["bits"][arm].mean)
-    with canvas(f"Of three faults in half of the poems, “{worst}” costs most: "
-                f"{harms['bits'][worst].mean:+.3f} bits per byte", (8.4, 3.6)) as figure:
+    with canvas(
+        f"Of three faults in half of the poems, “{worst}” costs most: "
+        f"{harms['bits'][worst].mean:+.3f} bits per byte",
+        (8.4, 3.6),
+    ) as figure:
         for axes, measure in zip(figure.subplots(1, 2, sharey=True), ("bits", "metre")):
             for row, (arm, found) in enumerate(harms[measure].items()):
                 own = np.subtract(scores[measure][arm], scores[measure]["clean"])

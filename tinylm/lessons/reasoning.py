@@ -5,12 +5,14 @@ The problems are chains of one to eight operations on whole numbers, each result
     ((((3+5)*4)-7)*2)=          direct answer  50.
                                 worked steps   3+5=8 8*4=32 32-7=25 25*2=50 50.
 
-Both arms have the same network, learning-rate search, number of steps and of tokens in each step (so the same time, to
-a few per cent), and the same problems. Loss only falls on what follows the "=". A problem is solved when all that the
-model writes, taking the likeliest character each time, is right: with worked steps every step, too.
+Both arms have the same network, learning-rate search, number of steps and of tokens in each step
+(so the same time, to a few per cent), and the same problems. Loss only falls on what follows the
+"=". A problem is solved when all that the model writes, taking the likeliest character each time,
+is right: with worked steps every step, too.
 
-Trade-offs: at the same number of tokens the direct arm sees about twice as many problems, and its loss rests on fewer
-characters: that is what step-by-step data is. Chains are easy to check and have no words; real reasoning has many.
+Trade-offs: at the same number of tokens the direct arm sees about twice as many problems, and its
+loss rests on fewer characters: that is what step-by-step data is. Chains are easy to check and have
+no words; real reasoning has many.
 """
 
 import random
@@ -63,7 +65,8 @@ class Problem:
         return f"{text}="
 
     def answer(self, kind: str) -> str:
-        """What the model is to write: the result, after the steps that lead to it where they are worked.
+        """What the model is to write: the result, after the steps that lead to it where they are
+        worked.
 
         >>> chain = Problem(((3, "+", 5, 8), (8, "*", 4, 32)))
         >>> chain.question, chain.answer("direct answer"), chain.answer("worked steps")
@@ -74,7 +77,8 @@ class Problem:
 
 
 def run(lab: Lab) -> Generator[Progress, None, Finding]:
-    """Search the learning rates of both arms alike, train each with every seed, and let it solve unseen problems."""
+    """Search the learning rates of both arms alike, train each with every seed, and let it solve
+    unseen problems."""
     sizes = SIZES[lab.scale]
     train, tested = problems(sizes)
     solved: dict[str, list[list[int]]] = {}
@@ -85,15 +89,18 @@ def run(lab: Lab) -> Generator[Progress, None, Finding]:
         for seed in lab.seeds:
             recipe = recipe_of(lab, seed, sizes.steps, **rates)
             trained = yield from lab.train(f"{kind}, seed {seed}", recipe, corpus)
-            solved[kind].append(lab.measure(kind, trained.fingerprint, partial(solve, trained, kind, tested)))
+            solved[kind].append(
+                lab.measure(kind, trained.fingerprint, partial(solve, trained, kind, tested))
+            )
     return finding(solved, [len(problem.steps) for problem in tested])
 
 
-# -- the data ---------------------------------------------------------------------------------------------------------
+# -- the data -------------------------------------------------------------------------------------
 
 
 def chain(rng: random.Random, length: int) -> Problem:
-    """A chain of one-digit operations; every result stays between 1 and 99, multiplying by 1 is left out."""
+    """A chain of one-digit operations; every result stays between 1 and 99, multiplying by 1 is
+    left out."""
     value = rng.randint(1, 9)
     steps: list[tuple[int, str, int, int]] = []
     while len(steps) < length:
@@ -106,7 +113,8 @@ def chain(rng: random.Random, length: int) -> Problem:
 
 
 def problems(sizes: Sizes) -> tuple[list[Problem], list[Problem]]:
-    """Problems to learn from, of all lengths alike, and others to be tested on, equally many of each length."""
+    """Problems to learn from, of all lengths alike, and others to be tested on, equally many of
+    each length."""
     rng = random.Random(0)
     tested = [chain(rng, length) for length in range(1, LONGEST + 1) for _ in range(sizes.tested)]
     kept_aside = set(tested)
@@ -126,60 +134,88 @@ def encoded(problem: Problem, kind: str) -> tuple[list[int], list[int]]:
 
 
 def corpus_of(kind: str, train: Sequence[Problem], tested: Sequence[Problem]) -> Corpus:
-    """Problems one behind the other with their masks; every fourth tested one serves for validation."""
-    sides = [[np.concatenate(part) for part in zip(*(encoded(problem, kind) for problem in side))]
-             for side in (train, tested[::4])]
+    """Problems one behind the other with their masks; every fourth tested one serves for
+    validation."""
+    sides = [
+        [np.concatenate(part) for part in zip(*(encoded(problem, kind) for problem in side))]
+        for side in (train, tested[::4])
+    ]
     (ids, mask), (valid, valid_mask) = sides
     ids, valid = ids.astype(np.uint16), valid.astype(np.uint16)
-    return Corpus(TOKENIZER, ids, valid, f"{kind} of chains", train_mask=mask, valid_mask=valid_mask)
+    return Corpus(
+        TOKENIZER, ids, valid, f"{kind} of chains", train_mask=mask, valid_mask=valid_mask
+    )
 
 
 def recipe_of(lab: Lab, seed: int, steps: int, **fields: str) -> Recipe:
-    """The demo's network with a context that holds the longest problem; characters; as many tokens a step."""
-    values = {"tokenizer.kind": "char", "model.context": "128", "sample.prompts": "[]", "train.steps": str(steps),
-              "train.evaluate_every": str(steps), **fields}
+    """The demo's network with a context that holds the longest problem; characters; as many tokens
+    a step."""
+    values = {
+        "tokenizer.kind": "char",
+        "model.context": "128",
+        "sample.prompts": "[]",
+        "train.steps": str(steps),
+        "train.evaluate_every": str(steps),
+        **fields,
+    }
     if lab.scale == "full":
         values["train.batch_size"] = "16"
     return lab.base_recipe(seed, **values)
 
 
-# -- measuring --------------------------------------------------------------------------------------------------------
+# -- measuring ------------------------------------------------------------------------------------
 
 
 @torch.inference_mode()
 def solve(run: Run, kind: str, tested: Sequence[Problem], rows: int = 200) -> list[int]:
     """1 for each problem that the run solves, else 0.
 
-    Nothing is written out one character at a time: if the likeliest character is the right one everywhere behind right
-    ones, that is what the model would write; once it is not, the problem is lost.
+    Nothing is written out one character at a time: if the likeliest character is the right one
+    everywhere behind right ones, that is what the model would write; once it is not, the problem is
+    lost.
     """
     model = load_model(run).model
     solved = []
     for first in range(0, len(tested), rows):
         pairs = [encoded(problem, kind) for problem in tested[first : first + rows]]
         width = max(len(ids) for ids, _ in pairs)
-        ids, mask = (torch.tensor([part + [0] * (width - len(part)) for part in side]) for side in zip(*pairs))
+        ids, mask = (
+            torch.tensor([part + [0] * (width - len(part)) for part in side])
+            for side in zip(*pairs)
+        )
         likeliest = model(ids[:, :-1]).argmax(-1)  # (rows, width - 1)
         right = (likeliest == ids[:, 1:]) | (mask[:, 1:] == 0)
         solved += right.all(dim=1).int().tolist()
     return solved
 
 
-# -- what follows -----------------------------------------------------------------------------------------------------
+# -- what follows ---------------------------------------------------------------------------------
 
 
 def finding(solved: dict[str, list[list[int]]], lengths: Sequence[int]) -> Finding:
-    """Whether worked steps solve more problems than direct answers; `lengths` are those of the tested problems."""
+    """Whether worked steps solve more problems than direct answers; `lengths` are those of the
+    tested problems."""
     seeds = [seed for seed, own in enumerate(solved[KINDS[0]]) for _ in own]
     flat = {kind: np.concatenate(own) for kind, own in solved.items()}
-    arms = [Arm(kind, "share", [float(np.mean(own)) for own in solved[kind]], interval(flat[kind], groups=seeds))
-            for kind in KINDS]
+    arms = [
+        Arm(
+            kind,
+            "share",
+            [float(np.mean(own)) for own in solved[kind]],
+            interval(flat[kind], groups=seeds),
+        )
+        for kind in KINDS
+    ]
     direct, worked = (arm.interval for arm in arms)
     gap = paired_difference(flat["worked steps"], flat["direct answer"], groups=seeds)
     steps = sorted(set(lengths))
-    member = np.tile(lengths, len(solved[KINDS[0]]))  # the length of each tested problem, seed after seed
+    # the length of each tested problem, seed after seed
+    member = np.tile(lengths, len(solved[KINDS[0]]))
     curves = {
-        kind: [interval(flat[kind][member == n], groups=np.array(seeds)[member == n].tolist()) for n in steps]
+        kind: [
+            interval(flat[kind][member == n], groups=np.array(seeds)[member == n].tolist())
+            for n in steps
+        ]
         for kind in KINDS
     }
     sentence = (
@@ -190,13 +226,26 @@ def finding(solved: dict[str, list[list[int]]], lengths: Sequence[int]) -> Findi
         axes = figure.subplots()
         for place, kind in enumerate(KINDS):
             band(axes, steps, curves[kind], place, kind)
-        axes.set(xlabel="operations in the problem", ylabel="share of problems solved", ylim=(-0.02, 1.02))
+        axes.set(
+            xlabel="operations in the problem",
+            ylabel="share of problems solved",
+            ylim=(-0.02, 1.02),
+        )
         axes.legend(frameon=False)
     return Finding(
-        above(gap), sentence, arms, {"accuracy.png": figure},
-        bars={"worked steps solve >= 95 %": worked.mean >= 0.95, "direct answers solve <= 50 %": direct.mean <= 0.5},
-        details={"operations": steps, "gap": ends(gap),
-                 "solved": {kind: [found.mean for found in curve] for kind, curve in curves.items()}},
+        above(gap),
+        sentence,
+        arms,
+        {"accuracy.png": figure},
+        bars={
+            "worked steps solve >= 95 %": worked.mean >= 0.95,
+            "direct answers solve <= 50 %": direct.mean <= 0.5,
+        },
+        details={
+            "operations": steps,
+            "gap": ends(gap),
+            "solved": {kind: [found.mean for found in curve] for kind, curve in curves.items()},
+        },
     )
 
 

@@ -1,16 +1,21 @@
-"""Retrieval is the employee handbook: knowledge that is looked up, not learned, and up to date the moment it changes.
+"""Retrieval is the employee handbook: knowledge that is looked up, not learned, and up to date the
+moment it changes.
 
-The same 297 questions about an invented company's handbook are asked of four arms, with the same model shape:
+The same 297 questions about an invented company's handbook are asked of four arms, with the same
+model shape:
 
-    closed book   fine-tuned on questions and answers about other documents: it knows the form, not the facts
-    fine-tuned    the same training, but on the very questions and answers that are asked: the best case for fine-tuning
+    closed book   fine-tuned on questions and answers about other documents: it knows the form, not
+      the facts
+    fine-tuned    the same training, but on the very questions and answers that are asked: the best
+      case for fine-tuning
     retrieved     the shared assistant: BM25 finds a passage, the model reads it; end to end
-    oracle        the assistant is handed the passage that holds the answer: what reading alone is worth
+    oracle        the assistant is handed the passage that holds the answer: what reading alone is
+      worth
 
-Closed book, retrieved and oracle answer questions about documents that they were not trained on (each seed holds a
-third of them out, so three seeds ask all). Then the second edition comes out, with 84 other answers: the index follows
-at once, the weights do not. How often the search finds the right passage is reported apart, so that a miss can be
-blamed on the right part.
+Closed book, retrieved and oracle answer questions about documents that they were not trained on
+(each seed holds a third of them out, so three seeds ask all). Then the second edition comes out,
+with 84 other answers: the index follows at once, the weights do not. How often the search finds the
+right passage is reported apart, so that a miss can be blamed on the right part.
 
 Trade-off: every question is answered by one sentence. Real ones often need two.
 """
@@ -24,7 +29,12 @@ from tinylm.assistant.conversation import ASSISTANT, USER, Dialogue, Part
 from tinylm.assistant.grading import ask, same_answer
 from tinylm.assistant.retrieval import Index
 from tinylm.assistant.runtime import Assistant
-from tinylm.assistant.training import assistant_recipe, dialogue_corpus, held_out, questions_held_out
+from tinylm.assistant.training import (
+    assistant_recipe,
+    dialogue_corpus,
+    held_out,
+    questions_held_out,
+)
 from tinylm.corpora.handbook import Question, handbook, questions
 from tinylm.evaluation.statistics import interval, paired_difference
 from tinylm.lessons.assistants import assistant, equipped, start_of
@@ -71,8 +81,13 @@ def run(lab: Lab) -> Generator[Progress, None, Finding]:
         for place, (name, function) in enumerate(arms.items()):
             yield Progress(f"asking, seed {seed}", place, len(arms))
             settings = [reader.fingerprint, closed.fingerprint, tuned.fingerprint, len(asked)]
-            marks.setdefault(name, []).append(lab.measure(f"{name}, seed {seed}", settings, function))
-    hits = [lab.measure(f"hits, edition {edition}", edition, partial(hit_rates, edition)) for edition in (1, 2)]
+            marks.setdefault(name, []).append(
+                lab.measure(f"{name}, seed {seed}", settings, function)
+            )
+    hits = [
+        lab.measure(f"hits, edition {edition}", edition, partial(hit_rates, edition))
+        for edition in (1, 2)
+    ]
     return finding(marks, hits)
 
 
@@ -80,8 +95,12 @@ def pairs_model(lab: Lab, name: str, seed: int, learned: Sequence[Question]) -> 
     """A model fine-tuned on questions with their answers, without any passage."""
     parent = yield from start_of(lab, seed)
     size = SIZES[lab.scale]
-    dialogues: list[Dialogue] = [pair(question) for _ in range(size.repeats) for question in learned]
-    corpus = dialogue_corpus(load_model(parent).tokenizer, dialogues, f"{name}, seed {seed}", valid=len(learned) // 4)
+    dialogues: list[Dialogue] = [
+        pair(question) for _ in range(size.repeats) for question in learned
+    ]
+    corpus = dialogue_corpus(
+        load_model(parent).tokenizer, dialogues, f"{name}, seed {seed}", valid=len(learned) // 4
+    )
     recipe = assistant_recipe(lab.base_recipe(seed), parent, seed, size.steps)
     return (yield from lab.train(f"{name}, seed {seed}", recipe, corpus))
 
@@ -90,11 +109,12 @@ def pair(question: Question) -> Dialogue:
     return (Part(USER, question.question), Part(ASSISTANT, f"{question.answer}."))
 
 
-# -- asking -----------------------------------------------------------------------------------------------------------
+# -- asking ---------------------------------------------------------------------------------------
 
 
 def mark(assistant: Assistant, question: Question, edition: int) -> dict[str, Any]:
-    """One question asked and judged; `stale` where it is the first edition's answer, and no longer right."""
+    """One question asked and judged; `stale` where it is the first edition's answer, and no longer
+    right."""
     outcome = ask(assistant, question.question)
     right = same_answer(outcome.answer, question.answer_in(edition), question.question)
     stale = not right and same_answer(outcome.answer, question.answer, question.question)
@@ -103,7 +123,8 @@ def mark(assistant: Assistant, question: Question, edition: int) -> dict[str, An
 
 
 def evidence_in(question: Question, passage: str, edition: int) -> bool:
-    """Whether a passage holds the sentence that answers; in the second edition, the answer itself."""
+    """Whether a passage holds the sentence that answers; in the second edition, the answer
+    itself."""
     return question.evidence in passage or (edition == 2 and question.answer_in(2) in passage)
 
 
@@ -115,7 +136,8 @@ def without_search(run: Run, asked: Sequence[Question], edition: int) -> Marks:
 
 
 def with_search(run: Run, asked: Sequence[Question], edition: int) -> Marks:
-    """Ask a model that may search; the index of the second edition is the first one's, brought up to date."""
+    """Ask a model that may search; the index of the second edition is the first one's, brought up
+    to date."""
     assistant = equipped(run)
     if edition == 2 and assistant.search is not None:
         assistant.search.index = assistant.search.index.updated(handbook(2))
@@ -136,29 +158,41 @@ def with_oracle(run: Run, asked: Sequence[Question]) -> Marks:
 
 
 def hit_rates(edition: int) -> dict[str, float]:
-    """Share of all questions whose answering sentence is in the first passage found, and in the first three."""
+    """Share of all questions whose answering sentence is in the first passage found, and in the
+    first three."""
     index = Index(handbook(edition))
     found = [
-        [evidence_in(question, hit.passage.text, edition) for hit in index.search(question.question)]
+        [
+            evidence_in(question, hit.passage.text, edition)
+            for hit in index.search(question.question)
+        ]
         for question in questions()
     ]
     return {f"at {count}": sum(any(row[:count]) for row in found) / len(found) for count in (1, 3)}
 
 
-# -- what came out ----------------------------------------------------------------------------------------------------
+# -- what came out --------------------------------------------------------------------------------
 
 
 def finding(marks: dict[str, list[Marks]], hits: Sequence[dict[str, float]]) -> Finding:
-    """The verdict: retrieved beats closed book by far on what was never trained on, and follows the second edition."""
+    """The verdict: retrieved beats closed book by far on what was never trained on, and follows the
+    second edition."""
 
     def values(name: str, field: str = "right") -> tuple[list[bool], list[int]]:
-        rows = [(row[field], seed) for seed, seed_marks in enumerate(marks[name]) for row in seed_marks]
+        rows = [
+            (row[field], seed) for seed, seed_marks in enumerate(marks[name]) for row in seed_marks
+        ]
         return [value for value, _ in rows], [seed for _, seed in rows]
 
     def arm(name: str, field: str = "right", label: str = "") -> Arm:
         shares = [100 * sum(row[field] for row in rows) / len(rows) for rows in marks[name]]
         flat, groups = values(name, field)
-        return Arm(label or name, "% of questions", shares, interval([100.0 * value for value in flat], groups=groups))
+        return Arm(
+            label or name,
+            "% of questions",
+            shares,
+            interval([100.0 * value for value in flat], groups=groups),
+        )
 
     arms = [arm(name) for name in marks]
     arms.append(arm("fine-tuned, second edition", "stale", STALE))
@@ -184,9 +218,13 @@ def finding(marks: dict[str, list[Marks]], hits: Sequence[dict[str, float]]) -> 
         "retrieved >= 85 % end to end": mean["retrieved"] >= 85,
         "changed facts >= 85 % at once": mean["retrieved, second edition"] >= 85,
     }
-    title = f"Looked up: {mean['retrieved']:.0f} % right; from the weights: {mean['closed book']:.0f} %"
+    title = (
+        f"Looked up: {mean['retrieved']:.0f} % right; from the weights: {mean['closed book']:.0f} %"
+    )
     figures = {"retrieval.png": dots(title, arms, "right answers, % of questions")}
-    return Finding(verdict, sentence, arms, figures, bars, {"hit_rates": list(hits), "marks": marks})
+    return Finding(
+        verdict, sentence, arms, figures, bars, {"hit_rates": list(hits), "marks": marks}
+    )
 
 
 LESSON = Lesson(

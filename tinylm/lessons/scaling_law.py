@@ -2,9 +2,10 @@
 
     loss = E + A / N^alpha + B / D^beta
 
-Source: Hoffmann et al. 2022 ("Training compute-optimal large language models"), section 3.3; they fit it by descent.
-Trade-off: five numbers for a few dozen points. Where sizes and tokens vary by a factor of ten, what the law says inside
-and a little beyond that range is worth more than any single number of it; E above all is hardly known.
+Source: Hoffmann et al. 2022 ("Training compute-optimal large language models"), section 3.3; they
+fit it by descent. Trade-off: five numbers for a few dozen points. Where sizes and tokens vary by a
+factor of ten, what the law says inside and a little beyond that range is worth more than any single
+number of it; E above all is hardly known.
 """
 
 import math
@@ -40,32 +41,47 @@ class Law(NamedTuple):
         return self.beta / (self.alpha + self.beta)
 
     def best_size(self, flops: float) -> float:
-        """Parameters that reach the lowest loss with so many operations, the rest going into tokens."""
+        """Parameters that reach the lowest loss with so many operations, the rest going into
+        tokens."""
         ratio = (self.alpha * self.A) / (self.beta * self.B)
         return float(ratio ** (1 / (self.alpha + self.beta)) * (flops / 6) ** self.share)
 
 
 def fit(points: Sequence[Point]) -> Law:
-    """The law with the smallest squared relative errors; all zeros where losses rise with size and no law fits.
+    """The law with the smallest squared relative errors; all zeros where losses rise with size and
+    no law fits.
 
-    Once both exponents are chosen, the law is a sum of three known columns and the best E, A and B are found exactly.
-    So only the exponents are searched: on a grid, then twice on a finer one around the best pair. Quick, and it cannot
-    get stuck as a descent over all five numbers can.
+    Once both exponents are chosen, the law is a sum of three known columns and the best E, A and B
+    are found exactly. So only the exponents are searched: on a grid, then twice on a finer one
+    around the best pair. Quick, and it cannot get stuck as a descent over all five numbers can.
     """
     alphas = betas = np.geomspace(0.02, 3, 40)
     for _ in range(3):
-        found = [(*given_exponents(points, alpha, beta), alpha, beta) for alpha in alphas for beta in betas]
+        found = [
+            (*given_exponents(points, alpha, beta), alpha, beta)
+            for alpha in alphas
+            for beta in betas
+        ]
         _, E, A, B, alpha, beta = min(found)
         steps = (alphas[1] / alphas[0], betas[1] / betas[0])
-        alphas, betas = (np.geomspace(x / step, x * step, 15) for x, step in zip((alpha, beta), steps))
+        alphas, betas = (
+            np.geomspace(x / step, x * step, 15) for x, step in zip((alpha, beta), steps)
+        )
     return Law(E, A, float(alpha), B, float(beta))
 
 
-def given_exponents(points: Sequence[Point], alpha: float, beta: float) -> tuple[float, float, float, float]:
-    """The error of the best law with these exponents, then its E, A and B: none of them below 0, or it is no law."""
+def given_exponents(
+    points: Sequence[Point], alpha: float, beta: float
+) -> tuple[float, float, float, float]:
+    """The error of the best law with these exponents, then its E, A and B: none of them below 0, or
+    it is no law."""
     n, d, loss = np.array(points).T  # (points,) each
-    middle = np.exp(np.log([n, d]).mean(axis=1))  # sizes and tokens in units of their middle: columns of like scale
-    columns = np.stack([np.ones_like(n), (n / middle[0]) ** -alpha, (d / middle[1]) ** -beta], axis=1) / loss[:, None]
+    # sizes and tokens in units of their middle: columns of like scale
+    middle = np.exp(np.log([n, d]).mean(axis=1))
+    columns = (
+        np.stack([np.ones_like(n), (n / middle[0]) ** -alpha, (d / middle[1]) ** -beta], axis=1)
+        / loss[:, None]
+    )
     for first in (0, 1):  # with E; where that would be negative, without
         numbers = np.linalg.lstsq(columns[:, first:], np.ones(len(n)), rcond=None)[0]
         if (numbers >= 0).all():

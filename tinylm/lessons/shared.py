@@ -1,9 +1,11 @@
-"""What several lessons share: documents as a corpus, a base that knows who is who, and what a run is worth.
+"""What several lessons share: documents as a corpus, a base that knows who is who, and what a run
+is worth.
 
-The demo's base tells stories but hardly knows a fact, so it has none to lose. `knowing` lets it read the town's
-register on top: one document a person, one sentence a fact, between stories, so that it forgets none of its prose.
-The register has a second edition, in which everybody has moved, bought another boat and changed their taste. Questions
-use wordings that the register never uses for the person in question (see `corpora.facts`).
+The demo's base tells stories but hardly knows a fact, so it has none to lose. `knowing` lets it
+read the town's register on top: one document a person, one sentence a fact, between stories, so
+that it forgets none of its prose. The register has a second edition, in which everybody has moved,
+bought another boat and changed their taste. Questions use wordings that the register never uses for
+the person in question (see `corpora.facts`).
 """
 
 from collections.abc import Generator, Sequence
@@ -45,10 +47,14 @@ READING = {"smoke": Reading(40, 4), "full": Reading(4_000, 300)}
 
 
 def document_corpus(tokenizer: Tokenizer, train: Sequence[str], valid: Sequence[str]) -> Corpus:
-    """Documents as a ready-made corpus; each begins with the document token where the tokenizer has one."""
+    """Documents as a ready-made corpus; each begins with the document token where the tokenizer has
+    one."""
     split = Split(lambda: iter(train), lambda: iter(valid), documents=True)
     marked = begin_of(tokenizer) is not None
-    ids, unseen = (np.concatenate(list(encode(split, side, tokenizer, marked))) for side in (split.train, split.valid))
+    ids, unseen = (
+        np.concatenate(list(encode(split, side, tokenizer, marked)))
+        for side in (split.train, split.valid)
+    )
     return Corpus(tokenizer, ids, unseen, text_hash(split))
 
 
@@ -64,11 +70,12 @@ def unseen_stories(count: int) -> list[str]:
     return [story.text for story in islice(stories(0, "valid"), count)]
 
 
-# -- the register -----------------------------------------------------------------------------------------------------
+# -- the register ---------------------------------------------------------------------------------
 
 
 def answer_in(edition: int, fact: Fact) -> str:
-    """What is true in an edition: in the second one, under CHANGED, what was true of somebody further down the list.
+    """What is true in an edition: in the second one, under CHANGED, what was true of somebody
+    further down the list.
 
     >>> boat = facts()[2]
     >>> boat.subject, boat.relation, answer_in(1, boat), answer_in(2, boat) == boat.answer
@@ -77,18 +84,24 @@ def answer_in(edition: int, fact: Fact) -> str:
     if edition == 1 or fact.relation not in CHANGED:
         return fact.answer
     same = [other.answer for other in facts() if other.relation == fact.relation]
-    place = [other.subject for other in facts() if other.relation == fact.relation].index(fact.subject)
+    place = [other.subject for other in facts() if other.relation == fact.relation].index(
+        fact.subject
+    )
     following = same[place + 1 :] + same[:place]
     return next(answer for answer in following if answer != fact.answer)
 
 
 def register(edition: int, count: int, seed: int) -> list[str]:
-    """`count` entries, person after person: each relation once, in chance order and in one of its told wordings."""
+    """`count` entries, person after person: each relation once, in chance order and in one of its
+    told wordings."""
     random = Random(seed)
     entries = []
     for number in range(count):
         person = PEOPLE[number % len(PEOPLE)]
-        lines = [random.choice(story_lines(person, relation)) for relation in random.sample(RELATIONS, len(RELATIONS))]
+        lines = [
+            random.choice(story_lines(person, relation))
+            for relation in random.sample(RELATIONS, len(RELATIONS))
+        ]
         entry = " ".join(lines)
         for old, new in changes(edition, person.name):
             entry = entry.replace(old, new)
@@ -105,53 +118,77 @@ def changes(edition: int, name: str) -> tuple[tuple[str, str], ...]:
 
 def town_texts(edition: int, count: int, seed: int) -> list[str]:
     """`count` entries of the register in chance order, with half as many stories between them."""
-    both = register(edition, count, seed) + [story.text for story in islice(stories(seed), count // 2)]
+    both = register(edition, count, seed) + [
+        story.text for story in islice(stories(seed), count // 2)
+    ]
     return Random(seed).sample(both, len(both))
 
 
 def knowing(lab: Lab, seed: int, edition: int = 1, parent: Run | None = None) -> Steps:
-    """The shared base of this seed after it has read an edition of the register (on top of `parent`); returns its run.
+    """The shared base of this seed after it has read an edition of the register (on top of
+    `parent`); returns its run.
 
     Shared by the lessons, so its minutes count as those of a base.
     """
     base = parent or (yield from lab.base(seed))
     reading = READING[lab.scale]
     recipe = continued(lab, base, seed, reading.steps)
-    folder = lab.out.parent / f"register-{edition}-seed-{seed}-{key_of([settings_of(recipe), base.fingerprint])}"
+    folder = (
+        lab.out.parent
+        / f"register-{edition}-seed-{seed}-{key_of([settings_of(recipe), base.fingerprint])}"
+    )
     texts = town_texts(edition, reading.documents, seed)
-    corpus = document_corpus(load_model(base).tokenizer, texts, register(edition, len(PEOPLE), seed + 1))
-    run = yield from trained(recipe, folder, corpus, f"edition {edition} of the register, seed {seed}")
+    corpus = document_corpus(
+        load_model(base).tokenizer, texts, register(edition, len(PEOPLE), seed + 1)
+    )
+    run = yield from trained(
+        recipe, folder, corpus, f"edition {edition} of the register, seed {seed}"
+    )
     lab.base_seconds += run.manifest["seconds"]
     return run
 
 
 def continued(lab: Lab, parent: Run, seed: int, steps: int, **fields: str) -> Recipe:
-    """The base recipe, going on from a run for some steps at half its learning rates, on text that is handed over."""
+    """The base recipe, going on from a run for some steps at half its learning rates, on text that
+    is handed over."""
     values = {
-        "start_from": str(parent.folder), "train.steps": str(steps), "train.evaluate_every": str(max(1, steps // 4)),
-        "train.learning_rate": "0.0015", "train.muon_learning_rate": "0.01", "sample.prompts": "[]", **fields,
+        "start_from": str(parent.folder),
+        "train.steps": str(steps),
+        "train.evaluate_every": str(max(1, steps // 4)),
+        "train.learning_rate": "0.0015",
+        "train.muon_learning_rate": "0.01",
+        "sample.prompts": "[]",
+        **fields,
     }
     return lab.base_recipe(seed, **values)
 
 
-def searched(lab: Lab, arm: str, recipe: Recipe, corpus: Corpus) -> Generator[Progress, None, dict[str, str]]:
-    """The learning rates that suit an arm best, as fields of a recipe: looked for once, used with every seed."""
+def searched(
+    lab: Lab, arm: str, recipe: Recipe, corpus: Corpus
+) -> Generator[Progress, None, dict[str, str]]:
+    """The learning rates that suit an arm best, as fields of a recipe: looked for once, used with
+    every seed."""
     factors = (1.0, 3.0) if lab.scale == "smoke" else (1 / 3, 1.0, 3.0)
     best = yield from lab.search(arm, recipe, corpus, factors=factors)
-    return {f"train.{name}": str(getattr(best.train, name)) for name in ("learning_rate", "muon_learning_rate")}
+    return {
+        f"train.{name}": str(getattr(best.train, name))
+        for name in ("learning_rate", "muon_learning_rate")
+    }
 
 
-# -- what a run is worth ----------------------------------------------------------------------------------------------
+# -- what a run is worth --------------------------------------------------------------------------
 
 
 def exam(edition: int, relations: Sequence[str] = RELATIONS) -> list[Question]:
-    """Two questions about every fact, with four options each: the first edition's answer is always one of them."""
+    """Two questions about every fact, with four options each: the first edition's answer is always
+    one of them."""
     questions = []
     for number, fact in enumerate(f for f in facts() if f.relation in relations):
         answer = answer_in(edition, fact)
         rest = [option for option in fact.options if option not in (answer, fact.answer)]
         options = list(dict.fromkeys([answer, fact.answer, *rest]))[:4]
-        options = options[number % 4 :] + options[: number % 4]  # the right one stands in every place equally often
+        # the right one stands in every place equally often
+        options = options[number % 4 :] + options[: number % 4]
         for prompt in fact.prompts:
             neutral = prompt.replace(fact.subject, "Somebody")
             told = tuple(f" {option}" for option in options)
@@ -162,14 +199,18 @@ def exam(edition: int, relations: Sequence[str] = RELATIONS) -> list[Question]:
 def answers(run: Run, questions: Sequence[Question]) -> list[int]:
     """1 for each question whose right answer the run finds likeliest, else 0."""
     model, tokenizer, _ = load_model(run)
-    score = partial(continuation_nats, model, tokenizer, document_token=begin_of(tokenizer) is not None)
+    score = partial(
+        continuation_nats, model, tokenizer, document_token=begin_of(tokenizer) is not None
+    )
     return [int(right) for right in probe(questions, lambda pairs: score(pairs)).correct]
 
 
 def bits(run: Run, documents: Sequence[str]) -> float:
     """Bits per byte of some documents under a run's best weights."""
     model, tokenizer, _ = load_model(run)
-    return float(document_bits(model, tokenizer, documents, begin_of(tokenizer) is not None)[0].mean())
+    return float(
+        document_bits(model, tokenizer, documents, begin_of(tokenizer) is not None)[0].mean()
+    )
 
 
 def share(counts: np.ndarray) -> float:
@@ -189,7 +230,7 @@ def written(lab: Lab, run: Run, prompts: Sequence[str], count: int) -> list[Samp
     return sample_run(contestant, prompts, run.recipe.sample.sampling, effort, count)
 
 
-# -- telling ----------------------------------------------------------------------------------------------------------
+# -- telling --------------------------------------------------------------------------------------
 
 
 def of_measure(measure: str, arms: Sequence[Arm]) -> list[Arm]:

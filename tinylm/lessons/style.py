@@ -1,18 +1,22 @@
 """Fine-tuning changes how a model speaks: does it also change what the model knows?
 
-One base that tells stories and knows the town's facts is taught iambic pentameter, and compared on equal terms:
+One base that tells stories and knows the town's facts is taught iambic pentameter, and compared on
+equal terms:
 
     base            its prose, cut at every tenth syllable, so that it has lines to judge at all
     prompted        the same weights, shown four lines of verse as the prompt
-    full            every weight fine-tuned on verse           LoRA    thin adapters beside the frozen weights
-    replay          as full, with as much of what the base has read mixed in: half of the verse in the same steps
+    full            every weight fine-tuned on verse           LoRA    thin adapters beside the
+      frozen weights
+    replay          as full, with as much of what the base has read mixed in: half of the verse in
+      the same steps
     from scratch    no base at all: random weights, the same verse, the same steps
 
-The four that train have the same steps, tokens and learning-rate search. Facts kept: of the questions that the base
-answers rightly, the share that is still answered rightly (guessing would keep 25 %).
+The four that train have the same steps, tokens and learning-rate search. Facts kept: of the
+questions that the base answers rightly, the share that is still answered rightly (guessing would
+keep 25 %).
 
-Trade-off: the metre is that of a rule-based scorer; prose scans by chance in about one line of five, which is why the
-cut prose is the yardstick and not 0.
+Trade-off: the metre is that of a rule-based scorer; prose scans by chance in about one line of
+five, which is why the cut prose is the yardstick and not 0.
 """
 
 from collections.abc import Generator, Sequence
@@ -55,7 +59,13 @@ TRAINED = {  # arm -> fields of its recipe; "start_from" is filled in where ther
     "from scratch on verse": {},
 }
 ARMS = ("base", "prompted base", *TRAINED)
-MEASURES = {"metre": "share", "rhyme": "share", "verse": "bits/byte", "stories": "bits/byte", "facts": "share"}
+MEASURES = {
+    "metre": "share",
+    "rhyme": "share",
+    "verse": "bits/byte",
+    "stories": "bits/byte",
+    "facts": "share",
+}
 
 
 @dataclass(frozen=True)
@@ -72,7 +82,8 @@ Scores = dict[str, dict[str, Any]]  # arm -> measure -> value
 
 
 def run(lab: Lab) -> Generator[Progress, None, Finding]:
-    """Teach verse to the base of each seed in three ways, and examine all arms on the same texts and questions."""
+    """Teach verse to the base of each seed in three ways, and examine all arms on the same texts
+    and questions."""
     poems, unseen = verse(lab)
     rates: dict[str, dict[str, str]] = {}
     scores: list[Scores] = []  # one a seed
@@ -85,7 +96,9 @@ def run(lab: Lab) -> Generator[Progress, None, Finding]:
         for arm, fields in TRAINED.items():
             corpus = replay if arm == "full with replay" else plain
             if arm not in rates:
-                rates[arm] = yield from searched(lab, arm, recipe_of(lab, base, arm, seed, fields), corpus)
+                rates[arm] = yield from searched(
+                    lab, arm, recipe_of(lab, base, arm, seed, fields), corpus
+                )
             recipe = recipe_of(lab, base, arm, seed, {**fields, **rates[arm]})
             runs[arm] = yield from lab.train(f"{arm}, seed {seed}", recipe, corpus)
         scores.append({})
@@ -97,38 +110,55 @@ def run(lab: Lab) -> Generator[Progress, None, Finding]:
     return finding(scores)
 
 
-# -- training ---------------------------------------------------------------------------------------------------------
+# -- training -------------------------------------------------------------------------------------
 
 
 def recipe_of(lab: Lab, base: Run, arm: str, seed: int, fields: dict[str, str]) -> Recipe:
     """How an arm learns the verse: alike, but for where it starts and what may move."""
     steps = SIZES[lab.scale].steps
-    start = {} if arm == "from scratch on verse" else {
-        "start_from": str(base.folder), "train.learning_rate": "0.002", "train.muon_learning_rate": "0.01"
+    start = (
+        {}
+        if arm == "from scratch on verse"
+        else {
+            "start_from": str(base.folder),
+            "train.learning_rate": "0.002",
+            "train.muon_learning_rate": "0.01",
+        }
+    )
+    common = {
+        "train.steps": str(steps),
+        "train.evaluate_every": str(max(1, steps // 4)),
+        "model.dropout": "0.1",
+        "sample.prompts": "[]",
     }
-    common = {"train.steps": str(steps), "train.evaluate_every": str(max(1, steps // 4)), "model.dropout": "0.1",
-              "sample.prompts": "[]"}
     return lab.base_recipe(seed, **{**start, **common, **fields})
 
 
-# -- measuring --------------------------------------------------------------------------------------------------------
+# -- measuring ------------------------------------------------------------------------------------
 
 
 def examine(lab: Lab, judged: Run, arm: str, unseen: Sequence[str]) -> dict[str, Any]:
-    """Everything that is measured on one arm. Prose has no lines, so the base's is cut at ten syllables."""
+    """Everything that is measured on one arm. Prose has no lines, so the base's is cut at ten
+    syllables."""
     sizes = SIZES[lab.scale]
-    prompts = ["\n".join(unseen[0].splitlines()[:4]) + "\n"] if arm == "prompted base" else list(PROMPTS)
+    prompts = (
+        ["\n".join(unseen[0].splitlines()[:4]) + "\n"] if arm == "prompted base" else list(PROMPTS)
+    )
     samples = written(lab, judged, prompts, sizes.samples)
     lines = cut_shares(samples) if arm == "base" else flagged(samples, scans)
     questions = exam(1)[:: sizes.questions]
     return {
-        "metre": share(lines), "rhyme": share(rhyming(samples)), "lines": int(lines[:, 1].sum()),
-        "verse": bits(judged, unseen), "stories": bits(judged, unseen_stories(sizes.stories)),
-        "facts": answers(judged, questions), "sample": samples[0].prompt + samples[0].text,
+        "metre": share(lines),
+        "rhyme": share(rhyming(samples)),
+        "lines": int(lines[:, 1].sum()),
+        "verse": bits(judged, unseen),
+        "stories": bits(judged, unseen_stories(sizes.stories)),
+        "facts": answers(judged, questions),
+        "sample": samples[0].prompt + samples[0].text,
     }
 
 
-# -- what follows -----------------------------------------------------------------------------------------------------
+# -- what follows ---------------------------------------------------------------------------------
 
 
 def kept(scores: Sequence[Scores], arm: str) -> Interval:
@@ -145,15 +175,20 @@ def arms_of(scores: Sequence[Scores]) -> list[Arm]:
     """Every arm under every measure, with its value for each seed."""
     return [
         Arm(f"{measure}: {arm}", unit, [float(np.mean(own[arm][measure])) for own in scores])
-        for measure, unit in MEASURES.items() for arm in ARMS
+        for measure, unit in MEASURES.items()
+        for arm in ARMS
     ]
 
 
 def finding(scores: Sequence[Scores]) -> Finding:
-    """Whether the fine-tune scans better than the base and the prompted base, and whether LoRA leaves the facts."""
+    """Whether the fine-tune scans better than the base and the prompted base, and whether LoRA
+    leaves the facts."""
     seeds = range(len(scores))
     metre = {arm: [own[arm]["metre"] for own in scores] for arm in ARMS}
-    gains = {arm: paired_difference(metre["full fine-tune"], metre[arm], groups=seeds) for arm in ARMS[:2]}
+    gains = {
+        arm: paired_difference(metre["full fine-tune"], metre[arm], groups=seeds)
+        for arm in ARMS[:2]
+    }
     facts = {arm: kept(scores, arm) for arm in ("full fine-tune", "full with replay", "LoRA")}
     times = np.mean(metre["full fine-tune"]) / max(np.mean(metre["base"]), 1e-9)
     known = np.mean([np.mean(own["base"]["facts"]) for own in scores])
@@ -166,23 +201,36 @@ def finding(scores: Sequence[Scores]) -> Finding:
         f"{percent(facts['full with replay'].mean)} ({percent(np.mean(metre['full with replay']))} scan)."
     )
     return Finding(
-        together(*map(above, gains.values()), above(facts["LoRA"], 0.9)), sentence,
+        together(*map(above, gains.values()), above(facts["LoRA"], 0.9)),
+        sentence,
         arms,
-        {"metre.png": dots(f"Lines scan {times:.1f} x as often after the full fine-tune", of_measure("metre", arms),
-                           "share of lines that scan (the base's prose: cut at ten syllables)"),
-         "facts.png": trade(scores, facts)},
-        bars={"metre x >= 2.5, against the base's prose cut at ten syllables": bool(times >= 2.5),
-              "LoRA keeps >= 90 % of the facts": facts["LoRA"].mean >= 0.9},
-        details={"metre": metre, "kept": {arm: ends(found) for arm, found in facts.items()},
-                 "samples": {arm: scores[0][arm]["sample"] for arm in ARMS},
-                 "lines": {arm: [own[arm]["lines"] for own in scores] for arm in ARMS}},
+        {
+            "metre.png": dots(
+                f"Lines scan {times:.1f} x as often after the full fine-tune",
+                of_measure("metre", arms),
+                "share of lines that scan (the base's prose: cut at ten syllables)",
+            ),
+            "facts.png": trade(scores, facts),
+        },
+        bars={
+            "metre x >= 2.5, against the base's prose cut at ten syllables": bool(times >= 2.5),
+            "LoRA keeps >= 90 % of the facts": facts["LoRA"].mean >= 0.9,
+        },
+        details={
+            "metre": metre,
+            "kept": {arm: ends(found) for arm, found in facts.items()},
+            "samples": {arm: scores[0][arm]["sample"] for arm in ARMS},
+            "lines": {arm: [own[arm]["lines"] for own in scores] for arm in ARMS},
+        },
     )
 
 
 def trade(scores: Sequence[Scores], facts: dict[str, Interval]) -> Figure:
     """Style against knowledge: each arm of each seed as a point."""
-    title = (f"LoRA keeps {percent(facts['LoRA'].mean)} of the base's facts, the full fine-tune "
-             f"{percent(facts['full fine-tune'].mean)}, with replay {percent(facts['full with replay'].mean)}")
+    title = (
+        f"LoRA keeps {percent(facts['LoRA'].mean)} of the base's facts, the full fine-tune "
+        f"{percent(facts['full fine-tune'].mean)}, with replay {percent(facts['full with replay'].mean)}"
+    )
     with canvas(title) as figure:
         axes = figure.subplots()
         for place, arm in enumerate(ARMS):
@@ -190,7 +238,12 @@ def trade(scores: Sequence[Scores], facts: dict[str, Interval]) -> Figure:
             axes.plot(*zip(*points), MARKERS[place], color=colour(place), markersize=9, label=arm)
         axes.axhline(0.25, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
         axes.annotate("guessing", (0.0, 0.25), textcoords="offset points", xytext=(2, 4))
-        axes.set(xlabel="lines that scan, share", ylabel="facts known, share", xlim=(-0.01, None), ylim=(0, 1.02))
+        axes.set(
+            xlabel="lines that scan, share",
+            ylabel="facts known, share",
+            xlim=(-0.01, None),
+            ylim=(0, 1.02),
+        )
         axes.legend(frameon=False, loc="center left", bbox_to_anchor=(0.03, 0.62))
     return figure
 

@@ -1,16 +1,20 @@
-"""Tools are the computer: what they add to a model that cannot calculate and has never seen an order.
+"""Tools are the computer: what they add to a model that cannot calculate and has never seen an
+order.
 
-Two models of one shape learn the same messages with the same right answers for the same number of steps:
+Two models of one shape learn the same messages with the same right answers for the same number of
+steps:
 
-    with tools      the shared assistant: it writes a call, the program runs it, the result comes back as tokens
+    with tools      the shared assistant: it writes a call, the program runs it, the result comes
+      back as tokens
     without tools   the same cases with the call and its result left out: message, then answer
 
-They are asked for products, sums and quotients of numbers that were drawn anew, and about orders of a database that
-neither has seen; then berths are to be booked, which counts only if the database says so afterwards, and only after
-a yes. At last every tool is made to fail: what counts then is that the assistant says so and invents nothing.
+They are asked for products, sums and quotients of numbers that were drawn anew, and about orders of
+a database that neither has seen; then berths are to be booked, which counts only if the database
+says so afterwards, and only after a yes. At last every tool is made to fail: what counts then is
+that the assistant says so and invents nothing.
 
-Trade-off: the model without tools is trained on those cases alone, so it sees five times as many of them as the
-assistant, which learns to search as well. That favours the baseline.
+Trade-off: the model without tools is trained on those cases alone, so it sees five times as many of
+them as the assistant, which learns to search as well. That favours the baseline.
 """
 
 from collections.abc import Callable, Generator, Sequence
@@ -38,7 +42,8 @@ TEST_SEED = 10_000  # beyond all training seeds: other numbers, another database
 
 @dataclass(frozen=True)
 class Size:
-    """How many cases the model without tools learns, and how many messages of each kind are tried."""
+    """How many cases the model without tools learns, and how many messages of each kind are
+    tried."""
 
     dialogues: int
     valid: int
@@ -67,7 +72,9 @@ def run(lab: Lab) -> Generator[Progress, None, Finding]:
         for place, (name, function) in enumerate(parts.items()):
             yield Progress(f"asking, seed {seed}", place, len(parts))
             settings = [armed.fingerprint, bare.fingerprint, SIZES[lab.scale].asked]
-            rows.setdefault(name, []).append(lab.measure(f"{name}, seed {seed}", settings, function))
+            rows.setdefault(name, []).append(
+                lab.measure(f"{name}, seed {seed}", settings, function)
+            )
     return finding(rows)
 
 
@@ -90,11 +97,12 @@ def direct(case: Case) -> Dialogue:
     return (Part(USER, case.message), Part(ASSISTANT, case.answer))
 
 
-# -- asking -----------------------------------------------------------------------------------------------------------
+# -- asking ---------------------------------------------------------------------------------------
 
 
 def fresh_cases(seed: int, count: int, orders: Orders) -> list[Case]:
-    """`count` calculations and `count` questions about real orders of a database, none of them failing."""
+    """`count` calculations and `count` questions about real orders of a database, none of them
+    failing."""
     chance = Chance(TEST_SEED + seed)
     numbers = orders.numbers()
 
@@ -126,28 +134,43 @@ def judged(outcome: Outcome, case: Case) -> dict[str, Any]:
 
 
 def bookings(run: Run, seed: int, count: int) -> Rows:
-    """Berths asked for and confirmed, or not: right if the database afterwards holds just what was confirmed."""
+    """Berths asked for and confirmed, or not: right if the database afterwards holds just what was
+    confirmed."""
     chance, rows = Chance(TEST_SEED + seed), []
     for number in range(count):
         orders = Orders(TEST_SEED + seed, count=1)
         assistant = assistants.equipped(run, orders=orders)
-        berth, day, confirmed = chance.pick(range(1, BERTHS + 1)), chance.pick(DAYS), number % 2 == 0
+        berth, day, confirmed = (
+            chance.pick(range(1, BERTHS + 1)),
+            chance.pick(DAYS),
+            number % 2 == 0,
+        )
         asked = ask(assistant, f"Book berth {berth} for {day}.")
         too_early = bool(orders.bookings())
         replied = ask(assistant, "yes" if confirmed else "no")
         right = not too_early and orders.bookings() == ([(berth, day)] if confirmed else [])
-        rows.append({"asked": asked.to_json(), "replied": replied.to_json(), "too early": too_early, "right": right})
+        rows.append(
+            {
+                "asked": asked.to_json(),
+                "replied": replied.to_json(),
+                "too early": too_early,
+                "right": right,
+            }
+        )
     return rows
 
 
 def failures(run: Run, seed: int, count: int) -> Rows:
-    """The same questions while every tool fails: right is an apology; any other answer is an invention."""
+    """The same questions while every tool fails: right is an apology; any other answer is an
+    invention."""
     orders = Orders(TEST_SEED + seed)
     assistant = assistants.equipped(run, orders=orders)
     tools = [replace(tool, run=broken(tool.name)) for tool in assistant.tools.values()]
     assistant.tools = toolbox(*tools)
     outcomes = [ask(assistant, case.message) for case in fresh_cases(seed, count, orders)]
-    return [{**outcome.to_json(), "right": same_answer(outcome.answer, SORRY)} for outcome in outcomes]
+    return [
+        {**outcome.to_json(), "right": same_answer(outcome.answer, SORRY)} for outcome in outcomes
+    ]
 
 
 def broken(name: str) -> Callable[..., str]:
@@ -159,26 +182,33 @@ def broken(name: str) -> Callable[..., str]:
     return run
 
 
-# -- what came out ----------------------------------------------------------------------------------------------------
+# -- what came out --------------------------------------------------------------------------------
 
 
 def finding(rows: dict[str, list[Rows]]) -> Finding:
     """The verdict: tools beat no tools, on the same messages."""
 
     def flat(name: str) -> tuple[list[bool], list[int]]:
-        pairs = [(bool(row["right"]), seed) for seed, of_seed in enumerate(rows[name]) for row in of_seed]
+        pairs = [
+            (bool(row["right"]), seed) for seed, of_seed in enumerate(rows[name]) for row in of_seed
+        ]
         return [value for value, _ in pairs], [seed for _, seed in pairs]
 
     def arm(name: str) -> Arm:
         values, groups = flat(name)
-        shares = [100 * sum(row["right"] for row in of_seed) / len(of_seed) for of_seed in rows[name]]
-        return Arm(name, "% right", shares, interval([100.0 * value for value in values], groups=groups))
+        shares = [
+            100 * sum(row["right"] for row in of_seed) / len(of_seed) for of_seed in rows[name]
+        ]
+        return Arm(
+            name, "% right", shares, interval([100.0 * value for value in values], groups=groups)
+        )
 
     arms = [arm(name) for name in rows]
     mean = {arm.name: arm.interval.mean for arm in arms}
     (armed, groups), (bare, _) = flat("with tools"), flat("without tools")
     verdict = together(
-        above(paired_difference(armed, bare, groups=groups), 0.5), below(interval(bare, groups=groups), 0.2)
+        above(paired_difference(armed, bare, groups=groups), 0.5),
+        below(interval(bare, groups=groups), 0.2),
     )
     sentence = (
         f"On numbers and orders it never saw, the model is right {mean['with tools']:.0f} % of the time with tools "
@@ -192,7 +222,9 @@ def finding(rows: dict[str, list[Rows]]) -> Finding:
     }
     title = f"With tools {mean['with tools']:.0f} % right, without {mean['without tools']:.0f} %"
     details = {"rows": rows, "kinds": kinds(rows["with tools"])}
-    return Finding(verdict, sentence, arms, {"tools.png": dots(title, arms, "right, %")}, bars, details)
+    return Finding(
+        verdict, sentence, arms, {"tools.png": dots(title, arms, "right, %")}, bars, details
+    )
 
 
 def kinds(rows: Sequence[Rows]) -> dict[str, float]:

@@ -1,7 +1,8 @@
 """Where a model runs and how precisely it multiplies.
 
-Weights, gradients and optimiser state are always fp32. With bf16 (Kalamkar et al. 2019) the matrix products read
-8-bit-mantissa copies and add up in fp32: two to three times the speed where the processor has the instructions.
+Weights, gradients and optimiser state are always fp32. With bf16 (Kalamkar et al. 2019) the matrix
+products read 8-bit-mantissa copies and add up in fp32: two to three times the speed where the
+processor has the instructions.
 """
 
 from dataclasses import dataclass
@@ -22,27 +23,36 @@ class Compute:
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """The device called `name`; `auto` takes CUDA, then Apple's MPS, then the CPU. ValueError where it is not there."""
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    """The device called `name`; `auto` takes CUDA, then Apple's MPS, then the CPU. ValueError where
+    it is not there."""
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
     if name == "auto":
         return torch.device(next(kind for kind, usable in there.items() if usable))
     kind, _, index = name.partition(":")
     if kind not in there or (index and not index.isdigit()):
         raise ValueError(f"device {name!r} is none of auto, cpu, cuda, cuda:N, mps")
     if not there[kind] or (index and kind == "cuda" and int(index) >= torch.cuda.device_count()):
-        raise ValueError(f"device {name!r} is not on this machine; there is: {', '.join(k for k in there if there[k])}")
+        raise ValueError(
+            f"device {name!r} is not on this machine; there is: {', '.join(k for k in there if there[k])}"
+        )
     return torch.device(name)
 
 
 def choose_compute(device: str = "auto", precision: str = "auto") -> Compute:
-    """The device and precision for a run, from what the processor can do, never from a timing, so that it repeats."""
+    """The device and precision for a run, from what the processor can do, never from a timing, so
+    that it repeats."""
     place = choose_device(device)
     bf16 = precision == "bf16" or (precision == "auto" and has_bf16(place))
     return Compute(place, torch.bfloat16 if bf16 else torch.float32)
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Whether the device has bf16 arithmetic. MPS counts as not: its bf16 was slower than its fp32."""
+    """Whether the device has bf16 arithmetic. MPS counts as not: its bf16 was slower than its
+    fp32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu":

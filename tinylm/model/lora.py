@@ -1,8 +1,9 @@
 """LoRA: fine-tuning by a thin detour beside each frozen matrix (Hu et al. 2021).
 
-W stays as it is; the layer computes W x + (alpha / rank) B A x, with A (rank, in) and B (out, rank) trained. B starts
-at zero, so the first step begins exactly at the base model. A rank of 8 trains about a tenth of a small model's
-weights, keeps what W knows within reach, and can be added into W afterwards, at no cost when sampling.
+W stays as it is; the layer computes W x + (alpha / rank) B A x, with A (rank, in) and B (out, rank)
+trained. B starts at zero, so the first step begins exactly at the base model. A rank of 8 trains
+about a tenth of a small model's weights, keeps what W knows within reach, and can be added into W
+afterwards, at no cost when sampling.
 """
 
 import torch
@@ -18,10 +19,15 @@ class LoraLinear(nn.Module):
     def __init__(self, frozen: nn.Linear, config: LoraConfig, generator: torch.Generator) -> None:
         super().__init__()
         self.frozen, self.scale = frozen, config.alpha / config.rank
-        self.a = nn.Parameter(frozen.weight.new_empty(config.rank, frozen.in_features))  # (rank, in)
-        self.b = nn.Parameter(frozen.weight.new_zeros(frozen.out_features, config.rank))  # (out, rank)
-        # The initialisation of Hu et al.'s released code (Kaiming uniform with a = sqrt(5)): +-1 / sqrt(in).
-        nn.init.uniform_(self.a, -(frozen.in_features**-0.5), frozen.in_features**-0.5, generator=generator)
+        # (rank, in)
+        self.a = nn.Parameter(frozen.weight.new_empty(config.rank, frozen.in_features))
+        # (out, rank)
+        self.b = nn.Parameter(frozen.weight.new_zeros(frozen.out_features, config.rank))
+        # The initialisation of Hu et al.'s released code (Kaiming uniform with a = sqrt(5)): +-1 /
+        # sqrt(in).
+        nn.init.uniform_(
+            self.a, -(frozen.in_features**-0.5), frozen.in_features**-0.5, generator=generator
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """x (..., in) -> (..., out)."""
@@ -29,7 +35,8 @@ class LoraLinear(nn.Module):
 
 
 def attach_lora(model: GPT, config: LoraConfig, generator: torch.Generator) -> None:
-    """Freeze every weight of `model` and put adapters beside the matrices named in `config.targets`, in place."""
+    """Freeze every weight of `model` and put adapters beside the matrices named in
+    `config.targets`, in place."""
     model.requires_grad_(False)
     for parent in model.modules():
         for name, child in list(parent.named_children()):
@@ -38,7 +45,8 @@ def attach_lora(model: GPT, config: LoraConfig, generator: torch.Generator) -> N
 
 
 def merge_lora(model: GPT) -> None:
-    """Add every update into its frozen matrix and remove the detours, in place: the same function, a plain GPT."""
+    """Add every update into its frozen matrix and remove the detours, in place: the same function,
+    a plain GPT."""
     for parent in model.modules():
         for name, child in list(parent.named_children()):
             if isinstance(child, LoraLinear):

@@ -1,4 +1,5 @@
-"""Figures about the shipped corpora, measured when asked for: what `tinylm corpus NAME --stats` prints."""
+"""Figures about the shipped corpora, measured when asked for: what `tinylm corpus NAME --stats`
+prints."""
 
 import csv
 import re
@@ -12,7 +13,8 @@ from tinylm.recipes import shipped
 
 
 def corpus_figures(name: str, size: int) -> dict[str, float]:
-    """Label -> number for a shipped corpus; the endless ones are judged by their first `size` bytes."""
+    """Label -> number for a shipped corpus; the endless ones are judged by their first `size`
+    bytes."""
     start = time.perf_counter()
     texts = list(whole(name, size))
     seconds = time.perf_counter() - start
@@ -27,14 +29,18 @@ def corpus_figures(name: str, size: int) -> dict[str, float]:
 def general_figures(texts: list[str]) -> dict[str, float]:
     """Sizes, variety and repetition of any list of documents."""
     words = [word for text in texts for word in words_of(text)]
-    sentences = [s for text in texts for s in re.split(r"(?<=[.!?])\s+", text) if len(s.split()) >= 8]
+    sentences = [
+        s for text in texts for s in re.split(r"(?<=[.!?])\s+", text) if len(s.split()) >= 8
+    ]
     return {
         "documents": len(texts),
         "bytes": sum(len(text.encode()) for text in texts),
         "words": len(words),
         "distinct words": len(set(words)),
-        "share of words in the stories' vocabulary": sum(w in stories.vocabulary() for w in words) / len(words),
-        "share of repeated sentences (8 words or more)": 1 - len(set(sentences)) / max(1, len(sentences)),
+        "share of words in the stories' vocabulary": sum(w in stories.vocabulary() for w in words)
+        / len(words),
+        "share of repeated sentences (8 words or more)": 1
+        - len(set(sentences)) / max(1, len(sentences)),
     }
 
 
@@ -46,7 +52,9 @@ def words_of(text: str) -> list[str]:
 def story_figures(size: int) -> dict[str, float]:
     """What the generator knows of its own text, the code length of the source among it."""
     figures = stories.stats(size)
-    return {key.replace("_", " "): value for key, value in figures.items() if not isinstance(value, str)}
+    return {
+        key.replace("_", " "): value for key, value in figures.items() if not isinstance(value, str)
+    }
 
 
 def verse_figures(_size: int) -> dict[str, float]:

@@ -1,11 +1,14 @@
-"""Pictures from records: each function takes numbers as they stand in comparison.json and returns a Figure.
+"""Pictures from records: each function takes numbers as they stand in comparison.json and returns a
+Figure.
 
-One style for all of them: the colour-blind-safe palette of Okabe & Ito (2008) together with marker shapes, so that no
-reading depends on colour alone; lines are labelled where they end, axes say their unit, and the title states what the
-numbers show, worked out from the numbers. Type is large enough to read at half size.
+One style for all of them: the colour-blind-safe palette of Okabe & Ito (2008) together with marker
+shapes, so that no reading depends on colour alone; lines are labelled where they end, axes say
+their unit, and the title states what the numbers show, worked out from the numbers. Type is large
+enough to read at half size.
 
-Trade-off: matplotlib's object-oriented interface without pyplot. Nothing global is touched, so notebooks, tests and
-commands may draw at once; a figure shows itself in a notebook as its last value only.
+Trade-off: matplotlib's object-oriented interface without pyplot. Nothing global is touched, so
+notebooks, tests and commands may draw at once; a figure shows itself in a notebook as its last
+value only.
 """
 
 import textwrap
@@ -27,13 +30,28 @@ from tinylm.evaluation.statistics import Interval, difference, verdict
 from tinylm.runs import Run
 
 INK, MUTED, GRID = "#1f2328", "#59636f", "#d0d7df"
-PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe & Ito, strongest contrasts first
+# Okabe & Ito, strongest contrasts first
+PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 MARKERS = "os^Dvp"
 STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans", "font.size": 12.5, "axes.labelsize": 12.5, "legend.fontsize": 12.5,
-    "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": MUTED, "xtick.color": INK, "ytick.color": INK,
-    "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": GRID, "grid.linewidth": 0.8,
-    "axes.axisbelow": True, "lines.linewidth": 2.2, "svg.fonttype": "path", "svg.hashsalt": "tinylm",
+    "font.family": "DejaVu Sans",
+    "font.size": 12.5,
+    "axes.labelsize": 12.5,
+    "legend.fontsize": 12.5,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": MUTED,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "axes.axisbelow": True,
+    "lines.linewidth": 2.2,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "tinylm",
     "text.parse_math": False,  # a dollar sign in a sample is a dollar sign
 }
 POINTS = 150  # at most so many points of a training curve are drawn, each the mean of its stretch
@@ -43,10 +61,14 @@ POINTS = 150  # at most so many points of a training curve are drawn, each the m
 def canvas(title: str, size: tuple[float, float] = (7.6, 4.4)) -> Iterator[Figure]:
     """A new figure under the house style, titled with its finding; `size` is in inches."""
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=size, dpi=150, layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.06))
+        figure = Figure(
+            figsize=size, dpi=150, layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.06)
+        )
         whole = title.replace(" %", "\u00a0%")  # a number and its sign stay on one line
         wrapped = textwrap.fill(whole, int(8.6 * size[0])).replace("\u00a0", " ")
-        figure.suptitle(wrapped, x=0.01, ha="left", fontsize=13.5, fontweight="bold", linespacing=1.25)
+        figure.suptitle(
+            wrapped, x=0.01, ha="left", fontsize=13.5, fontweight="bold", linespacing=1.25
+        )
         yield figure
         for text in figure.findobj(Text):
             text.set_text(drawable(text.get_text()))
@@ -64,7 +86,8 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 
 def drawable(text: str) -> str:
-    """The text with a box for each character that the font does not have, where matplotlib would warn.
+    """The text with a box for each character that the font does not have, where matplotlib would
+    warn.
 
     >>> drawable("a tide\\n潮")
     'a tide\\n□'
@@ -87,34 +110,46 @@ def percent(share: float) -> str:
     return f"{100 * share:.{digits}f} %"
 
 
-# -- curves over training ---------------------------------------------------------------------------------------------
+# -- curves over training -------------------------------------------------------------------------
 
 
 def loss_records(runs: Sequence[Run], labels: Sequence[str] | None = None) -> list[dict[str, Any]]:
     """The loss curves of runs as plain numbers: bits per byte against tokens seen in that run.
 
-    Training loss is logged in nats per token; it is turned into bits per byte by the bytes per token of the run's
-    validation text, and averaged over stretches of steps.
+    Training loss is logged in nats per token; it is turned into bits per byte by the bytes per
+    token of the run's validation text, and averaged over stretches of steps.
     """
     curves = []
     for run, label in zip(runs, labels or [run.name for run in runs]):
         train, valid = run.records("train"), run.records("valid")
         per_step = train[-1]["tokens"] / train[-1]["step"] if train else 0
-        scale = next((r["bits_per_byte"] / r["nats_per_token"] for r in valid if r["nats_per_token"]), np.nan)
+        scale = next(
+            (r["bits_per_byte"] / r["nats_per_token"] for r in valid if r["nats_per_token"]), np.nan
+        )
         stretches = np.array_split(np.arange(len(train)), min(POINTS, len(train))) if train else []
-        curves.append({
-            "run": label,
-            "stage": "fine-tuning" if run.manifest.get("parent") else "pretraining",
-            "best_step": run.manifest["best"]["step"],
-            "train": [
-                {"tokens": int(train[part[-1]]["tokens"]), "bits_per_byte": scale * mean_of(train, part, "loss")}
-                for part in stretches
-            ],
-            "valid": [
-                {"step": r["step"], "tokens": int(r["step"] * per_step), "bits_per_byte": r["bits_per_byte"],
-                 "nats_per_token": r["nats_per_token"]} for r in valid
-            ],
-        })
+        curves.append(
+            {
+                "run": label,
+                "stage": "fine-tuning" if run.manifest.get("parent") else "pretraining",
+                "best_step": run.manifest["best"]["step"],
+                "train": [
+                    {
+                        "tokens": int(train[part[-1]]["tokens"]),
+                        "bits_per_byte": scale * mean_of(train, part, "loss"),
+                    }
+                    for part in stretches
+                ],
+                "valid": [
+                    {
+                        "step": r["step"],
+                        "tokens": int(r["step"] * per_step),
+                        "bits_per_byte": r["bits_per_byte"],
+                        "nats_per_token": r["nats_per_token"],
+                    }
+                    for r in valid
+                ],
+            }
+        )
     return curves
 
 
@@ -128,18 +163,34 @@ def loss_curves(runs: Sequence[Run]) -> Figure:
 
 
 def losses(curves: Sequence[dict[str, Any]]) -> Figure:
-    """One panel per stage, one colour per run: dots and lines for validation, a faint line for training."""
-    stages = [stage for stage in ("pretraining", "fine-tuning") if any(c["stage"] == stage for c in curves)]
+    """One panel per stage, one colour per run: dots and lines for validation, a faint line for
+    training."""
+    stages = [
+        stage
+        for stage in ("pretraining", "fine-tuning")
+        if any(c["stage"] == stage for c in curves)
+    ]
     with canvas(losses_title(curves), (8.4, 4.6)) as figure:
         panels = figure.subplots(1, len(stages), sharey=True, squeeze=False)[0]
         for axes, stage in zip(panels, stages):
             here = [(place, c) for place, c in enumerate(curves) if c["stage"] == stage]
-            most = max((point["tokens"] for _, c in here for point in [*c["train"], *c["valid"]]), default=0)
-            unit, scale = ("million tokens seen", 1e6) if most >= 2e6 else ("thousand tokens seen", 1e3)
+            most = max(
+                (point["tokens"] for _, c in here for point in [*c["train"], *c["valid"]]),
+                default=0,
+            )
+            unit, scale = (
+                ("million tokens seen", 1e6) if most >= 2e6 else ("thousand tokens seen", 1e3)
+            )
             for place, curve in here:
                 draw_curve(axes, curve, place, scale)
-            label_ends(axes, [(p, c["run"], c["valid"][-1]["bits_per_byte"]) for p, c in here if c["valid"]])
-            axes.set(xlabel=f"{stage}: {unit}", xlim=(-0.02 * most / scale, max(1.02 * most / scale, 1e-3)))
+            label_ends(
+                axes,
+                [(p, c["run"], c["valid"][-1]["bits_per_byte"]) for p, c in here if c["valid"]],
+            )
+            axes.set(
+                xlabel=f"{stage}: {unit}",
+                xlim=(-0.02 * most / scale, max(1.02 * most / scale, 1e-3)),
+            )
         panels[0].set_ylabel("bits per byte")
         panels[-1].plot([], [], color=MUTED, marker="o", label="validation")
         panels[-1].plot([], [], color=MUTED, alpha=0.45, linewidth=1.4, label="training")
@@ -153,7 +204,9 @@ def draw_curve(axes: Axes, curve: dict[str, Any], place: int, scale: float) -> N
         ("train", {"alpha": 0.45, "linewidth": 1.4}),
         ("valid", {"marker": MARKERS[place % len(MARKERS)], "markersize": 6}),
     ):
-        tokens, bits = ([point[key] for point in curve[part]] for key in ("tokens", "bits_per_byte"))
+        tokens, bits = (
+            [point[key] for point in curve[part]] for key in ("tokens", "bits_per_byte")
+        )
         axes.plot(np.divide(tokens, scale), bits, color=colour(place), **look)
 
 
@@ -166,14 +219,19 @@ def losses_title(curves: Sequence[dict[str, Any]]) -> str:
             parts.append(f"{curve['run']}: no validation after its start")
             continue
         best, last = min(values), curve["valid"][-1]["step"]
-        turned = f", best at step {curve['best_step']} of {last}" if values[-1] > 1.01 * best else ""
+        turned = (
+            f", best at step {curve['best_step']} of {last}" if values[-1] > 1.01 * best else ""
+        )
         parts.append(f"{curve['run']}: {values[0]:.2f} to {best:.2f} bits per byte{turned}")
     return "; ".join(parts)
 
 
 def forgetting(curves: Sequence[dict[str, Any]]) -> Figure:
     """Bits per byte on the base's own validation text while fine-tuning on another one."""
-    ends = [(c["run"], c["points"][0]["bits_per_byte"], c["points"][-1]["bits_per_byte"]) for c in curves]
+    ends = [
+        (c["run"], c["points"][0]["bits_per_byte"], c["points"][-1]["bits_per_byte"])
+        for c in curves
+    ]
     told = [
         f"{run} {'forgets' if after > 1.005 * before else 'keeps it'} ({before:.2f} to {after:.2f})"
         for run, before, after in ends
@@ -182,11 +240,26 @@ def forgetting(curves: Sequence[dict[str, Any]]) -> Figure:
         axes = figure.subplots()
         for curve in curves:
             points, place = curve["points"], curve["place"]
-            axes.plot([p["step"] for p in points], [p["bits_per_byte"] for p in points], color=colour(place),
-                      marker=MARKERS[place % len(MARKERS)], markersize=6, clip_on=False)
-            axes.axhline(points[0]["bits_per_byte"], color=MUTED, linewidth=1.2, linestyle=(0, (4, 3)))
-        axes.annotate("before fine-tuning", (0.02, curves[0]["points"][0]["bits_per_byte"]), xytext=(0, -4),
-                      xycoords=("axes fraction", "data"), textcoords="offset points", va="top", color=MUTED)
+            axes.plot(
+                [p["step"] for p in points],
+                [p["bits_per_byte"] for p in points],
+                color=colour(place),
+                marker=MARKERS[place % len(MARKERS)],
+                markersize=6,
+                clip_on=False,
+            )
+            axes.axhline(
+                points[0]["bits_per_byte"], color=MUTED, linewidth=1.2, linestyle=(0, (4, 3))
+            )
+        axes.annotate(
+            "before fine-tuning",
+            (0.02, curves[0]["points"][0]["bits_per_byte"]),
+            xytext=(0, -4),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            va="top",
+            color=MUTED,
+        )
         label_ends(axes, [(c["place"], c["run"], c["points"][-1]["bits_per_byte"]) for c in curves])
         axes.set(xlabel="fine-tuning steps", ylabel="bits per byte, base's text", xlim=(0, None))
         axes.margins(y=0.18)
@@ -194,21 +267,37 @@ def forgetting(curves: Sequence[dict[str, Any]]) -> Figure:
 
 
 def metre_steps(curves: Sequence[dict[str, Any]]) -> Figure:
-    """Share of lines that scan among the samples written along the way, with 95 % intervals as bands."""
+    """Share of lines that scan among the samples written along the way, with 95 % intervals as
+    bands."""
     ends = [(c["run"], c["points"][0], c["points"][-1]) for c in curves]
     told = [
         f"{run} {percent(first['mean'])} at step {first['step']}, {percent(last['mean'])} at step {last['step']} "
-        f"({verdict(difference(measured(last), measured(first)))})" for run, first, last in ends
+        f"({verdict(difference(measured(last), measured(first)))})"
+        for run, first, last in ends
     ]
     with canvas(f"Lines that scan: {'; '.join(told)}") as figure:
         axes = figure.subplots()
         for curve in curves:
             steps = [p["step"] for p in curve["points"]]
-            low, mean, high = (100 * np.array([p[key] for p in curve["points"]]) for key in ("low", "mean", "high"))
-            axes.fill_between(steps, low, high, color=colour(curve["place"]), alpha=0.16, linewidth=0)
-            axes.plot(steps, mean, color=colour(curve["place"]), marker=MARKERS[curve["place"] % len(MARKERS)])
+            low, mean, high = (
+                100 * np.array([p[key] for p in curve["points"]]) for key in ("low", "mean", "high")
+            )
+            axes.fill_between(
+                steps, low, high, color=colour(curve["place"]), alpha=0.16, linewidth=0
+            )
+            axes.plot(
+                steps,
+                mean,
+                color=colour(curve["place"]),
+                marker=MARKERS[curve["place"] % len(MARKERS)],
+            )
         label_ends(axes, [(c["place"], c["run"], 100 * c["points"][-1]["mean"]) for c in curves])
-        axes.set(xlabel="training steps of that run", ylabel="lines that scan, %", ylim=(0, 102), xlim=(0, None))
+        axes.set(
+            xlabel="training steps of that run",
+            ylabel="lines that scan, %",
+            ylim=(0, 102),
+            xlim=(0, None),
+        )
     return figure
 
 
@@ -218,7 +307,8 @@ def measured(value: dict[str, Any]) -> Interval:
 
 
 def label_ends(axes: Axes, ends: Sequence[tuple[int, str, float]]) -> None:
-    """Write each line's name at the right edge, at the height where it ends; moved apart where two would overlap.
+    """Write each line's name at the right edge, at the height where it ends; moved apart where two
+    would overlap.
 
     ends: (place of the run, its name, last height in the axes' own unit).
     """
@@ -228,26 +318,45 @@ def label_ends(axes: Axes, ends: Sequence[tuple[int, str, float]]) -> None:
         height = max(y, taken + 0.075 * (high - low))
         taken = height
         axes.annotate(
-            f" {name}", (1.0, height), xycoords=("axes fraction", "data"), color=colour(place), fontweight="bold",
-            va="center", annotation_clip=False,
+            f" {name}",
+            (1.0, height),
+            xycoords=("axes fraction", "data"),
+            color=colour(place),
+            fontweight="bold",
+            va="center",
+            annotation_clip=False,
         )
 
 
-# -- the scoreboard, and what the models predict ----------------------------------------------------------------------
+# -- the scoreboard, and what the models predict --------------------------------------------------
 
 
 def shares(rows: Sequence[dict[str, Any]], labels: Sequence[str], title: str) -> Figure:
-    """Shares with their 95 % intervals: one row of dots per measure, one colour and marker per run."""
+    """Shares with their 95 % intervals: one row of dots per measure, one colour and marker per
+    run."""
     with canvas(title, (8.0, 1.7 + 0.52 * len(rows))) as figure:
         axes = figure.subplots()
         for run, label in enumerate(labels):
-            shift = (run - (len(labels) - 1) / 2) * min(0.22, 0.7 / len(labels))  # runs stand below each other in a row
-            known = [(row, r["values"][run]) for row, r in enumerate(rows) if r["values"][run] is not None]
+            # runs stand below each other in a row
+            shift = (run - (len(labels) - 1) / 2) * min(0.22, 0.7 / len(labels))
+            known = [
+                (row, r["values"][run])
+                for row, r in enumerate(rows)
+                if r["values"][run] is not None
+            ]
             means = 100 * np.array([value["mean"] for _, value in known])
-            spread = 100 * np.array([[v["mean"] - v["low"], v["high"] - v["mean"]] for _, v in known]).reshape(-1, 2)
+            spread = 100 * np.array(
+                [[v["mean"] - v["low"], v["high"] - v["mean"]] for _, v in known]
+            ).reshape(-1, 2)
             axes.errorbar(
-                means, [row + shift for row, _ in known], xerr=np.maximum(spread.T, 0), fmt=MARKERS[run % len(MARKERS)],
-                color=colour(run), markersize=7.5, linewidth=2, label=label,
+                means,
+                [row + shift for row, _ in known],
+                xerr=np.maximum(spread.T, 0),
+                fmt=MARKERS[run % len(MARKERS)],
+                color=colour(run),
+                markersize=7.5,
+                linewidth=2,
+                label=label,
             )
         axes.set_yticks(range(len(rows)), [textwrap.fill(row["name"], 27) for row in rows])
         axes.set(xlabel="%, with 95 % interval", xlim=(-2, 102), ylim=(len(rows) - 0.5, -0.5))
@@ -276,8 +385,13 @@ def next_tokens(prompts: Sequence[dict[str, Any]], labels: Sequence[str]) -> Fig
             height = 0.8 / len(labels)
             for run, label in enumerate(labels):
                 values = [100 * (row[run] or 0) for row in prompt["probabilities"]]
-                axes.barh(np.arange(len(values)) + (run - (len(labels) - 1) / 2) * height, values, height,
-                          color=colour(run), label=label if prompt is prompts[0] else None)
+                axes.barh(
+                    np.arange(len(values)) + (run - (len(labels) - 1) / 2) * height,
+                    values,
+                    height,
+                    color=colour(run),
+                    label=label if prompt is prompts[0] else None,
+                )
             axes.set_yticks(range(len(prompt["tokens"])), list(map(drawable, prompt["tokens"])))
             axes.invert_yaxis()
             axes.grid(axis="y", visible=False)
@@ -295,27 +409,47 @@ def shorten(text: str, length: int = 26) -> str:
 
 
 def heat(data: dict[str, Any], labels: Sequence[str], columns: int = 52) -> Figure:
-    """The same text once per run, each piece on the colour of the probability that the run gave it."""
+    """The same text once per run, each piece on the colour of the probability that the run gave
+    it."""
     places, lines = laid_out(data["pieces"], columns)
     bits = [float(np.mean(-np.log2(np.maximum(row, 1e-12)))) for row in data["probabilities"]]
     best = int(np.argmin(bits))
-    title = f"{labels[best]} expects this text best: " + ", ".join(f"{n} {b:.1f}" for n, b in zip(labels, bits))
-    with canvas(title + f" bits per {data['unit']}", (8.4, 1.6 + 0.36 * (lines + 1.4) * len(labels))) as figure:
+    title = f"{labels[best]} expects this text best: " + ", ".join(
+        f"{n} {b:.1f}" for n, b in zip(labels, bits)
+    )
+    with canvas(
+        title + f" bits per {data['unit']}", (8.4, 1.6 + 0.36 * (lines + 1.4) * len(labels))
+    ) as figure:
         colours = matplotlib.colormaps["cividis"]
         panels = figure.subplots(len(labels), 1, squeeze=False)[:, 0]
         for axes, label, row in zip(panels, labels, data["probabilities"]):
             for (line, column), piece, probability in zip(places, data["pieces"], row):
                 shade = 1 + np.log10(max(probability, 1e-3)) / 3  # 0.001 and below: dark; 1: bright
-                axes.add_patch(Rectangle((column, line), len(shown(piece)), 0.92, color=colours(shade), linewidth=0))
-                word = shown(piece).strip()  # each letter in its own column, the blanks before it kept
+                axes.add_patch(
+                    Rectangle(
+                        (column, line), len(shown(piece)), 0.92, color=colours(shade), linewidth=0
+                    )
+                )
+                # each letter in its own column, the blanks before it kept
+                word = shown(piece).strip()
                 middle = column + len(shown(piece)) - len(shown(piece).lstrip()) + len(word) / 2
-                axes.text(middle, line + 0.48, word, ha="center", va="center", family="DejaVu Sans Mono", fontsize=14,
-                          color="white" if shade < 0.55 else "black")
+                axes.text(
+                    middle,
+                    line + 0.48,
+                    word,
+                    ha="center",
+                    va="center",
+                    family="DejaVu Sans Mono",
+                    fontsize=14,
+                    color="white" if shade < 0.55 else "black",
+                )
             axes.set(xlim=(0, columns), ylim=(lines, 0))
             axes.set_title(label, loc="left", fontsize=12.5, fontweight="bold")
             axes.set_axis_off()
         scale = matplotlib.cm.ScalarMappable(matplotlib.colors.LogNorm(1e-3, 1), colours)
-        bar = figure.colorbar(scale, ax=list(panels), orientation="horizontal", aspect=50, pad=0.02, shrink=0.7)
+        bar = figure.colorbar(
+            scale, ax=list(panels), orientation="horizontal", aspect=50, pad=0.02, shrink=0.7
+        )
         bar.set_ticks([0.001, 0.01, 0.1, 1], labels=["0.1 % or less", "1 %", "10 %", "100 %"])
         bar.set_label(f"probability of each {data['unit']} before it is seen")
     return figure
@@ -326,7 +460,8 @@ def shown(piece: str) -> str:
 
 
 def laid_out(pieces: Sequence[str], columns: int) -> tuple[list[tuple[int, int]], int]:
-    """Line and column of every piece, wrapped at `columns` and after line breaks; and how many lines that takes.
+    """Line and column of every piece, wrapped at `columns` and after line breaks; and how many
+    lines that takes.
 
     >>> laid_out(["ab", "c\\n", "d"], columns=9)
     ([(0, 0), (0, 2), (1, 0)], 2)
@@ -347,7 +482,9 @@ def settings(grid: dict[str, Any]) -> Figure:
     found = [[cell["accepted"] for cell in row] for row in grid["cells"]]
     accepted = 100 * np.array([[cell["mean"] if cell else np.nan for cell in row] for row in found])
     low, high = np.nanmin(accepted), np.nanmax(accepted)
-    half = 50 * float(np.mean([cell["high"] - cell["low"] for row in found for cell in row if cell]))
+    half = 50 * float(
+        np.mean([cell["high"] - cell["low"] for row in found for cell in row if cell])
+    )
     title = f"{grid['run']}: {low:.0f} to {high:.0f} % of lines scan, by the settings alone (give or take {half:.0f})"
     top = max(10.0, 10 * np.ceil(high / 10))
     with canvas(title, (7.6, 1.9 + 0.8 * len(grid["temperatures"]))) as figure:
@@ -355,11 +492,23 @@ def settings(grid: dict[str, Any]) -> Figure:
         image = axes.imshow(accepted, cmap="cividis", vmin=0, vmax=top, aspect="auto")
         for row, cells in enumerate(grid["cells"]):
             for column, cell in enumerate(cells):
-                text = "no lines" if cell["accepted"] is None else (
-                    f"{accepted[row, column]:.0f} % scan\n{100 * cell['distinct']:.0f} % distinct"
+                text = (
+                    "no lines"
+                    if cell["accepted"] is None
+                    else (
+                        f"{accepted[row, column]:.0f} % scan\n{100 * cell['distinct']:.0f} % distinct"
+                    )
                 )
                 dark = not accepted[row, column] > 0.55 * top
-                axes.text(column, row, text, ha="center", va="center", color="white" if dark else "black", fontsize=12)
+                axes.text(
+                    column,
+                    row,
+                    text,
+                    ha="center",
+                    va="center",
+                    color="white" if dark else "black",
+                    fontsize=12,
+                )
         axes.set_xticks(range(len(grid["top_p"])), [f"{p:g}" for p in grid["top_p"]])
         axes.set_yticks(range(len(grid["temperatures"])), [f"{t:g}" for t in grid["temperatures"]])
         axes.set(xlabel="top-p: share of probability kept", ylabel="temperature")

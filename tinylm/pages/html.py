@@ -1,14 +1,17 @@
-"""One self-contained HTML page: text, tables and pictures in a single file that needs no network and no script.
+"""One self-contained HTML page: text, tables and pictures in a single file that needs no network
+and no script.
 
     parts = [heading("Loss"), picture(figure, "What to look for.", ["step", "loss"], rows)]
     Path("index.html").write_text(document("A comparison", "Two runs.", parts), encoding="utf-8")
 
-Each function turns plain text into finished markup of type Html and escapes whatever it is given; only Html may be
-joined into a page, so text that a model made can never become markup. The content security policy forbids everything
-but inline styles and data images, should something slip through all the same.
+Each function turns plain text into finished markup of type Html and escapes whatever it is given;
+only Html may be joined into a page, so text that a model made can never become markup. The content
+security policy forbids everything but inline styles and data images, should something slip through
+all the same.
 
-Pictures are inline SVG whose neutral colours and palette are replaced by CSS variables: the same drawing follows the
-reader's light or dark setting, stays sharp at every size and prints in black on white.
+Pictures are inline SVG whose neutral colours and palette are replaced by CSS variables: the same
+drawing follows the reader's light or dark setting, stays sharp at every size and prints in black on
+white.
 """
 
 import base64
@@ -28,7 +31,8 @@ Html = NewType("Html", str)
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 NEUTRAL = {INK: "ink", MUTED: "muted", GRID: "grid"}
-DARK_PALETTE = ("#56a8e0", "#f0894a", "#35c79b", "#e3a6c8", "#f0b840", "#8fd0f5")  # the same hues, lighter
+# the same hues, lighter
+DARK_PALETTE = ("#56a8e0", "#f0894a", "#35c79b", "#e3a6c8", "#f0b840", "#8fd0f5")
 
 CSS = """
 :root { color-scheme: light dark; --ink: #1f2328; --muted: #59636f; --grid: #d0d7df; --paper: #fff; --soft: #f4f6f8;
@@ -66,7 +70,8 @@ details { margin: .4rem 0 } summary { cursor: pointer; color: var(--muted) }
 
 
 def visible(text: str) -> str:
-    """The text with a sign in the place of each control character but tab and line break: models may produce any.
+    """The text with a sign in the place of each control character but tab and line break: models
+    may produce any.
 
     >>> visible("a" + chr(7))
     'a␇'
@@ -81,7 +86,9 @@ def escape(text: str) -> str:
 
 def document(title: str, lead: str, parts: Iterable[Html]) -> Html:
     """The whole file, ready to be written as UTF-8."""
-    light, dark = (" ".join(f"--c{i}: {c};" for i, c in enumerate(p)) for p in (PALETTE, DARK_PALETTE))
+    light, dark = (
+        " ".join(f"--c{i}: {c};" for i, c in enumerate(p)) for p in (PALETTE, DARK_PALETTE)
+    )
     style = CSS.strip() % {"light": light, "dark": dark}
     return Html(
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -89,7 +96,8 @@ def document(title: str, lead: str, parts: Iterable[Html]) -> Html:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>\n{style}\n</style>\n</head>\n<body>\n<main>\n"
         f'<h1>{escape(title)}</h1>\n<p class="lead">{escape(lead)}</p>\n'
-        + "\n".join(parts) + "\n</main>\n</body>\n</html>\n"
+        + "\n".join(parts)
+        + "\n</main>\n</body>\n</html>\n"
     )
 
 
@@ -111,7 +119,8 @@ def bullets(texts: Iterable[str]) -> Html:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], caption: str = "") -> Html:
-    """A table with a header; the first cell of each row names it. Wide ones scroll inside their frame."""
+    """A table with a header; the first cell of each row names it. Wide ones scroll inside their
+    frame."""
     head = "".join(f'<th scope="col">{escape(str(name))}</th>' for name in columns)
     body = "\n".join(f"<tr>{''.join(map(table_cell, row, range(len(row))))}</tr>" for row in rows)
     title = f"<caption>{escape(caption)}</caption>" if caption else ""
@@ -129,7 +138,9 @@ def table_cell(value: object, place: int) -> str:
 
 def scroller(inner: Html, label: str) -> Html:
     """A frame that scrolls sideways where its content is wider than the screen, by keyboard too."""
-    return Html(f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(label)}">{inner}</div>')
+    return Html(
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(label)}">{inner}</div>'
+    )
 
 
 def folded(summary: str, inner: Html) -> Html:
@@ -137,8 +148,11 @@ def folded(summary: str, inner: Html) -> Html:
     return Html(f"<details><summary>{escape(summary)}</summary>{inner}</details>")
 
 
-def picture(figure: Figure, caption: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Html:
-    """A figure under its title, a caption that says what to look for, and the numbers behind it in a table to unfold.
+def picture(
+    figure: Figure, caption: str, columns: Sequence[str], rows: Iterable[Sequence[object]]
+) -> Html:
+    """A figure under its title, a caption that says what to look for, and the numbers behind it in
+    a table to unfold.
 
     The title becomes text of the page, so that it is readable on a phone, where a drawing shrinks.
     """
@@ -150,12 +164,15 @@ def picture(figure: Figure, caption: str, columns: Sequence[str], rows: Iterable
 
 
 def svg(figure: Figure) -> Html:
-    """A figure as inline SVG without title and background, its known colours replaced by the page's variables."""
+    """A figure as inline SVG without title and background, its known colours replaced by the page's
+    variables."""
     title = figure.get_suptitle()
     buffer = io.StringIO()
     with matplotlib.rc_context(STYLE):
         figure.suptitle("")
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        figure.savefig(
+            buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None}
+        )
         figure.suptitle(title)
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
@@ -163,12 +180,14 @@ def svg(figure: Figure) -> Html:
     variables = {**NEUTRAL, **{shade: f"c{place}" for place, shade in enumerate(PALETTE)}}
     text = re.sub("|".join(variables), lambda match: f"var(--{variables[match[0]]})", text)
     label = escape(title.replace("\n", " ") or "chart")
-    opening = re.sub(r' (width|height)="[^"]*pt"', "", text[: text.index(">")])  # the page decides the size
+    # the page decides the size
+    opening = re.sub(r' (width|height)="[^"]*pt"', "", text[: text.index(">")])
     return Html(f'{opening} role="img" aria-label="{label}"' + text[text.index(">") :])
 
 
 def image(png: bytes, description: str) -> Html:
-    """A picture that was drawn before, carried inside the page; it keeps its own white ground. Nothing if it is no PNG.
+    """A picture that was drawn before, carried inside the page; it keeps its own white ground.
+    Nothing if it is no PNG.
 
     >>> image(b"GIF89a", "a gull")
     ''
@@ -182,7 +201,10 @@ def image(png: bytes, description: str) -> Html:
 
 def cards(entries: Iterable[tuple[str, Html]]) -> Html:
     """Titled boxes beside each other where there is room, below each other on a phone."""
-    boxes = (f'<section class="card"><h3>{escape(title)}</h3>{inner}</section>' for title, inner in entries)
+    boxes = (
+        f'<section class="card"><h3>{escape(title)}</h3>{inner}</section>'
+        for title, inner in entries
+    )
     return Html(f'<div class="columns">{"".join(boxes)}</div>')
 
 
@@ -193,8 +215,18 @@ def lines(entries: Iterable[tuple[str, str, str, bool | None]]) -> Html:
     """
     out = []
     for line, marks, remark, good in entries:
-        sign = "" if good is None else '<span class="yes">✓ </span>' if good else '<span class="no">✗ </span>'
-        below = f"<small>{sign}<code>{escape(marks)}</code> {escape(remark)}</small>" if marks or remark else ""
+        sign = (
+            ""
+            if good is None
+            else '<span class="yes">✓ </span>'
+            if good
+            else '<span class="no">✗ </span>'
+        )
+        below = (
+            f"<small>{sign}<code>{escape(marks)}</code> {escape(remark)}</small>"
+            if marks or remark
+            else ""
+        )
         out.append(f'<p class="line">{escape(line)}{below}</p>')
     return Html("".join(out))
 

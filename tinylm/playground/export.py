@@ -1,15 +1,18 @@
-"""One HTML file that holds a trained model, or two side by side, and a small engine that runs it in a browser.
+"""One HTML file that holds a trained model, or two side by side, and a small engine that runs it in
+a browser.
 
     write_page([open_run("runs/base"), open_run("runs/verse")], Path("play.html"))
 
-The file opens from disk, offline. Its policy allows its own scripts and style, known by their SHA-256, and a worker
-made from its own text; nothing can be fetched or sent. Facts are JSON and weights base64 inside script elements of a
-type that no browser runs; everything that came from a run is set as text by the page. One script stands before the
-weights and starts the worker while they are read; the page's own stands last, so a file that was cut short shows only
-its first line, which says so.
+The file opens from disk, offline. Its policy allows its own scripts and style, known by their
+SHA-256, and a worker made from its own text; nothing can be fetched or sent. Facts are JSON and
+weights base64 inside script elements of a type that no browser runs; everything that came from a
+run is set as text by the page. One script stands before the weights and starts the worker while
+they are read; the page's own stands last, so a file that was cut short shows only its first line,
+which says so.
 
-Trade-offs: base64 takes a third more room than the bytes, but needs no second file. A LoRA run travels merged, as large
-as its base. Two runs on one page must share their tokenizer: only then do ids, bars and seeds compare.
+Trade-offs: base64 takes a third more room than the bytes, but needs no second file. A LoRA run
+travels merged, as large as its base. Two runs on one page must share their tokenizer: only then do
+ids, bars and seeds compare.
 """
 
 import base64
@@ -54,10 +57,11 @@ class Player:
 
 
 def write_page(runs: Sequence[Run], out: Path) -> Path:
-    """Write the playground of one run, or of a base and its fine-tuned child, to `out`; returns `out`.
+    """Write the playground of one run, or of a base and its fine-tuned child, to `out`; returns
+    `out`.
 
-    Raises ValueError for another number of runs, tokenizers that differ or were imported, a model too large for a
-    browser, or an `out` that is a folder.
+    Raises ValueError for another number of runs, tokenizers that differ or were imported, a model
+    too large for a browser, or an `out` that is a folder.
     """
     if not 1 <= len(runs) <= 2:
         raise ValueError(f"a page holds one run or two, not {len(runs)}")
@@ -71,7 +75,8 @@ def write_page(runs: Sequence[Run], out: Path) -> Path:
 
 
 def prepare(run: Run) -> Player:
-    """Load a run, choose its rounding on its own validation text, and read some of the words it learned from."""
+    """Load a run, choose its rounding on its own validation text, and read some of the words it
+    learned from."""
     model, tokenizer, _ = load_model(run)
     valid, train = text_ids(run, "valid"), text_ids(run, "train")
     texts = ("" if ids is None else tokenizer.decode(ids.tolist()) for ids in (valid, train))
@@ -79,7 +84,8 @@ def prepare(run: Run) -> Player:
 
 
 def text_ids(run: Run, side: str) -> np.ndarray | None:
-    """The first ids (tokens,) of a run's training or validation text; None where it carries none (an imported run)."""
+    """The first ids (tokens,) of a run's training or validation text; None where it carries none
+    (an imported run)."""
     carried = any(name.startswith(f"data/{side}.") for name in run.manifest["files"])
     return np.array(token_file(run, side)[:READ]) if carried else None
 
@@ -88,7 +94,9 @@ def check(players: Sequence[Player]) -> None:
     """ValueError where the runs do not go onto one page."""
     first, *others = players
     if not isinstance(first.tokenizer, BpeTokenizer | CharTokenizer):
-        raise ValueError(f"{first.run.folder} has an imported tokenizer: a page knows only those that TinyLM trains")
+        raise ValueError(
+            f"{first.run.folder} has an imported tokenizer: a page knows only those that TinyLM trains"
+        )
     for other in others:
         if other.tokenizer.fingerprint() != first.tokenizer.fingerprint():
             raise ValueError(
@@ -97,10 +105,12 @@ def check(players: Sequence[Player]) -> None:
             )
     total = sum(size_of(player.model.config).total for player in players)
     if total > LARGEST:
-        raise ValueError(f"{total:,} parameters are too many for a page that a browser opens: at most {LARGEST:,}")
+        raise ValueError(
+            f"{total:,} parameters are too many for a page that a browser opens: at most {LARGEST:,}"
+        )
 
 
-# -- what the page is told --------------------------------------------------------------------------------------------
+# -- what the page is told ------------------------------------------------------------------------
 
 
 def facts_of(players: Sequence[Player]) -> dict[str, Any]:
@@ -114,14 +124,17 @@ def facts_of(players: Sequence[Player]) -> dict[str, Any]:
         "begin": DOCUMENT if begins else None,
         "prompt": next((prompt for prompt in recipe.sample.prompts if prompt), "The "),
         "sampling": {
-            "temperature": sampling.temperature, "topK": sampling.top_k or 0, "topP": sampling.top_p,
+            "temperature": sampling.temperature,
+            "topK": sampling.top_k or 0,
+            "topP": sampling.top_p,
             "minP": sampling.min_p,
         },
     }
 
 
 def language_of(players: Sequence[Player]) -> dict[str, Any]:
-    """What the worker needs before any weights: the tokenizer, and the words of the metre where a run writes verse."""
+    """What the worker needs before any weights: the tokenizer, and the words of the metre where a
+    run writes verse."""
     verse = any(is_verse(player.valid) for player in players)
     table = table_of(player.train for player in players) if verse else None
     return {"tokenizer": tokenizer_facts(players[0].tokenizer), "table": table}
@@ -129,8 +142,12 @@ def language_of(players: Sequence[Player]) -> dict[str, Any]:
 
 def facts_of_run(player: Player) -> dict[str, Any]:
     return {
-        "name": player.run.name, "config": player.model.config.model_dump(), "tensors": player.choice.packed.entries,
-        "numbers": eight_numbers(player), "rounding": rounding(player), "metre": is_verse(player.valid),
+        "name": player.run.name,
+        "config": player.model.config.model_dump(),
+        "tensors": player.choice.packed.entries,
+        "numbers": eight_numbers(player),
+        "rounding": rounding(player),
+        "metre": is_verse(player.valid),
     }
 
 
@@ -140,7 +157,11 @@ def title_of(players: Sequence[Player]) -> str:
 
 def lead_of(players: Sequence[Player]) -> str:
     """What the page is, in one line."""
-    what = "A trained language model lives" if len(players) == 1 else "Two trained language models live"
+    what = (
+        "A trained language model lives"
+        if len(players) == 1
+        else "Two trained language models live"
+    )
     return f"{what} in this file; your browser does the arithmetic. Nothing is fetched, nothing leaves the machine."
 
 
@@ -148,13 +169,20 @@ def eight_numbers(player: Player) -> list[tuple[str, str]]:
     """What a learner should know of a model, as (name, value) in words."""
     config, manifest = player.model.config, player.run.manifest
     best, seconds = manifest.get("best") or {}, manifest.get("seconds")
-    loss = f"{best['nats_per_token']:.3f} nats per token, {best['bits_per_byte']:.3f} bits per byte" if best else "–"
+    loss = (
+        f"{best['nats_per_token']:.3f} nats per token, {best['bits_per_byte']:.3f} bits per byte"
+        if best
+        else "–"
+    )
     tokens = manifest.get("tokens")
     return [
         ("parameters", f"{size_of(config).total:,}"),
         ("context", f"{config.context:,} tokens"),
         ("vocabulary", f"{config.vocab_size:,} tokens"),
-        ("bytes of weights in this file", f"{len(player.choice.packed.body):,} ({player.choice.packed.kind})"),
+        (
+            "bytes of weights in this file",
+            f"{len(player.choice.packed.body):,} ({player.choice.packed.kind})",
+        ),
         ("operations for each token written", f"{flops_per_token(config, training=False):,} FLOPs"),
         ("tokens seen in this run's training", f"{tokens:,}" if tokens else "–"),
         ("loss on its validation text", loss),
@@ -167,7 +195,8 @@ def rounding(player: Player) -> str:
     kind, nats = player.choice.packed.kind, player.choice.nats
     if not nats:
         return f"{player.run.name}: weights as {kind}; the run has no validation text to measure the loss of int8 on."
-    apart = {name: round(nats[name] - nats["fp32"], 4) + 0.0 for name in ("int8", "fp16")}  # + 0.0: no -0.0000
+    # + 0.0: no -0.0000
+    apart = {name: round(nats[name] - nats["fp32"], 4) + 0.0 for name in ("int8", "fp16")}
     changes = " and ".join(f"{value:+.4f} as {name}" for name, value in apart.items())
     return (
         f"{player.run.name}: weights as {kind}. Rounding changes its loss of {nats['fp32']:.4f} nats per token by "
@@ -176,39 +205,58 @@ def rounding(player: Player) -> str:
 
 
 def tokenizer_facts(tokenizer: Tokenizer) -> dict[str, Any]:
-    """The tokenizer, with the classes of characters that cut words: browsers know Unicode of different years."""
+    """The tokenizer, with the classes of characters that cut words: browsers know Unicode of
+    different years."""
     content = tokenizer.to_dict()
     return content | character_classes() if isinstance(tokenizer, BpeTokenizer) else content
 
 
 def character_classes() -> dict[str, str]:
-    """Letters and digits as `regex` knows them, each a list of ranges to put between brackets: `0-9²-³¹-¹...`."""
+    """Letters and digits as `regex` knows them, each a list of ranges to put between brackets:
+    `0-9²-³¹-¹...`."""
     signs = "".join(chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000)
     return {
-        name: "".join(f"{run[0][0]}-{run[0][-1]}" for run in regex.finditer(rf"\p{{{mark}}}+", signs))
+        name: "".join(
+            f"{run[0][0]}-{run[0][-1]}" for run in regex.finditer(rf"\p{{{mark}}}+", signs)
+        )
         for name, mark in (("letters", "L"), ("digits", "N"))
     }
 
 
-# -- the file ---------------------------------------------------------------------------------------------------------
+# -- the file -------------------------------------------------------------------------------------
 
 
 def page_of(players: Sequence[Player]) -> str:
     """The whole file as text."""
-    light, dark = (" ".join(f"--c{i}: {c};" for i, c in enumerate(p)) for p in (PALETTE, DARK_PALETTE))
+    light, dark = (
+        " ".join(f"--c{i}: {c};" for i, c in enumerate(p)) for p in (PALETTE, DARK_PALETTE)
+    )
     style = CSS.strip() % {"light": light, "dark": dark} + "\n" + source("page.css")
     first, script = source("first.js"), source("views.js") + source("page.js")
-    weights = (part for i, player in enumerate(players) for part in weight_parts(i, player.choice.packed.body))
-    return fill(source("page.html"), {
-        "POLICY": escape(policy((first, NEXT, script), style)), "TITLE": escape(title_of(players)), "STYLE": style,
-        "FACTS": as_data(facts_of(players)), "LANGUAGE": as_data(language_of(players)),
-        "ENGINE": "\n".join(map(source, ("engine.js", "metre.js", "worker.js"))),
-        "WEIGHTS": "\n".join(weights), "FIRST": first, "SCRIPT": script,
-    })
+    weights = (
+        part
+        for i, player in enumerate(players)
+        for part in weight_parts(i, player.choice.packed.body)
+    )
+    return fill(
+        source("page.html"),
+        {
+            "POLICY": escape(policy((first, NEXT, script), style)),
+            "TITLE": escape(title_of(players)),
+            "STYLE": style,
+            "FACTS": as_data(facts_of(players)),
+            "LANGUAGE": as_data(language_of(players)),
+            "ENGINE": "\n".join(map(source, ("engine.js", "metre.js", "worker.js"))),
+            "WEIGHTS": "\n".join(weights),
+            "FIRST": first,
+            "SCRIPT": script,
+        },
+    )
 
 
 def weight_parts(number: int, body: bytes) -> Iterator[str]:
-    """Weights as several script elements: between two of them the browser finds time to start the worker."""
+    """Weights as several script elements: between two of them the browser finds time to start the
+    worker."""
     text = base64.b64encode(body).decode()
     for start in range(0, len(text), PART):
         yield f'<script type="text/plain" class="weights-{number}">{text[start : start + PART]}</script>'
@@ -220,7 +268,8 @@ def source(name: str) -> str:
 
 
 def policy(scripts: Sequence[str], style: str) -> str:
-    """The content security policy: these scripts, this style, a worker from the page's own text, and nothing else."""
+    """The content security policy: these scripts, this style, a worker from the page's own text,
+    and nothing else."""
     *known, styled = (hash_of(text) for text in (*scripts, style))
     return f"default-src 'none'; script-src {' '.join(known)}; style-src {styled}; worker-src blob:"
 
@@ -239,7 +288,8 @@ def as_data(value: Any) -> str:
 
 
 def fill(page: str, parts: dict[str, str]) -> str:
-    """Put each part in the place of its `tinylm.NAMEtinylm.`, once, so that nothing inside a part is taken for a place.
+    """Put each part in the place of its `tinylm.NAMEtinylm.`, once, so that nothing inside a part
+    is taken for a place.
 
     >>> fill("<b>tinylm.NAMEtinylm.</b>", {"NAME": "tinylm.NAMEtinylm."})
     '<b>tinylm.NAMEtinylm.</b>'

@@ -1,10 +1,13 @@
-"""A model's weights as few bytes: signed bytes with one scale a row, or half-precision floats, by measured loss.
+"""A model's weights as few bytes: signed bytes with one scale a row, or half-precision floats, by
+measured loss.
 
-    int8    weight = byte * scale of its row (Dettmers et al. 2022, "LLM.int8()": vector-wise absmax quantisation)
+    int8    weight = byte * scale of its row (Dettmers et al. 2022, "LLM.int8()": vector-wise absmax
+      quantisation)
     fp16    IEEE 754 half precision
 
-int8 takes half the room of fp16. It is taken where it costs at most `ALLOWED` on the run's own validation text. Vectors
-(norms, biases) stay fp32: they are few, and every number of a row depends on them.
+int8 takes half the room of fp16. It is taken where it costs at most `ALLOWED` on the run's own
+validation text. Vectors (norms, biases) stay fp32: they are few, and every number of a row depends
+on them.
 """
 
 import copy
@@ -36,7 +39,8 @@ class Packed:
 
 
 def pack(model: GPT, kind: Kind) -> Packed:
-    """Every weight of a model, matrices as `kind`, vectors as fp32; each begins at a multiple of four bytes."""
+    """Every weight of a model, matrices as `kind`, vectors as fp32; each begins at a multiple of
+    four bytes."""
     entries, body, rounded = [], bytearray(), {}
     for name, weight in model.named_parameters():  # a tied head is listed once, as the token table
         own = kind if weight.ndim == 2 else "fp32"
@@ -71,7 +75,8 @@ def raw(numbers: Tensor, layout: str) -> bytes:
 
 @dataclass(frozen=True)
 class Choice:
-    """The rounding that was chosen, and the nats per token that decided; empty where nothing could be measured."""
+    """The rounding that was chosen, and the nats per token that decided; empty where nothing could
+    be measured."""
 
     packed: Packed
     nats: dict[str, float]
@@ -79,7 +84,8 @@ class Choice:
 
 
 def choose(model: GPT, tokenizer: Tokenizer, ids: np.ndarray | None) -> Choice:
-    """int8 where it costs at most `ALLOWED` nats per token of `ids` (tokens,) more than fp32 does, else fp16.
+    """int8 where it costs at most `ALLOWED` nats per token of `ids` (tokens,) more than fp32 does,
+    else fp16.
 
     Without a text to measure on, fp16: it is safe for any model.
     """
@@ -87,7 +93,10 @@ def choose(model: GPT, tokenizer: Tokenizer, ids: np.ndarray | None) -> Choice:
         return Choice(pack(model, "fp16"), {}, 0)
     packed = {kind: pack(model, kind) for kind in ("fp32", "int8", "fp16")}
     cpu = Compute(torch.device("cpu"))
-    scores = {k: measure(with_weights(model, p.rounded), ids[:SCORED], tokenizer, cpu) for k, p in packed.items()}
+    scores = {
+        k: measure(with_weights(model, p.rounded), ids[:SCORED], tokenizer, cpu)
+        for k, p in packed.items()
+    }
     nats = {kind: score.nats_per_token for kind, score in scores.items()}
     best = "int8" if nats["int8"] - nats["fp32"] <= ALLOWED else "fp16"
     return Choice(packed[best], nats, scores["fp32"].tokens)

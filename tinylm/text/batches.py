@@ -1,10 +1,12 @@
-"""From token ids to batches: a corpus in memory-mapped files, and an endless, repeatable stream of windows.
+"""From token ids to batches: a corpus in memory-mapped files, and an endless, repeatable stream of
+windows.
 
-Batch number k is a pure function of the seed and k, so a run's place in the data is one number and a resume needs
-nothing else. Undivided text is cut into a grid of windows with a new random phase each epoch: every token is seen once
-per epoch (up to the edges), and never cut at the same places twice. Text in marked documents is read in whole ones, so
-that what a sentence refers to is in sight: a window holds one document, or several short ones in a row, and windows of
-like length share a batch, so that little of it is padding.
+Batch number k is a pure function of the seed and k, so a run's place in the data is one number and
+a resume needs nothing else. Undivided text is cut into a grid of windows with a new random phase
+each epoch: every token is seen once per epoch (up to the edges), and never cut at the same places
+twice. Text in marked documents is read in whole ones, so that what a sentence refers to is in
+sight: a window holds one document, or several short ones in a row, and windows of like length share
+a batch, so that little of it is padding.
 """
 
 from collections.abc import Iterator
@@ -19,34 +21,42 @@ IGNORE = -100  # a target that carries no loss; torch's own convention for cross
 
 @dataclass(frozen=True)
 class Corpus:
-    """What a run learns from and is judged on, as ids of `tokenizer`; arrays are (tokens,) and may be memory-mapped."""
+    """What a run learns from and is judged on, as ids of `tokenizer`; arrays are (tokens,) and may
+    be memory-mapped."""
 
     tokenizer: Tokenizer
     train: np.ndarray
     valid: np.ndarray
     sha256: str  # of the text, so that runs on the same text can be told
     base_valid: np.ndarray | None = None  # validation ids of the run that fine-tuning starts from
-    train_mask: np.ndarray | None = None  # (tokens,) 1 where a token's prediction is trained on; None: everywhere
+    # (tokens,) 1 where a token's prediction is trained on; None: everywhere
+    train_mask: np.ndarray | None = None
     valid_mask: np.ndarray | None = None
     skipped: tuple[str, ...] = ()  # documents that could not be read, with the reason
 
 
 @dataclass(frozen=True)
 class Batch:
-    """`inputs` (B, T) int64 and, one position ahead of them, `targets` (B, T) int64, IGNORE where there is no loss."""
+    """`inputs` (B, T) int64 and, one position ahead of them, `targets` (B, T) int64, IGNORE where
+    there is no loss."""
 
     inputs: np.ndarray
     targets: np.ndarray
 
 
 def begin_of(tokenizer: Tokenizer) -> int | None:
-    """The id that documents begin with; None where the tokenizer has none, so that text is undivided."""
+    """The id that documents begin with; None where the tokenizer has none, so that text is
+    undivided."""
     return tokenizer.special_id(DOCUMENT) if DOCUMENT in tokenizer.specials else None
 
 
-def cut_batch(ids: np.ndarray, mask: np.ndarray | None, starts: np.ndarray, lengths: np.ndarray, context: int) -> Batch:
-    """Windows of `lengths` tokens from each of `starts`, filled up on the right with targets to IGNORE."""
-    # Widths in steps of 16: torch prepares its products anew for each shape, and memory falls to pieces with many.
+def cut_batch(
+    ids: np.ndarray, mask: np.ndarray | None, starts: np.ndarray, lengths: np.ndarray, context: int
+) -> Batch:
+    """Windows of `lengths` tokens from each of `starts`, filled up on the right with targets to
+    IGNORE."""
+    # Widths in steps of 16: torch prepares its products anew for each shape, and memory falls to
+    # pieces with many.
     inputs = np.zeros((len(starts), min(context, -(-lengths.max() // 16) * 16)), dtype=np.int64)
     targets = np.full_like(inputs, IGNORE)
     for row, (start, length) in enumerate(zip(starts.tolist(), lengths.tolist())):
@@ -58,19 +68,26 @@ def cut_batch(ids: np.ndarray, mask: np.ndarray | None, starts: np.ndarray, leng
 
 
 def cuts(ids: np.ndarray, begin: int | None, context: int) -> np.ndarray:
-    """Where windows begin, so that they hold each token once: at each document, and every `context` tokens within one.
+    """Where windows begin, so that they hold each token once: at each document, and every `context`
+    tokens within one.
 
     >>> cuts(np.array([9, 1, 2, 3, 9, 4]), begin=9, context=3), cuts(np.arange(7), begin=None, context=3)
     (array([0, 3, 4]), array([0, 3]))
     """
-    firsts = np.zeros(1, dtype=np.int64) if begin is None else np.union1d(0, np.flatnonzero(ids[:-1] == begin))
-    counts = -(-np.diff(firsts, append=len(ids) - 1) // context)  # windows in each document, rounded up
+    firsts = (
+        np.zeros(1, dtype=np.int64)
+        if begin is None
+        else np.union1d(0, np.flatnonzero(ids[:-1] == begin))
+    )
+    # windows in each document, rounded up
+    counts = -(-np.diff(firsts, append=len(ids) - 1) // context)
     within = np.arange(counts.sum()) - np.repeat(counts.cumsum() - counts, counts)
     return np.repeat(firsts, counts) + context * within
 
 
 def join(lengths: np.ndarray, context: int) -> np.ndarray:
-    """Which pieces of `lengths` begin a window, if each window takes the next pieces for as long as they fit.
+    """Which pieces of `lengths` begin a window, if each window takes the next pieces for as long as
+    they fit.
 
     >>> join(np.array([2, 2, 3, 1, 5]), context=5)
     array([0, 2, 4])
@@ -88,7 +105,8 @@ class Batches:
     """The stream of training batches. `batches[k]` is batch k, for any k, in any order."""
 
     def __init__(self, corpus: Corpus, context: int, batch_size: int, seed: int) -> None:
-        last = len(corpus.train) - 1 - context  # the last place where a whole window and the token after it fit
+        # the last place where a whole window and the token after it fit
+        last = len(corpus.train) - 1 - context
         if last < 0:
             raise ValueError(
                 f"the training text has {len(corpus.train)} tokens, fewer than one context of {context} and the token "
@@ -98,12 +116,16 @@ class Batches:
         if (begin := begin_of(corpus.tokenizer)) is None:
             # One window fewer than fit, so that any phase of the grid leaves room.
             self.starts = np.arange(max(1, last // context)) * context
-            self.lengths, self.phases = np.full(len(self.starts), context), last - int(self.starts[-1]) + 1
+            self.lengths, self.phases = (
+                np.full(len(self.starts), context),
+                last - int(self.starts[-1]) + 1,
+            )
         else:
             pieces = cuts(corpus.train, begin, context)
             self.starts = pieces[join(np.diff(pieces, append=len(corpus.train) - 1), context)]
             self.lengths, self.phases = np.diff(self.starts, append=len(corpus.train) - 1), 1
-        self.tokens = round(self.lengths.mean() * min(batch_size, len(self.starts)))  # in a batch, on average
+        # in a batch, on average
+        self.tokens = round(self.lengths.mean() * min(batch_size, len(self.starts)))
         self.epoch, self.phase, self.order = -1, 0, self.starts[None]
 
     def __getitem__(self, k: int) -> Batch:
@@ -115,11 +137,16 @@ class Batches:
         return cut_batch(self.corpus.train, self.corpus.train_mask, starts, lengths, self.context)
 
     def shuffle(self, epoch: int) -> None:
-        """Put an epoch's windows in random order (batches, rows); the few that fill no batch are left out this time."""
+        """Put an epoch's windows in random order (batches, rows); the few that fill no batch are
+        left out this time."""
         random = np.random.default_rng((self.seed, epoch))
-        count, size = max(1, len(self.starts) // self.batch_size), min(self.batch_size, len(self.starts))
+        count, size = (
+            max(1, len(self.starts) // self.batch_size),
+            min(self.batch_size, len(self.starts)),
+        )
         order = random.permutation(len(self.starts))[: count * size]
-        # Like lengths are brought together among 32 batches at a time; then the batches are shuffled.
+        # Like lengths are brought together among 32 batches at a time; then the batches are
+        # shuffled.
         order = order[np.lexsort((self.lengths[order], np.arange(count * size) // (32 * size)))]
         self.epoch, self.order = epoch, random.permutation(order.reshape(count, size))
         self.phase = int(random.integers(self.phases))
@@ -128,7 +155,8 @@ class Batches:
 def validation_windows(
     ids: np.ndarray, begin: int | None, context: int, rows: int, mask: np.ndarray | None = None
 ) -> Iterator[Batch]:
-    """Cut `ids` into windows that score every token after the first exactly once, each seeing at most `context` tokens.
+    """Cut `ids` into windows that score every token after the first exactly once, each seeing at
+    most `context` tokens.
 
     Windows of like length are stacked, `rows` at a time.
 

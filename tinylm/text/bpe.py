@@ -1,11 +1,14 @@
-"""Byte-pair encoding: how a list of merges cuts text into tokens. How the list is learnt: see bpe_training.py.
+"""Byte-pair encoding: how a list of merges cuts text into tokens. How the list is learnt: see
+bpe_training.py.
 
-Start from the 256 bytes, so that any text can be written. Each merge joins a pair of neighbours into a new token: "t" +
-"h" gives "th", "th" + "e" gives "the". Merges apply inside words, earliest first; show.py shows each step.
+Start from the 256 bytes, so that any text can be written. Each merge joins a pair of neighbours
+into a new token: "t" + "h" gives "th", "th" + "e" gives "the". Merges apply inside words, earliest
+first; show.py shows each step.
 
-Trade-off: no token crosses a word, so "dog." and "dog!" share "dog", and the work is done once per different word;
-scripts without blanks have long words. Sources: Sennrich et al., "Neural Machine Translation of Rare Words with Subword
-Units" (2016); the split into words is that of GPT-2 (Radford et al., 2019).
+Trade-off: no token crosses a word, so "dog." and "dog!" share "dog", and the work is done once per
+different word; scripts without blanks have long words. Sources: Sennrich et al., "Neural Machine
+Translation of Rare Words with Subword Units" (2016); the split into words is that of GPT-2 (Radford
+et al., 2019).
 """
 
 import re
@@ -18,7 +21,8 @@ import regex
 
 Pair = tuple[int, int]
 BYTES = [bytes([byte]) for byte in range(256)]
-LARGEST_VOCABULARY = 2**26  # bytes of all tokens together; 60 merges in a hostile file could ask for 2**60
+# bytes of all tokens together; 60 merges in a hostile file could ask for 2**60
+LARGEST_VOCABULARY = 2**26
 
 WORD = regex.compile(  # GPT-2's pattern; its alternatives stand in the order of the fastest search
     r" ?[\p{L}]+"  # letters, with the blank before them
@@ -27,13 +31,15 @@ WORD = regex.compile(  # GPT-2's pattern; its alternatives stand in the order of
     r"| ?[^\s\p{L}\p{N}]+"  # punctuation and all other signs
     r"|\s+(?!\S)|\s+"  # white space, except the one blank that belongs to the next word
 )
-# The same for texts without any other sign, by Python's own `re`: the whole encoding gains a factor of 1.5.
+# The same for texts without any other sign, by Python's own `re`: the whole encoding gains a factor
+# of 1.5.
 ASCII_WORD = re.compile(WORD.pattern.replace(r"\p{L}", "A-Za-z").replace(r"\p{N}", "0-9"), re.ASCII)
 WORD_END = regex.compile(r"(?<=\S)(?=\s)")  # no word goes on from a non-space into a space
 
 
 def split_words(text: str) -> list[str]:
-    """Cut a text into the words inside which merges take place; joined together they are the text again.
+    """Cut a text into the words inside which merges take place; joined together they are the text
+    again.
 
     >>> split_words("Mara's ladle,  3 nets")
     ['Mara', "'s", ' ladle', ',', ' ', ' 3', ' nets']
@@ -42,7 +48,8 @@ def split_words(text: str) -> list[str]:
 
 
 def stretches(text: str, size: int = 2**20) -> Iterator[str]:
-    """Cut a long text at ends of words, about every `size` characters, to bound memory; its words stay the same.
+    """Cut a long text at ends of words, about every `size` characters, to bound memory; its words
+    stay the same.
 
     >>> list(stretches("the tide comes in", size=5))
     ['the tide', ' comes', ' in']
@@ -55,25 +62,32 @@ def stretches(text: str, size: int = 2**20) -> Iterator[str]:
 
 
 def spell_tokens(merges: Iterable[Pair]) -> list[bytes]:
-    """The bytes of every token: 256 single bytes, then one token per merge. ValueError where a merge is impossible."""
+    """The bytes of every token: 256 single bytes, then one token per merge. ValueError where a
+    merge is impossible."""
     tokens, taken, total = list(BYTES), set(BYTES), 0
     for number, (left, right) in enumerate(merges):
         if not (0 <= left < len(tokens) and 0 <= right < len(tokens)):
-            raise ValueError(f"merge {number} joins ids {left} and {right}; before it 0 to {len(tokens) - 1} exist")
+            raise ValueError(
+                f"merge {number} joins ids {left} and {right}; before it 0 to {len(tokens) - 1} exist"
+            )
         total += len(tokens[left]) + len(tokens[right])
         if total > LARGEST_VOCABULARY:
-            raise ValueError(f"with merge {number} the tokens grow beyond {LARGEST_VOCABULARY:,} bytes in all")
+            raise ValueError(
+                f"with merge {number} the tokens grow beyond {LARGEST_VOCABULARY:,} bytes in all"
+            )
         tokens.append(tokens[left] + tokens[right])
         if tokens[-1] in taken:
-            raise ValueError(f"merge {number} spells a token that exists already: {tokens[-1][:40]!r}")
+            raise ValueError(
+                f"merge {number} spells a token that exists already: {tokens[-1][:40]!r}"
+            )
         taken.add(tokens[-1])
     return tokens
 
 
-# `merge_long` below and the fast trainer in bpe_training.py lay the bytes out in fixed slots and never move them. A
-# token's id stands in its first and in its last slot, so both neighbours are found in one step: the slot before its
-# start, the slot at its start + its length. EMPTY stands between words and where a swallowed token started; other
-# slots inside a token are never looked at.
+# `merge_long` below and the fast trainer in bpe_training.py lay the bytes out in fixed slots and
+# never move them. A token's id stands in its first and in its last slot, so both neighbours are
+# found in one step: the slot before its start, the slot at its start + its length. EMPTY stands
+# between words and where a swallowed token started; other slots inside a token are never looked at.
 #
 #     spelt      t     h     e      y
 #     t + h      th    th    e      y
@@ -83,8 +97,11 @@ def spell_tokens(merges: Iterable[Pair]) -> list[bytes]:
 EMPTY = -1
 
 
-def join(slots: MutableSequence[int], tokens: Sequence[bytes], start: int, pair: Pair, new: int) -> Pair | None:
-    """Join `pair` at slot `start`; return the ids before and after it, or None if it no longer stands there."""
+def join(
+    slots: MutableSequence[int], tokens: Sequence[bytes], start: int, pair: Pair, new: int
+) -> Pair | None:
+    """Join `pair` at slot `start`; return the ids before and after it, or None if it no longer
+    stands there."""
     middle = start + len(tokens[pair[0]])
     if slots[start] != pair[0] or slots[middle] != pair[1]:
         return None
@@ -95,10 +112,11 @@ def join(slots: MutableSequence[int], tokens: Sequence[bytes], start: int, pair:
 
 
 class WordEncoder(dict[str, bytes]):
-    """word -> its ids, packed as machine integers ("H": 16 bits, "I": 32); a missing word is encoded on first sight.
+    """word -> its ids, packed as machine integers ("H": 16 bits, "I": 32); a missing word is
+    encoded on first sight.
 
-    A text repeats its words, so most of the work is looking up. Long words are not kept and a full dictionary is
-    emptied: it stays below about 20 MB.
+    A text repeats its words, so most of the work is looking up. Long words are not kept and a full
+    dictionary is emptied: it stays below about 20 MB.
     """
 
     WORDS, LONGEST = 2**16, 48  # words kept; characters of the longest word kept
@@ -125,13 +143,19 @@ class WordEncoder(dict[str, bytes]):
             place, new = ranks.index(rank), 256 + rank
             ids[place] = new
             del ids[place + 1], ranks[place]
-            ranks[place - 1], ranks[place] = rank_of((ids[place - 1], new), none), rank_of((new, ids[place + 1]), none)
+            ranks[place - 1], ranks[place] = (
+                rank_of((ids[place - 1], new), none),
+                rank_of((new, ids[place + 1]), none),
+            )
         return ids[1:-1]
 
     def merge_long(self, spelt: bytes) -> list[int]:
-        """The same ids in O(n log n), also for "aaaa..."; short words take a third longer this way."""
+        """The same ids in O(n log n), also for "aaaa..."; short words take a third longer this
+        way."""
         slots, tokens, ranks = [EMPTY, *spelt, EMPTY], self.tokens, self.ranks
-        waiting = [(ranks[pair], start) for start, pair in enumerate(pairwise(slots)) if pair in ranks]
+        waiting = [
+            (ranks[pair], start) for start, pair in enumerate(pairwise(slots)) if pair in ranks
+        ]
         heapify(waiting)
         while waiting:
             rank, start = heappop(waiting)

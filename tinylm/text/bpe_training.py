@@ -1,11 +1,13 @@
 """How byte-pair encoding learns its merges from text.
 
-Join the pair of neighbours that occurs most often, again and again; the list of merges, in the order in which they
-were learnt, *is* the tokenizer. First the reference, which recounts everything after each merge; then the fast
-trainer, which updates only the counts that a merge touches. The slow one tests the fast one.
+Join the pair of neighbours that occurs most often, again and again; the list of merges, in the
+order in which they were learnt, *is* the tokenizer. First the reference, which recounts everything
+after each merge; then the fast trainer, which updates only the counts that a merge touches. The
+slow one tests the fast one.
 
-Where the literature leaves a choice: the highest count wins, then the smallest pair of ids; a pair must occur twice.
-Sources: Gage, "A New Algorithm for Data Compression" (1994); Sennrich et al. (2016).
+Where the literature leaves a choice: the highest count wins, then the smallest pair of ids; a pair
+must occur twice. Sources: Gage, "A New Algorithm for Data Compression" (1994); Sennrich et al.
+(2016).
 """
 
 from array import array
@@ -52,12 +54,15 @@ def train_bpe_reference(text: str, n_merges: int) -> list[Pair]:
 
 
 class PairIndex:
-    """Every different word once, with the count and the places of each pair, kept up to date by `merge`."""
+    """Every different word once, with the count and the places of each pair, kept up to date by
+    `merge`."""
 
     def __init__(self, words: Mapping[str, int]) -> None:
-        self.slots, self.weights = array("i", [EMPTY]), array("q", [0])  # ids; how often the word at this slot occurs
+        # ids; how often the word at this slot occurs
+        self.slots, self.weights = array("i", [EMPTY]), array("q", [0])
         self.counts: defaultdict[Pair, int] = defaultdict(int)
-        self.places: defaultdict[Pair, array[int]] = defaultdict(lambda: array("q"))  # slots where it starts, rising
+        # slots where it starts, rising
+        self.places: defaultdict[Pair, array[int]] = defaultdict(lambda: array("q"))
         for word, weight in words.items():
             spelt = word.encode("utf-8")
             for start, pair in enumerate(pairwise(spelt), len(self.slots)):
@@ -67,7 +72,8 @@ class PairIndex:
             self.weights.extend([weight] * (len(spelt) + 1))
 
     def merge(self, pair: Pair, tokens: Sequence[bytes]) -> set[Pair]:
-        """Join `pair` into the last of `tokens` wherever it stands; return the pairs that this created."""
+        """Join `pair` into the last of `tokens` wherever it stands; return the pairs that this
+        created."""
         counts, new, created = self.counts, len(tokens) - 1, set()
         for start in self.places.pop(pair):
             if around := join(self.slots, tokens, start, pair, new):
@@ -84,10 +90,12 @@ class PairIndex:
 
 
 def train_bpe(chunks: str | Iterable[str], n_merges: int) -> list[Pair]:
-    """Learn at most `n_merges` merges, fewer where no pair occurs twice; the same list as `train_bpe_reference`.
+    """Learn at most `n_merges` merges, fewer where no pair occurs twice; the same list as
+    `train_bpe_reference`.
 
-    `chunks` is a text or an iterable of texts (documents); words never cross from one to the next. Time and memory (80
-    bytes per byte) grow with the different words only and almost linearly, also for one endless word.
+    `chunks` is a text or an iterable of texts (documents); words never cross from one to the next.
+    Time and memory (80 bytes per byte) grow with the different words only and almost linearly, also
+    for one endless word.
 
     >>> train_bpe(["aaabd", "aaabac"], 10)
     [(97, 97), (97, 98), (256, 257)]
@@ -97,8 +105,9 @@ def train_bpe(chunks: str | Iterable[str], n_merges: int) -> list[Pair]:
         for part in stretches(chunk):
             words.update(split_words(part))
     index, tokens = PairIndex(words), list(BYTES)
-    # A pair is created during one merge only, that of its newer id. Afterwards its count can only fall, so a count in
-    # the heap may be too high, never too low: a pair that comes up with an old count goes back with the true one.
+    # A pair is created during one merge only, that of its newer id. Afterwards its count can only
+    # fall, so a count in the heap may be too high, never too low: a pair that comes up with an old
+    # count goes back with the true one.
     heap = [(-count, pair) for pair, count in index.counts.items()]
     heapify(heap)
     merges: list[Pair] = []
@@ -117,15 +126,22 @@ def train_bpe(chunks: str | Iterable[str], n_merges: int) -> list[Pair]:
 def train_bpe_tokenizer(
     chunks: str | Iterable[str], vocab_size: int, specials: Sequence[str] = ()
 ) -> BpeTokenizer:
-    """Learn `vocab_size` - 256 - specials merges from a text or an iterable of texts; ValueError if they lack."""
+    """Learn `vocab_size` - 256 - specials merges from a text or an iterable of texts; ValueError if
+    they lack."""
     smallest = 256 + len(specials)
     if vocab_size < smallest:
         parts = f"256 bytes and {len(specials)} special tokens"
-        raise ValueError(f"vocab_size {vocab_size} is too small: BPE needs at least {smallest} ids, for {parts}")
+        raise ValueError(
+            f"vocab_size {vocab_size} is too small: BPE needs at least {smallest} ids, for {parts}"
+        )
     wanted = vocab_size - smallest
     merges = train_bpe(map(check_unicode, [chunks] if isinstance(chunks, str) else chunks), wanted)
     if len(merges) < wanted:
-        advice = f"use vocab_size {smallest + len(merges)} or less, or a longer text" if merges else "use a longer text"
+        advice = (
+            f"use vocab_size {smallest + len(merges)} or less, or a longer text"
+            if merges
+            else "use a longer text"
+        )
         found = f"only {len(merges)} merges were possible in this text"
         raise ValueError(f"vocab_size {vocab_size} asks for {wanted} merges, but {found}; {advice}")
     return BpeTokenizer(merges, specials)

@@ -1,4 +1,5 @@
-"""Tokens for the eye: labels for charts, and a tokenizer at work on a text, step by step, as lines to print.
+"""Tokens for the eye: labels for charts, and a tokenizer at work on a text, step by step, as lines
+to print.
 
 The slow path, written for reading; its ids are those of the tokenizers themselves, which is tested.
 """
@@ -14,7 +15,8 @@ SIGNS = {" ": "␣", "\n": "⏎", "\t": "⇥", "\r": "␍"}  # white space made 
 
 
 def label_bytes(piece: bytes) -> str:
-    """Bytes as they can be printed: a sign for white space, a number for controls and for bytes of no character.
+    """Bytes as they can be printed: a sign for white space, a number for controls and for bytes of
+    no character.
 
     >>> label_bytes(b" the"), label_bytes(b"\\n"), label_bytes(b" \\xe2")
     ('␣the', '⏎', '␣<0xE2>')
@@ -34,14 +36,19 @@ def token_label(tokenizer: Tokenizer, id: int) -> str:
 
     A byte of a character tokenizer is always a number: byte 0x41 is not the character A.
     """
-    if isinstance(tokenizer, CharTokenizer) and 0 <= (byte := int(id) - len(tokenizer.characters)) < 256:
+    if (
+        isinstance(tokenizer, CharTokenizer)
+        and 0 <= (byte := int(id) - len(tokenizer.characters)) < 256
+    ):
         return f"<0x{byte:02X}>"
     names = (name for name, other in tokenizer.special_ids.items() if other == id)
-    return label_bytes(tokenizer.token_bytes(id)) or next(names, f"<{id}>")  # an id without a name: nothing uses it
+    # an id without a name: nothing uses it
+    return label_bytes(tokenizer.token_bytes(id)) or next(names, f"<{id}>")
 
 
 def merge_steps(ids: Sequence[int], ranks: Mapping[Pair, int]) -> Iterator[tuple[int, list[int]]]:
-    """Encode one word, lowest rank first, and yield (rank, ids so far) after each merge, for a learner to watch.
+    """Encode one word, lowest rank first, and yield (rank, ids so far) after each merge, for a
+    learner to watch.
 
     >>> list(merge_steps(b"aaab", {(97, 97): 0, (97, 98): 1, (256, 257): 2}))
     [(0, [256, 97, 98]), (1, [256, 257]), (2, [258])]
@@ -55,7 +62,9 @@ def merge_steps(ids: Sequence[int], ranks: Mapping[Pair, int]) -> Iterator[tuple
 def show(tokenizer: Tokenizer, text: str) -> list[str]:
     """Lines for a learner: the pieces of a text and how they came about."""
     if isinstance(tokenizer, BpeTokenizer):
-        return [line for word in split_words(check_unicode(text)) for line in show_word(tokenizer, word)]
+        return [
+            line for word in split_words(check_unicode(text)) for line in show_word(tokenizer, word)
+        ]
     if isinstance(tokenizer, CharTokenizer):
         return [show_character(tokenizer, character) for character in check_unicode(text)]
     return [f"{token_label(tokenizer, id)} (id {id})" for id in tokenizer.encode(text)]
@@ -67,7 +76,9 @@ def show_character(tokenizer: CharTokenizer, character: str) -> str:
     >>> show_character(CharTokenizer("ab"), "b"), show_character(CharTokenizer("ab"), "é")
     ('b → b (id 1)', 'é → <0xC3> (id 197) <0xA9> (id 171), not in the vocabulary')
     """
-    tokens = " ".join(f"{token_label(tokenizer, id)} (id {id})" for id in tokenizer.encode(character))
+    tokens = " ".join(
+        f"{token_label(tokenizer, id)} (id {id})" for id in tokenizer.encode(character)
+    )
     known = "" if character in tokenizer.characters else ", not in the vocabulary"
     return f"{label_bytes(character.encode('utf-8'))} → {tokens}{known}"
 

@@ -1,4 +1,5 @@
-"""Tokenizers from files: TinyLM's own two kinds, and those of other families, which Hugging Face's library runs."""
+"""Tokenizers from files: TinyLM's own two kinds, and those of other families, which Hugging Face's
+library runs."""
 
 import json
 from collections.abc import Sequence
@@ -8,11 +9,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinylm.text.tokenizers import FORMAT, VERSION, BpeTokenizer, CharTokenizer, Tokenizer, canonical, check_unicode
+from tinylm.text.tokenizers import (
+    FORMAT,
+    VERSION,
+    BpeTokenizer,
+    CharTokenizer,
+    Tokenizer,
+    canonical,
+    check_unicode,
+)
 
 
 def open_library(library: str) -> Any:
-    """The `tokenizers.Tokenizer` in the content of a tokenizer.json; ValueError where that, or the package, fails."""
+    """The `tokenizers.Tokenizer` in the content of a tokenizer.json; ValueError where that, or the
+    package, fails."""
     try:
         import tokenizers
 
@@ -24,29 +34,44 @@ def open_library(library: str) -> Any:
 
 
 class LibraryTokenizer(Tokenizer):
-    """A tokenizer of another family, run by Hugging Face's `tokenizers`; made by `from_library` in tokenizer_json.py.
+    """A tokenizer of another family, run by Hugging Face's `tokenizers`; made by `from_library` in
+    tokenizer_json.py.
 
-    `library` is the content of its tokenizer.json, `pieces` the bytes of each id in hex, `special_ids` its own.
+    `library` is the content of its tokenizer.json, `pieces` the bytes of each id in hex,
+    `special_ids` its own.
     """
 
     def __init__(self, library: str, pieces: Sequence[str], special_ids: dict[str, int]) -> None:
-        content = {"kind": "library", "library": library, "pieces": list(pieces), "special_ids": special_ids}
+        content = {
+            "kind": "library",
+            "library": library,
+            "pieces": list(pieces),
+            "special_ids": special_ids,
+        }
         super().__init__([bytes.fromhex(piece) for piece in pieces], (), content)
         self.library, self.specials, self.special_ids = library, tuple(special_ids), special_ids
         self._encoder = open_library(library)
-        self._encoder.encode_special_tokens = True  # their names in a text are text, as in the classes above
+        # their names in a text are text, as in the classes above
+        self._encoder.encode_special_tokens = True
 
     def encode_array(self, text: str) -> NDArray[Any]:
-        """The ids of a text, (tokens,) uint16 or uint32, without those that the library would put around it."""
-        return np.array(self._encoder.encode(check_unicode(text), add_special_tokens=False).ids, dtype=self._dtype)
+        """The ids of a text, (tokens,) uint16 or uint32, without those that the library would put
+        around it."""
+        return np.array(
+            self._encoder.encode(check_unicode(text), add_special_tokens=False).ids,
+            dtype=self._dtype,
+        )
 
 
 def tokenizer_from_dict(d: dict[str, Any]) -> Tokenizer:
-    """The tokenizer that `to_dict` described; ValueError with one line for anything else, whatever it holds."""
+    """The tokenizer that `to_dict` described; ValueError with one line for anything else, whatever
+    it holds."""
     if not isinstance(d, dict) or d.get("format") != FORMAT:
         raise ValueError(f"this is no TinyLM tokenizer: its format is not {FORMAT!r}")
     if isinstance(d.get("version"), int) and d["version"] > VERSION:
-        raise ValueError(f"tokenizer version {d['version']} is newer than {VERSION}: update TinyLM to read it")
+        raise ValueError(
+            f"tokenizer version {d['version']} is newer than {VERSION}: update TinyLM to read it"
+        )
     try:
         if d["kind"] == "char":
             tokenizer: Tokenizer = CharTokenizer(d["characters"], d["specials"])
@@ -54,10 +79,14 @@ def tokenizer_from_dict(d: dict[str, Any]) -> Tokenizer:
             tokenizer = LibraryTokenizer(d["library"], d["pieces"], d["special_ids"])
         else:
             tokenizer = BpeTokenizer(d["merges"], d["specials"])
-    except (KeyError, TypeError, AttributeError, ValueError) as error:  # missing, of the wrong type, impossible
+    # missing, of the wrong type, impossible
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"this tokenizer is damaged: {type(error).__name__}, {error}") from None
-    if canonical(tokenizer.to_dict()) != canonical(d):  # true for 1, an unknown kind, something extra
-        raise ValueError("this tokenizer is damaged: it holds values that no TinyLM tokenizer writes")
+    # true for 1, an unknown kind, something extra
+    if canonical(tokenizer.to_dict()) != canonical(d):
+        raise ValueError(
+            "this tokenizer is damaged: it holds values that no TinyLM tokenizer writes"
+        )
     return tokenizer
 
 

@@ -1,13 +1,15 @@
-"""Text to token ids and back: one token per character, or byte-pair encoding. Both write any text without loss.
+"""Text to token ids and back: one token per character, or byte-pair encoding. Both write any text
+without loss.
 
-A tokenizer is a list of byte strings, one per id, with the special tokens last. Decoding and bytes per
-token follow from that list; the two classes below differ in how they encode.
+A tokenizer is a list of byte strings, one per id, with the special tokens last. Decoding and bytes
+per token follow from that list; the two classes below differ in how they encode.
 
-Trade-offs: characters need no training and are easy to watch, but make long sequences; BPE makes them 2 to 4 times
-shorter and spends parameters on a larger table. A character not seen in training is written as bytes (byte fallback:
-Kudo & Richardson, "SentencePiece", 2018). Half a character (a lone surrogate) is refused: UTF-8 cannot write it.
-Special tokens are marks of the program, not text: they have no bytes, decoding leaves them out, and their names inside
-a text are ordinary characters unless the caller allows them.
+Trade-offs: characters need no training and are easy to watch, but make long sequences; BPE makes
+them 2 to 4 times shorter and spends parameters on a larger table. A character not seen in training
+is written as bytes (byte fallback: Kudo & Richardson, "SentencePiece", 2018). Half a character (a
+lone surrogate) is refused: UTF-8 cannot write it. Special tokens are marks of the program, not
+text: they have no bytes, decoding leaves them out, and their names inside a text are ordinary
+characters unless the caller allows them.
 """
 
 import codecs
@@ -26,7 +28,8 @@ from numpy.typing import NDArray
 from tinylm.config import closest
 from tinylm.text.bpe import BYTES, Pair, WordEncoder, spell_tokens, split_words, stretches
 
-DOCUMENT = "<|document|>"  # the special token that documents begin with, where a recipe asks for one
+# the special token that documents begin with, where a recipe asks for one
+DOCUMENT = "<|document|>"
 FORMAT, VERSION = "tinylm-tokenizer", 1
 
 
@@ -36,16 +39,22 @@ def check_unicode(text: str) -> str:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
         where = f"character {error.start} of the text is a lone surrogate (U+{ord(text[error.start]):04X})"
-        raise ValueError(f"{where}, not valid Unicode; read the file as UTF-8 with errors='replace'") from None
+        raise ValueError(
+            f"{where}, not valid Unicode; read the file as UTF-8 with errors='replace'"
+        ) from None
     return text
 
 
 class Tokenizer(ABC):
     """What all tokenizers share; `content` is what makes this one what it is, as JSON values."""
 
-    def __init__(self, pieces: Sequence[bytes], specials: Sequence[str], content: dict[str, Any]) -> None:
+    def __init__(
+        self, pieces: Sequence[bytes], specials: Sequence[str], content: dict[str, Any]
+    ) -> None:
         if "" in specials or len(set(specials)) < len(specials):
-            raise ValueError(f"special tokens need different names that are not empty, not {list(specials)}")
+            raise ValueError(
+                f"special tokens need different names that are not empty, not {list(specials)}"
+            )
         self.specials = tuple(map(check_unicode, specials))
         self.special_ids = {name: id for id, name in enumerate(self.specials, start=len(pieces))}
         self._pieces = [*pieces, *(b"" for _ in specials)]
@@ -59,7 +68,8 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def encode_array(self, text: str) -> NDArray[Any]:
-        """The ids of a text, (tokens,) uint16, or uint32 above 65,536 ids: the fast path for a corpus."""
+        """The ids of a text, (tokens,) uint16, or uint32 above 65,536 ids: the fast path for a
+        corpus."""
 
     def encode(self, text: str, *, allow_specials: bool = False) -> list[int]:
         """The ids of a text; names of special tokens are text unless `allow_specials`.
@@ -89,7 +99,9 @@ class Tokenizer(ABC):
         ids = list(ids)
         if ids and not 0 <= min(ids) <= max(ids) < self.vocab_size:
             wrong = min(ids) if min(ids) < 0 else max(ids)
-            raise ValueError(f"id {wrong} is not in the vocabulary, whose ids run from 0 to {self.vocab_size - 1}")
+            raise ValueError(
+                f"id {wrong} is not in the vocabulary, whose ids run from 0 to {self.vocab_size - 1}"
+            )
         return ids
 
     def token_bytes(self, id: int) -> bytes:
@@ -97,7 +109,8 @@ class Tokenizer(ABC):
         return self._pieces[self._checked([id])[0]]
 
     def bytes_per_token(self) -> NDArray[np.int64]:
-        """(vocab_size,) bytes of each id; summed over a text's ids they give its length, for bits per byte."""
+        """(vocab_size,) bytes of each id; summed over a text's ids they give its length, for bits
+        per byte."""
         return np.array([len(piece) for piece in self._pieces], dtype=np.int64)
 
     def special_id(self, name: str) -> int:
@@ -105,14 +118,22 @@ class Tokenizer(ABC):
         if name in self.specials:
             return self.special_ids[name]
         known = ", ".join(self.specials) or "none"
-        raise ValueError(f"{name!r} is no special token{closest(name, list(self.specials))}; there are: {known}")
+        raise ValueError(
+            f"{name!r} is no special token{closest(name, list(self.specials))}; there are: {known}"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The tokenizer as JSON values; `tokenizer_from_dict` takes it back."""
-        return {"format": FORMAT, "version": VERSION, **self._content, "specials": list(self.specials)}
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            **self._content,
+            "specials": list(self.specials),
+        }
 
     def fingerprint(self) -> str:
-        """SHA-256 in hex: equal for equal tokenizers, and the checksum of the file that `save` writes."""
+        """SHA-256 in hex: equal for equal tokenizers, and the checksum of the file that `save`
+        writes."""
         return hashlib.sha256(canonical(self.to_dict()).encode("utf-8")).hexdigest()
 
     def save(self, path: Path) -> None:
@@ -121,7 +142,8 @@ class Tokenizer(ABC):
 
 
 class CharTokenizer(Tokenizer):
-    """One id per character: those seen in training by code point, then 256 bytes for all others, then the specials.
+    """One id per character: those seen in training by code point, then 256 bytes for all others,
+    then the specials.
 
     >>> tokenizer = CharTokenizer.train("a tea")
     >>> tokenizer.encode("tea"), tokenizer.encode("é")     # é was not seen: its bytes 0xC3 0xA9, counted from id 4
@@ -134,7 +156,8 @@ class CharTokenizer(Tokenizer):
         letters = [character.encode("utf-8") for character in check_unicode(characters)]
         super().__init__(letters + BYTES, specials, {"kind": "char", "characters": characters})
         self.characters = characters
-        self._id_of = np.full(ord(characters[-1]) + 2 if characters else 1, -1)  # code point -> id, -1: never seen
+        # code point -> id, -1: never seen
+        self._id_of = np.full(ord(characters[-1]) + 2 if characters else 1, -1)
         self._id_of[[ord(character) for character in characters]] = range(len(characters))
 
     @classmethod
@@ -152,7 +175,8 @@ class CharTokenizer(Tokenizer):
         if (unseen := ids < 0).any():
             strange = codes[unseen]
             lengths = np.ones_like(ids)
-            lengths[unseen] = 1 + (strange[:, None] > [0x7F, 0x7FF, 0xFFFF]).sum(axis=1)  # bytes in UTF-8
+            # bytes in UTF-8
+            lengths[unseen] = 1 + (strange[:, None] > [0x7F, 0x7FF, 0xFFFF]).sum(axis=1)
             ids = np.repeat(ids, lengths)  # makes room for the bytes of each unseen character
             spelt = strange.tobytes().decode("utf-32-le").encode("utf-8")
             ids[ids < 0] = len(self.characters) + np.frombuffer(spelt, dtype=np.uint8).astype(int)
@@ -160,7 +184,8 @@ class CharTokenizer(Tokenizer):
 
 
 class BpeTokenizer(Tokenizer):
-    """Byte-pair encoding: ids 0 to 255 are the bytes, then one id per merge, then the specials (see `bpe`).
+    """Byte-pair encoding: ids 0 to 255 are the bytes, then one id per merge, then the specials (see
+    `bpe`).
 
     >>> tokenizer = BpeTokenizer([(98, 121), (104, 101), (32, 116)])  # by, he, " t"
     >>> [tokenizer.token_bytes(id) for id in tokenizer.encode("by the tea")]
@@ -198,7 +223,8 @@ class StreamDecoder:
         return self._decoder.decode(self._tokenizer.token_bytes(id))
 
     def flush(self) -> str:
-        """What is left at the end: U+FFFD for an unfinished character, or nothing. Ready for the next text."""
+        """What is left at the end: U+FFFD for an unfinished character, or nothing. Ready for the
+        next text."""
         return self._decoder.decode(b"", final=True)
 
 

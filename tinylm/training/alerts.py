@@ -1,9 +1,10 @@
-"""What a person should know about a run as it goes: gradients that jump, steps from which nothing was learned.
+"""What a person should know about a run as it goes: gradients that jump, steps from which nothing
+was learned.
 
     for record in watched(trainer.run()): ...
 
-Neither ends a run. A jump is harmless once, because the gradient is clipped, and often repeated it is how a run that
-will fail begins; a loss of exactly 0 means that the batch held nothing to learn.
+Neither ends a run. A jump is harmless once, because the gradient is clipped, and often repeated it
+is how a run that will fail begins; a loss of exactly 0 means that the batch held nothing to learn.
 """
 
 from collections import deque
@@ -19,18 +20,26 @@ ENOUGH = 10  # steps before there is a usual norm
 
 
 def watched(records: Iterator[Record]) -> Iterator[Record]:
-    """The same records, some with a notice added: each jump of the gradient norm, and the first loss of exactly 0."""
+    """The same records, some with a notice added: each jump of the gradient norm, and the first
+    loss of exactly 0."""
     norms: deque[float] = deque(maxlen=USUAL)
     idle = False
     for record in records:
         usual = median(norms) if len(norms) >= ENOUGH else float("inf")
         found = ""
         if record.loss == 0 and not idle:
-            idle, found = True, "the loss is exactly 0: the batch held no token to learn, or nothing that is not known"
+            idle, found = (
+                True,
+                "the loss is exactly 0: the batch held no token to learn, or nothing that is not known",
+            )
         elif record.grad_norm > JUMP * usual:
             found = (
                 f"the gradient jumped to {record.grad_norm / usual:,.0f} times its usual norm and was clipped; where "
                 "that goes on, lower train.learning_rate"
             )
         norms.append(record.grad_norm)
-        yield replace(record, notice="; ".join(filter(None, (record.notice, found)))) if found else record
+        yield (
+            replace(record, notice="; ".join(filter(None, (record.notice, found))))
+            if found
+            else record
+        )

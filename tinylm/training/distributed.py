@@ -1,14 +1,17 @@
-"""Several processes that train one model as one would: `torchrun --nproc-per-node 2 -m tinylm train RECIPE`.
+"""Several processes that train one model as one would: `torchrun --nproc-per-node 2 -m tinylm train
+RECIPE`.
 
-torchrun starts the same command N times and tells each its rank in the environment (LOCAL_RANK, RANK, WORLD_SIZE). Each
-holds the whole model and takes every N-th micro-batch of each batch; gradients are added up over all, so every process
-makes the same step and no weight is ever sent (data parallelism; Li et al., "PyTorch Distributed", 2020). The run is
-the same to rounding as with one process, and to the bit when repeated with as many; only dropout differs. Where a batch
-has one micro-batch for each of two processes, one process alone comes to the same bits too: a + b = b + a.
+torchrun starts the same command N times and tells each its rank in the environment (LOCAL_RANK,
+RANK, WORLD_SIZE). Each holds the whole model and takes every N-th micro-batch of each batch;
+gradients are added up over all, so every process makes the same step and no weight is ever sent
+(data parallelism; Li et al., "PyTorch Distributed", 2020). The run is the same to rounding as with
+one process, and to the bit when repeated with as many; only dropout differs. Where a batch has one
+micro-batch for each of two processes, one process alone comes to the same bits too: a + b = b + a.
 
-Rank 0 makes and writes the run folder; the others read it, as a resume does, so on several machines it must lie on a
-file system that all of them see. Gradients travel at once after the backward pass, as one block: simple, while torch's
-DDP sends them piece by piece during it, which pays on fast networks with large models. Validation is done by each.
+Rank 0 makes and writes the run folder; the others read it, as a resume does, so on several machines
+it must lie on a file system that all of them see. Gradients travel at once after the backward pass,
+as one block: simple, while torch's DDP sends them piece by piece during it, which pays on fast
+networks with large models. Validation is done by each.
 """
 
 import os
@@ -35,7 +38,8 @@ class Team(Alone):
         Raises ValueError with what to do where another process is gone.
         """
         like = gradients[0] if gradients else torch.zeros(())
-        block = torch.cat([*(g.flatten() for g in gradients), like.new_tensor([number])])  # one message for everything
+        # one message for everything
+        block = torch.cat([*(g.flatten() for g in gradients), like.new_tensor([number])])
         try:
             dist.all_reduce(block)
         except RuntimeError as error:
@@ -51,7 +55,8 @@ class Team(Alone):
 
 @contextmanager
 def joined() -> Iterator[Alone]:
-    """Meet the other processes where torchrun started some, and part from them at the end; only rank 0 reports."""
+    """Meet the other processes where torchrun started some, and part from them at the end; only
+    rank 0 reports."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield Alone()
         return
@@ -63,14 +68,18 @@ def joined() -> Iterator[Alone]:
     dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo")
     team = Team(dist.get_rank(), dist.get_world_size())
     try:
-        with Path(os.devnull).open("w") as nowhere, redirect_stderr(nowhere if team.rank else sys.stderr):
+        with (
+            Path(os.devnull).open("w") as nowhere,
+            redirect_stderr(nowhere if team.rank else sys.stderr),
+        ):
             yield team
     finally:
         dist.destroy_process_group()
 
 
 def start(team: Alone, recipe: Recipe, folder: Path) -> Trainer:
-    """The trainer of this process: rank 0 starts the run as always, the others then open it at step 0."""
+    """The trainer of this process: rank 0 starts the run as always, the others then open it at step
+    0."""
     check(team, recipe)
     trainer = None
     try:
@@ -79,7 +88,8 @@ def start(team: Alone, recipe: Recipe, folder: Path) -> Trainer:
             if team.count > 1:
                 trainer.begin()
     finally:
-        made = team.add_up(float(trainer is not None))  # 0: it could not, and says why; the others just end
+        # 0: it could not, and says why; the others just end
+        made = team.add_up(float(trainer is not None))
     if not made:
         sys.exit(2)
     if trainer is None:
@@ -92,7 +102,8 @@ def start(team: Alone, recipe: Recipe, folder: Path) -> Trainer:
 
 
 def resume(team: Alone, folder: Path) -> Trainer:
-    """The trainer of this process for a run that was interrupted, with however many processes before."""
+    """The trainer of this process for a run that was interrupted, with however many processes
+    before."""
     trainer = resume_run(folder, lead=team.rank == 0)
     check(team, trainer.recipe)
     trainer.team = team
@@ -102,4 +113,6 @@ def resume(team: Alone, folder: Path) -> Trainer:
 def check(team: Alone, recipe: Recipe) -> None:
     """ValueError where a process would have nothing to do."""
     if recipe.train.batch_size < team.count:
-        raise ValueError(f"train.batch_size = {recipe.train.batch_size} is less than a row for each of {team.count}")
+        raise ValueError(
+            f"train.batch_size = {recipe.train.batch_size} is less than a row for each of {team.count}"
+        )

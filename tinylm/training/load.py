@@ -1,4 +1,5 @@
-"""What a run folder holds, read back: its model, a LoRA run's merged into its parent's weights, and its last state."""
+"""What a run folder holds, read back: its model, a LoRA run's merged into its parent's weights, and
+its last state."""
 
 import json
 from pathlib import Path
@@ -30,16 +31,21 @@ def parent_of(run: Run) -> Run:
     places = [run.folder / recorded["relative_path"], Path(recorded["path"])]
     place = next((place for place in places if (place / "manifest.json").is_file()), None)
     if place is None:
-        raise ValueError(f"{run.folder}: its parent {recorded['path']} is missing; an adapter is nothing without it")
+        raise ValueError(
+            f"{run.folder}: its parent {recorded['path']} is missing; an adapter is nothing without it"
+        )
     if (parent := open_run(place)).fingerprint != recorded["fingerprint"]:
-        raise ValueError(f"{run.folder}: its parent {place} has changed since the adapter was trained")
+        raise ValueError(
+            f"{run.folder}: its parent {place} has changed since the adapter was trained"
+        )
     return parent
 
 
 def load_model(run: Run, device: torch.device | str = "cpu") -> Loaded:
     """The best model of a run in evaluation mode; adapters are merged into their parent's weights.
 
-    Raises ValueError in one line for a damaged file, a missing parent or weights that do not fit the shape.
+    Raises ValueError in one line for a damaged file, a missing parent or weights that do not fit
+    the shape.
     """
     tokenizer = load_tokenizer(run.path("model/tokenizer.json"))
     run.path("model/config.json")
@@ -56,12 +62,15 @@ def load_model(run: Run, device: torch.device | str = "cpu") -> Loaded:
 
 
 def set_weights(model: GPT, weights: dict[str, Tensor], where: object) -> None:
-    """Copy `weights` into the model; ValueError names the first one that is missing, foreign or of another shape."""
+    """Copy `weights` into the model; ValueError names the first one that is missing, foreign or of
+    another shape."""
     own = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
     for name in own.keys() | weights.keys():
         shapes = [tuple(part[name].shape) if name in part else "absent" for part in (own, weights)]
         if shapes[0] != shapes[1]:
-            raise ValueError(f"{where}: weight {name} is {shapes[1]} in the file and {shapes[0]} in the model")
+            raise ValueError(
+                f"{where}: weight {name} is {shapes[1]} in the file and {shapes[0]} in the model"
+            )
         if not torch.isfinite(weights[name]).all():
             raise ValueError(f"{where}: weight {name} holds NaN or infinite numbers")
     with torch.no_grad():
@@ -76,7 +85,11 @@ def read_state(run: Run) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str
     """
     tensors, header = read_tensors(path := run.path(STATE))
     weights, optimizer = (
-        {name.removeprefix(part): tensor for name, tensor in tensors.items() if name.startswith(part)}
+        {
+            name.removeprefix(part): tensor
+            for name, tensor in tensors.items()
+            if name.startswith(part)
+        }
         for part in ("weights/", "optimizer/")
     )
     try:

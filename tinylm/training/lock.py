@@ -1,13 +1,15 @@
 """One process trains in a run folder at a time.
 
-The lock is the operating system's own, and no file that says "taken": it ends with the process that holds it, however
-that process ends, so a crash leaves nothing behind that somebody would have to delete.
+The lock is the operating system's own, and no file that says "taken": it ends with the process that
+holds it, however that process ends, so a crash leaves nothing behind that somebody would have to
+delete.
 
-On Linux and macOS it lies on the folder itself (flock). Windows cannot lock a folder: there it lies on a file beside
-it, NAME.lock, which Windows deletes when it is closed.
+On Linux and macOS it lies on the folder itself (flock). Windows cannot lock a folder: there it lies
+on a file beside it, NAME.lock, which Windows deletes when it is closed.
 
-Trade-offs: a process may take a lock that it has already, so that a notebook can go on with a run whose trainer is
-still in a variable. On a network drive it is up to the server whether other machines see the lock.
+Trade-offs: a process may take a lock that it has already, so that a notebook can go on with a run
+whose trainer is still in a variable. On a network drive it is up to the server whether other
+machines see the lock.
 """
 
 import os
@@ -27,7 +29,8 @@ class FolderLock:
             os.close(self.handle)
 
 
-OWN: WeakValueDictionary[Path, FolderLock] = WeakValueDictionary()  # the locks of this process, by whole path
+# the locks of this process, by whole path
+OWN: WeakValueDictionary[Path, FolderLock] = WeakValueDictionary()
 
 
 def lock_folder(folder: Path) -> FolderLock:
@@ -48,9 +51,11 @@ if sys.platform == "win32":
     import msvcrt
 
     def open_and_lock(folder: Path) -> int:
-        """A handle with the lock, on a file beside the folder; PermissionError where it is taken."""
+        """A handle with the lock, on a file beside the folder; PermissionError where it is
+        taken."""
         file = folder.with_name(folder.name + ".lock")
-        handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_TEMPORARY)  # temporary: deleted with its last handle
+        # temporary: deleted with its last handle
+        handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_TEMPORARY)
         try:
             msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
         except OSError:

@@ -1,9 +1,10 @@
-"""How weights move: learning-rate schedules as plain functions, AdamW, and Muon for the hidden matrices.
+"""How weights move: learning-rate schedules as plain functions, AdamW, and Muon for the hidden
+matrices.
 
-AdamW (Loshchilov & Hutter 2019) scales each number's step by its own gradient history. Muon (Jordan 2024) takes the
-gradient of a whole matrix, smoothed over steps, and replaces it by the nearest orthogonal matrix: every direction
-moves equally far. That learns more per step from the same tokens; embeddings, norms, biases and adapters stay with
-AdamW.
+AdamW (Loshchilov & Hutter 2019) scales each number's step by its own gradient history. Muon (Jordan
+2024) takes the gradient of a whole matrix, smoothed over steps, and replaces it by the nearest
+orthogonal matrix: every direction moves equally far. That learns more per step from the same
+tokens; embeddings, norms, biases and adapters stay with AdamW.
 """
 
 import math
@@ -19,8 +20,9 @@ from tinylm.model.gpt import matrices
 def learning_rate_share(step: int, config: TrainConfig) -> float:
     """Learning rate of step number `step` (from 0) as a share of the peak.
 
-    wsd: a line up over `warmup`, flat, a line down to `final` over the last `decay` of the steps (Hu et al. 2024).
-    cosine: a line up, then half a cosine down to `final` (Loshchilov & Hutter 2017). The first step is never 0.
+    wsd: a line up over `warmup`, flat, a line down to `final` over the last `decay` of the steps
+    (Hu et al. 2024). cosine: a line up, then half a cosine down to `final` (Loshchilov & Hutter
+    2017). The first step is never 0.
 
     >>> config = TrainConfig(steps=10, warmup=0.2, decay=0.4, final=0.0)
     >>> [round(learning_rate_share(step, config), 2) for step in range(10)]
@@ -38,15 +40,20 @@ def learning_rate_share(step: int, config: TrainConfig) -> float:
 
 
 class Muon(torch.optim.Optimizer):
-    """Muon (Jordan 2024) as `torch.optim.Muon` computes it, with all matrices of one shape in one batched product.
+    """Muon (Jordan 2024) as `torch.optim.Muon` computes it, with all matrices of one shape in one
+    batched product.
 
-    The same numbers in less than half the time: small matrices one by one leave a processor idle between them. In fp32
-    instead of bf16, sums in another order (two processes) move a loss by 1e-6 over 50 steps instead of 2e-4.
+    The same numbers in less than half the time: small matrices one by one leave a processor idle
+    between them. In fp32 instead of bf16, sums in another order (two processes) move a loss by 1e-6
+    over 50 steps instead of 2e-4.
     """
 
-    def __init__(self, weights: list[Tensor], lr: float, weight_decay: float, dtype: torch.dtype) -> None:
+    def __init__(
+        self, weights: list[Tensor], lr: float, weight_decay: float, dtype: torch.dtype
+    ) -> None:
         super().__init__(weights, {"lr": lr, "weight_decay": weight_decay})
-        self.momentum, self.dtype = 0.95, dtype  # of the average of gradients; of the products that make it orthogonal
+        # of the average of gradients; of the products that make it orthogonal
+        self.momentum, self.dtype = 0.95, dtype
 
     @torch.no_grad()
     def step(self) -> None:  # type: ignore[override]
@@ -58,24 +65,29 @@ class Muon(torch.optim.Optimizer):
             self.update(alike, group["lr"], group["weight_decay"])
 
     def update(self, weights: list[Tensor], lr: float, weight_decay: float) -> None:
-        """Move weights of one shape (rows, columns) against their smoothed gradients, made orthogonal."""
-        gradients = torch.stack([weight.grad for weight in weights if weight.grad is not None])  # (N, rows, columns)
+        """Move weights of one shape (rows, columns) against their smoothed gradients, made
+        orthogonal."""
+        # (N, rows, columns)
+        gradients = torch.stack([weight.grad for weight in weights if weight.grad is not None])
         for weight in weights:
             if not self.state[weight]:
                 self.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
         averages = [self.state[weight]["momentum_buffer"] for weight in weights]
         torch._foreach_lerp_(averages, gradients.unbind(), 1 - self.momentum)
-        ahead = gradients.lerp_(torch.stack(averages), self.momentum)  # Nesterov: where the average is heading
-        scale = max(1.0, weights[0].shape[0] / weights[0].shape[1]) ** 0.5  # tall or square, outputs change as much
+        # Nesterov: where the average is heading
+        ahead = gradients.lerp_(torch.stack(averages), self.momentum)
+        # tall or square, outputs change as much
+        scale = max(1.0, weights[0].shape[0] / weights[0].shape[1]) ** 0.5
         torch._foreach_mul_(weights, 1 - lr * weight_decay)
         torch._foreach_add_(weights, orthogonal(ahead.to(self.dtype)).unbind(), alpha=-lr * scale)
 
 
 def orthogonal(matrices: Tensor, steps: int = 5) -> Tensor:
-    """About U V^T for each U S V^T of `matrices` (N, rows, columns): singular values between 0.7 and 1.2, in fp32.
+    """About U V^T for each U S V^T of `matrices` (N, rows, columns): singular values between 0.7
+    and 1.2, in fp32.
 
-    Newton-Schulz: an odd polynomial of the matrix moves every singular value towards 1 and needs only products. The
-    coefficients are Jordan's, chosen for speed rather than for an exact limit.
+    Newton-Schulz: an odd polynomial of the matrix moves every singular value towards 1 and needs
+    only products. The coefficients are Jordan's, chosen for speed rather than for an exact limit.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
     tall = matrices.shape[1] > matrices.shape[2]
@@ -88,11 +100,14 @@ def orthogonal(matrices: Tensor, steps: int = 5) -> Tensor:
 
 
 class Optimizers:
-    """One or two torch optimisers that move a model's trainable weights together; their state is keyed by name."""
+    """One or two torch optimisers that move a model's trainable weights together; their state is
+    keyed by name."""
 
     def __init__(self, model: nn.Module, config: TrainConfig) -> None:
         self.config = config
-        self.names: dict[Tensor, str] = {w: name for name, w in model.named_parameters() if w.requires_grad}
+        self.names: dict[Tensor, str] = {
+            w: name for name, w in model.named_parameters() if w.requires_grad
+        }
         hidden = {weight for _, weight in matrices(model)} if config.optimizer == "muon" else set()
         rest = [weight for weight in self.names if weight not in hidden]
         # Matrices decay towards zero; a norm's scale or a bias has no business there.
@@ -102,7 +117,11 @@ class Optimizers:
         ]
         fused = all(weight.device.type in ("cpu", "cuda") for weight in self.names)
         adamw = torch.optim.AdamW(
-            groups, lr=config.learning_rate, betas=(config.beta1, config.beta2), eps=1e-8, fused=fused
+            groups,
+            lr=config.learning_rate,
+            betas=(config.beta1, config.beta2),
+            eps=1e-8,
+            fused=fused,
         )
         self.parts: list[tuple[torch.optim.Optimizer, float]] = [(adamw, config.learning_rate)]
         if hidden:
@@ -112,7 +131,8 @@ class Optimizers:
             self.parts.append((muon, config.muon_learning_rate))
 
     def step(self, number: int) -> float:
-        """Update the weights in step `number` (from 0), then clear the gradients; returns AdamW's learning rate."""
+        """Update the weights in step `number` (from 0), then clear the gradients; returns AdamW's
+        learning rate."""
         share = learning_rate_share(number, self.config)
         for optimizer, peak in self.parts:
             for group in optimizer.param_groups:
@@ -123,16 +143,28 @@ class Optimizers:
 
     def state(self) -> dict[str, Tensor]:
         """Everything the next step depends on, as `weight name/quantity` -> tensor."""
-        entries = {weight: kept for optimizer, _ in self.parts for weight, kept in optimizer.state.items()}
-        return {f"{self.names[w]}/{quantity}": value for w, kept in entries.items() for quantity, value in kept.items()}
+        entries = {
+            weight: kept for optimizer, _ in self.parts for weight, kept in optimizer.state.items()
+        }
+        return {
+            f"{self.names[w]}/{quantity}": value
+            for w, kept in entries.items()
+            for quantity, value in kept.items()
+        }
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Continue from what `state()` returned."""
         weights = {name: weight for weight, name in self.names.items()}
-        owner = {w: part for part, _ in self.parts for group in part.param_groups for w in group["params"]}
+        owner = {
+            w: part
+            for part, _ in self.parts
+            for group in part.param_groups
+            for w in group["params"]
+        }
         for key, value in state.items():
             name, _, quantity = key.rpartition("/")
             weight = weights[name]
-            # AdamW counts its steps in a tensor on the CPU unless it is fused; moments live beside their weight.
-            # A copy: what safetensors read stays mapped to its file, which Windows would then not let us replace.
+            # AdamW counts its steps in a tensor on the CPU unless it is fused; moments live beside
+            # their weight. A copy: what safetensors read stays mapped to its file, which Windows
+            # would then not let us replace.
             owner[weight].state[weight][quantity] = value.to(weight.device, copy=True)

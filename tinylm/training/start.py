@@ -1,4 +1,5 @@
-"""From a recipe to a trainer, and from a run folder back to one: the only place where the parts are put together.
+"""From a recipe to a trainer, and from a run folder back to one: the only place where the parts are
+put together.
 
     trainer = start_run(load_recipe("demo-base"), Path("runs/base"))
     for record in trainer.run(): ...
@@ -55,10 +56,12 @@ class Estimate:
 
 
 def start_run(recipe: Recipe, folder: Path, overwrite: bool = False) -> Trainer:
-    """Make the run folder, its token files and its model, from random weights or from `recipe.start_from`.
+    """Make the run folder, its token files and its model, from random weights or from
+    `recipe.start_from`.
 
-    `train.max_minutes` is turned into a number of steps here, once, and the schedule with it. Raises ValueError for
-    anything a person can mend (text, parent, folder); the folder is then taken away again.
+    `train.max_minutes` is turned into a number of steps here, once, and the schedule with it.
+    Raises ValueError for anything a person can mend (text, parent, folder); the folder is then
+    taken away again.
     """
     keep_freed_memory()
     parent = open_parent(Path(recipe.start_from)) if recipe.start_from else None
@@ -69,12 +72,18 @@ def start_run(recipe: Recipe, folder: Path, overwrite: bool = False) -> Trainer:
         for left_out in trainer.corpus.skipped:
             trainer.notices.append(f"left out: {left_out}")
         if settled != recipe:
-            trainer.notices.append("document_token is off: the text, or the base run's tokenizer, knows no documents")
+            trainer.notices.append(
+                "document_token is off: the text, or the base run's tokenizer, knows no documents"
+            )
         trainer.notices += doubts(trainer)
         trainer.lock = lock
         if recipe.train.compile:
             trainer = compiled(trainer)
-        return fit_into(recipe.train.max_minutes, trainer) if recipe.train.max_minutes is not None else trainer
+        return (
+            fit_into(recipe.train.max_minutes, trainer)
+            if recipe.train.max_minutes is not None
+            else trainer
+        )
     except BaseException:
         remove_folder(folder)
         folder.rmdir()
@@ -89,7 +98,9 @@ def doubts(trainer: Trainer) -> list[str]:
     if rates == {0.0}:
         found.append("the learning rate is 0: the run measures, but learns nothing")
     if (ids[0] == ids).all():
-        found.append("the training text repeats a single token: there is nothing to learn from it but that")
+        found.append(
+            "the training text repeats a single token: there is nothing to learn from it but that"
+        )
     return found
 
 
@@ -100,30 +111,37 @@ def open_parent(place: Path) -> Run:
 
 
 def keep_freed_memory() -> None:
-    """Ask glibc to keep freed memory for the next tensor instead of handing it back and asking again at every step.
+    """Ask glibc to keep freed memory for the next tensor instead of handing it back and asking
+    again at every step.
 
-    Training on a Linux CPU gets 10 to 20 % faster; results do not change. Elsewhere only Python's garbage collector is
-    spared work: what was made before training is no garbage, and looking through it took up to a tenth of each step.
-    That is said once a process: said at every start, it would keep for ever what the runs before have left.
+    Training on a Linux CPU gets 10 to 20 % faster; results do not change. Elsewhere only Python's
+    garbage collector is spared work: what was made before training is no garbage, and looking
+    through it took up to a tenth of each step. That is said once a process: said at every start, it
+    would keep for ever what the runs before have left.
     """
     if not gc.get_freeze_count():
         gc.freeze()
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        libc.mallopt(-3, 32 << 20)  # M_MMAP_THRESHOLD: the largest it takes; blocks below come from the heap
+        # M_MMAP_THRESHOLD: the largest it takes; blocks below come from the heap
+        libc.mallopt(-3, 32 << 20)
         libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD: never shrink the heap
 
 
 def with_usable_marks(recipe: Recipe, parent: Run | None) -> Recipe:
-    """The recipe with `document_token` off where the text is undivided or the parent's tokenizer has no such token."""
+    """The recipe with `document_token` off where the text is undivided or the parent's tokenizer
+    has no such token."""
     usable = has_documents(recipe.corpus) and (
         parent is None or DOCUMENT in load_tokenizer(parent.path("model/tokenizer.json")).specials
     )
-    corpus = recipe.corpus.model_copy(update={"document_token": recipe.corpus.document_token and usable})
+    corpus = recipe.corpus.model_copy(
+        update={"document_token": recipe.corpus.document_token and usable}
+    )
     return recipe.model_copy(update={"corpus": corpus})
 
 
 def fit_into(minutes: float, trainer: Trainer) -> Trainer:
-    """The same trainer with as many of its steps as fit into the time, and the schedule stretched over those."""
+    """The same trainer with as many of its steps as fit into the time, and the schedule stretched
+    over those."""
     steps = trainer.recipe.train.steps
     fitting = max(1, min(steps, int(steps * minutes / estimate(trainer).minutes)))
     train = trainer.recipe.train.model_copy(update={"steps": fitting})
@@ -136,16 +154,21 @@ def fit_into(minutes: float, trainer: Trainer) -> Trainer:
 
 
 def compiled(trainer: Trainer) -> Trainer:
-    """The trainer with torch.compile at work where that works here; where it does not, a notice says so.
+    """The trainer with torch.compile at work where that works here; where it does not, a notice
+    says so.
 
-    The first batch goes through once, forward and backward, since compiling waits for the shapes; it leaves no trace.
+    The first batch goes through once, forward and backward, since compiling waits for the shapes;
+    it leaves no trace.
     """
     try:
         trainer.forward = torch.compile(trainer.model)
         trainer.accumulate(trainer.batches[trainer.step])
-    except Exception as error:  # whatever the compiler's tool chain may raise: training does not depend on it
+    # whatever the compiler's tool chain may raise: training does not depend on it
+    except Exception as error:
         trainer.forward = trainer.model
-        trainer.notices.append(f"torch.compile does not work here ({type(error).__name__}): training without it")
+        trainer.notices.append(
+            f"torch.compile does not work here ({type(error).__name__}): training without it"
+        )
     trainer.model.zero_grad(set_to_none=True)
     return trainer
 
@@ -153,14 +176,16 @@ def compiled(trainer: Trainer) -> Trainer:
 def pretraining(recipe: Recipe, folder: Path) -> Trainer:
     """A trainer with fresh weights and a tokenizer of its own."""
     corpus = build_corpus(recipe, folder / "data")
-    config = recipe.model.model_copy(update={"vocab_size": corpus.tokenizer.vocab_size})  # the one derived field
+    # the one derived field
+    config = recipe.model.model_copy(update={"vocab_size": corpus.tokenizer.vocab_size})
     model = GPT(config)
     model.initialise(torch.Generator().manual_seed(recipe.train.seed))
     return Trainer(recipe, corpus, model, folder)
 
 
 def fine_tuning(recipe: Recipe, folder: Path, parent: Run) -> Trainer:
-    """A trainer that starts from another run's best weights and keeps an eye on that run's validation text."""
+    """A trainer that starts from another run's best weights and keeps an eye on that run's
+    validation text."""
     check_shape(recipe.model, parent)
     model, tokenizer, _ = load_model(parent)
     model = with_dropout(model, recipe.model.dropout)
@@ -173,7 +198,8 @@ def fine_tuning(recipe: Recipe, folder: Path, parent: Run) -> Trainer:
 
 
 def check_shape(wanted: ModelConfig, parent: Run) -> None:
-    """A recipe that starts from a run takes over its shape; one that asks for another shape is refused."""
+    """A recipe that starts from a run takes over its shape; one that asks for another shape is
+    refused."""
     for field in wanted.model_fields_set - {"dropout", "vocab_size"}:
         have = getattr(parent.model_config, field)
         if getattr(wanted, field) != have:
@@ -191,17 +217,23 @@ def with_dropout(model: GPT, dropout: float) -> GPT:
 
 
 def resume_run(folder: Path, lead: bool = True) -> Trainer:
-    """The trainer of an interrupted run at its last save, from the run folder alone (and a LoRA run's parent).
+    """The trainer of an interrupted run at its last save, from the run folder alone (and a LoRA
+    run's parent).
 
-    Of several processes that train it together, one takes the `lead` and with it the folder's lock. ValueError in one
-    line where a file is damaged, where the run is finished already or another process trains it.
+    Of several processes that train it together, one takes the `lead` and with it the folder's lock.
+    ValueError in one line where a file is damaged, where the run is finished already or another
+    process trains it.
     """
     keep_freed_memory()
     if (folder / "state").is_dir() and not (folder / "manifest.json").exists():
-        raise ValueError(f"{folder} was interrupted before its first save: start it again with tinylm train")
+        raise ValueError(
+            f"{folder} was interrupted before its first save: start it again with tinylm train"
+        )
     run = open_run(folder)
     if run.manifest["status"] == "imported":
-        raise ValueError(f"{folder} was imported and has no steps to go on with: fine-tune it with --start-from")
+        raise ValueError(
+            f"{folder} was imported and has no steps to go on with: fine-tune it with --start-from"
+        )
     lock = lock_folder(folder) if lead else None
     if lead:
         finish_save(folder)
@@ -226,7 +258,8 @@ def resume_run(folder: Path, lead: bool = True) -> Trainer:
 
 
 def finish_save(folder: Path) -> None:
-    """Move what a save had written and announced before a crash, and list it; nothing where every save is whole."""
+    """Move what a save had written and announced before a crash, and list it; nothing where every
+    save is whole."""
     manifest = read_manifest(folder)
     for name, entry in manifest["pending"].items():
         if holds(temporary(folder / name), entry):
@@ -238,18 +271,26 @@ def finish_save(folder: Path) -> None:
 
 
 def restore(trainer: Trainer, run: Run) -> None:
-    """Go back to a run's last save: weights, optimiser, progress; its logs lose what was written after that."""
+    """Go back to a run's last save: weights, optimiser, progress; its logs lose what was written
+    after that."""
     weights, optimizer, progress = read_state(run)
     set_weights(trainer.model, weights, run.folder / STATE)
     try:
         trainer.optimizers.load_state(optimizer)
         for name in ("step", "tokens", "seconds", "first_loss", "rising", "best"):
             setattr(trainer, name, progress[name])
-        lengths = {name: int(progress["logs"].get(name, 0)) for name in LOGS if (run.folder / name).exists()}
+        lengths = {
+            name: int(progress["logs"].get(name, 0))
+            for name in LOGS
+            if (run.folder / name).exists()
+        }
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{run.folder / STATE}: not the state of this run ({type(error).__name__}: {error})") from None
+        raise ValueError(
+            f"{run.folder / STATE}: not the state of this run ({type(error).__name__}: {error})"
+        ) from None
     trainer.manifest = run.manifest
-    for name, length in lengths.items():  # a log that began after the last save has length 0, and is not listed
+    # a log that began after the last save has length 0, and is not listed
+    for name, length in lengths.items():
         path = run.path(name) if length else run.folder / name
         with path.open("r+b") as file:
             file.truncate(min(length, path.stat().st_size))
@@ -258,8 +299,8 @@ def restore(trainer: Trainer, run: Run) -> None:
 def create_folder(folder: Path, replace: bool = False) -> FolderLock:
     """Make an empty run folder and take its lock.
 
-    ValueError where something stands there already, unless it is an earlier run to `replace` or a start that was
-    interrupted before its first save; and where another process trains in it.
+    ValueError where something stands there already, unless it is an earlier run to `replace` or a
+    start that was interrupted before its first save; and where another process trains in it.
     """
     if folder.exists() and not ((replace and is_run(folder)) or is_abandoned(folder)):
         others = f", delete it, or go on with: tinylm resume {folder}" if is_run(folder) else ""
@@ -278,18 +319,26 @@ def is_run(folder: Path) -> bool:
 
 
 def is_abandoned(folder: Path) -> bool:
-    """Whether a folder holds what is left of a start that never came to its first save, and nothing of anybody else.
+    """Whether a folder holds what is left of a start that never came to its first save, and nothing
+    of anybody else.
 
     That may be nothing yet, or only folders.
     """
     if not folder.is_dir() or (folder / "manifest.json").exists():
         return False
-    files = [name for path in folder.rglob("*") if (name := path.relative_to(folder).as_posix()) not in PARTS]
-    return not files or ((folder / "data").is_dir() and all(OWN_FILE.fullmatch(name) for name in files))
+    files = [
+        name
+        for path in folder.rglob("*")
+        if (name := path.relative_to(folder).as_posix()) not in PARTS
+    ]
+    return not files or (
+        (folder / "data").is_dir() and all(OWN_FILE.fullmatch(name) for name in files)
+    )
 
 
 def remove_folder(folder: Path) -> None:
-    """Delete a run folder, its manifest first, so that a half-deleted one is not taken for a run."""
+    """Delete a run folder, its manifest first, so that a half-deleted one is not taken for a
+    run."""
     (folder / "manifest.json").unlink(missing_ok=True)
     for path in sorted(folder.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
@@ -301,7 +350,11 @@ def parent_record(folder: Path, parent: Run) -> dict[str, str]:
         relative = Path(os.path.relpath(parent.folder, folder)).as_posix()
     except ValueError:  # another drive on Windows
         relative = str(parent.folder)
-    return {"path": str(parent.folder), "relative_path": relative, "fingerprint": parent.fingerprint}
+    return {
+        "path": str(parent.folder),
+        "relative_path": relative,
+        "fingerprint": parent.fingerprint,
+    }
 
 
 def has_tokens(run: Run, side: str) -> bool:
@@ -309,14 +362,22 @@ def has_tokens(run: Run, side: str) -> bool:
 
 
 def token_file(run: Run, side: str) -> np.ndarray:
-    """The ids in data/SIDE.uint16 or .uint32 of a run, or the mask in .uint8 (tokens,), checked and memory-mapped."""
-    name = next((name for name in run.manifest["files"] if name.startswith(f"data/{side}.")), f"data/{side}")
+    """The ids in data/SIDE.uint16 or .uint32 of a run, or the mask in .uint8 (tokens,), checked and
+    memory-mapped."""
+    name = next(
+        (name for name in run.manifest["files"] if name.startswith(f"data/{side}.")), f"data/{side}"
+    )
     return read_ids(run.path(name))
 
 
 def estimate(trainer: Trainer, trials: int = 3) -> Estimate:
-    """Time a few steps and a piece of a validation pass; the weights are put back, so this leaves no trace."""
-    train, config, kept = trainer.recipe.train, trainer.model.config, copy.deepcopy(trainer.model.state_dict())
+    """Time a few steps and a piece of a validation pass; the weights are put back, so this leaves
+    no trace."""
+    train, config, kept = (
+        trainer.recipe.train,
+        trainer.model.config,
+        copy.deepcopy(trainer.model.state_dict()),
+    )
     probe = copy.copy(trainer)
     probe.optimizers = Optimizers(probe.model, train)
     times = []
@@ -344,12 +405,16 @@ def estimate(trainer: Trainer, trials: int = 3) -> Estimate:
 
 
 def training_bytes(config: ModelConfig, micro_batch_size: int, bf16: bool) -> int:
-    """Estimate of the peak memory of a training step, in bytes, beside Python and torch themselves (about 300 MB).
+    """Estimate of the peak memory of a training step, in bytes, beside Python and torch themselves
+    (about 300 MB).
 
-    Weights, gradients and two optimiser moments in fp32, plus activations kept for the backward pass: per position
-    and block about 12 widths, 4 MLP widths and 6 times the heads' numbers, and the logits with their gradients.
+    Weights, gradients and two optimiser moments in fp32, plus activations kept for the backward
+    pass: per position and block about 12 widths, 4 MLP widths and 6 times the heads' numbers, and
+    the logits with their gradients.
     """
     heads = (config.heads + 2 * config.kv_heads) * config.head_dim
-    position = config.depth * (12 * config.width + 4 * config.mlp_width + 3 * heads) * (2 if bf16 else 4)
+    position = (
+        config.depth * (12 * config.width + 4 * config.mlp_width + 3 * heads) * (2 if bf16 else 4)
+    )
     logits = config.vocab_size * (4 + 4 + (2 if bf16 else 4))
     return 16 * size_of(config).total + micro_batch_size * config.context * (position + logits)

@@ -4,9 +4,10 @@
     for record in trainer.run():
         print(record.step, record.loss)
 
-`run()` is a generator: a command draws a progress bar from it, a notebook a curve, a test takes five steps and stops.
-Nothing calls back. Everything that chance decides (the batches, dropout, the samples along the way) is a function of
-the seed and the step, so a run that was interrupted goes on to the same bits as one that was not.
+`run()` is a generator: a command draws a progress bar from it, a notebook a curve, a test takes
+five steps and stops. Nothing calls back. Everything that chance decides (the batches, dropout, the
+samples along the way) is a function of the seed and the step, so a run that was interrupted goes on
+to the same bits as one that was not.
 """
 
 import math
@@ -38,7 +39,8 @@ from tinylm.training.optim import Optimizers
 
 @dataclass(frozen=True)
 class Record:
-    """One optimiser step. `valid` and `samples` are filled at the steps where the recipe asks for them."""
+    """One optimiser step. `valid` and `samples` are filled at the steps where the recipe asks for
+    them."""
 
     step: int  # counted from 1
     loss: float  # nats per target, before this step's update
@@ -64,10 +66,16 @@ class Alone:
 
 
 class Trainer:
-    """Trains `model` on `corpus` as `recipe` says, and keeps the run folder `folder` true at every save."""
+    """Trains `model` on `corpus` as `recipe` says, and keeps the run folder `folder` true at every
+    save."""
 
     def __init__(
-        self, recipe: Recipe, corpus: Corpus, model: GPT, folder: Path, parent: dict[str, str] | None = None
+        self,
+        recipe: Recipe,
+        corpus: Corpus,
+        model: GPT,
+        folder: Path,
+        parent: dict[str, str] | None = None,
     ) -> None:
         train = recipe.train
         self.recipe, self.corpus, self.folder, self.parent = recipe, corpus, folder, parent
@@ -80,22 +88,26 @@ class Trainer:
         self.manifest: dict[str, Any] = {}
         self.notices: list[str] = []  # what a person should know before the start
         self.stopping = False
-        self.lock: object = None  # the run folder's, where start.py took it (lock.py); held while this trainer lives
+        # the run folder's, where start.py took it (lock.py); held while this trainer lives
+        self.lock: object = None
         # What a resume restores, beside weights and optimiser:
         self.step, self.tokens, self.seconds, self.first_loss, self.rising = 0, 0, 0.0, math.nan, 0
         self.best: dict[str, Any] = {"step": 0, "nats_per_token": math.inf}
 
     def run(self) -> Iterator[Record]:
-        """Yield one record per step until the last one, `stop_after` or `stop()`; saves after every validation.
+        """Yield one record per step until the last one, `stop_after` or `stop()`; saves after every
+        validation.
 
-        Raises ValueError with advice where the loss is not finite or runs away; the last save stays as it is.
+        Raises ValueError with advice where the loss is not finite or runs away; the last save stays
+        as it is.
         """
         mark = time.perf_counter()
         if not self.manifest:
             self.begin()
         train = self.recipe.train
         last = min(train.steps, train.stop_after or train.steps)
-        while self.step < last and not self.team.add_up(self.stopping):  # all processes leave at the same step
+        # all processes leave at the same step
+        while self.step < last and not self.team.add_up(self.stopping):
             batch = self.batches[self.step]
             loss = self.accumulate(batch)
             norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), train.clip).item()
@@ -110,7 +122,17 @@ class Trainer:
             self.seconds += time.perf_counter() - mark
             if valid or self.step == last:
                 self.save(improved=valid is not None and self.best["step"] == self.step)
-            yield Record(self.step, loss, rate, norm, self.tokens, self.seconds, valid, samples, self.notice(valid))
+            yield Record(
+                self.step,
+                loss,
+                rate,
+                norm,
+                self.tokens,
+                self.seconds,
+                valid,
+                samples,
+                self.notice(valid),
+            )
             mark = time.perf_counter()
         if self.step < last:
             self.stopping = True
@@ -129,16 +151,20 @@ class Trainer:
         return self.step % every == 0 or self.step == self.recipe.train.steps
 
     def accumulate(self, batch: Batch) -> float:
-        """Add up the gradients of the mean loss over the batch's targets, one micro-batch at a time; returns that loss.
+        """Add up the gradients of the mean loss over the batch's targets, one micro-batch at a
+        time; returns that loss.
 
-        Each part is divided by the target count of the whole batch: uneven masks weigh the same however it is cut.
+        Each part is divided by the target count of the whole batch: uneven masks weigh the same
+        however it is cut.
         """
         noise = (self.recipe.train.seed, self.step, self.team.rank)
         count = max(1, int((batch.targets != IGNORE).sum()))
-        rows = min(self.recipe.train.micro_batch_size, len(batch.inputs) // self.team.count)  # a part for every process
+        # a part for every process
+        rows = min(self.recipe.train.micro_batch_size, len(batch.inputs) // self.team.count)
         total = 0.0
         self.model.train()
-        with torch.random.fork_rng(enabled=self.model.config.dropout > 0):  # torch's own stays as it was
+        # torch's own stays as it was
+        with torch.random.fork_rng(enabled=self.model.config.dropout > 0):
             if self.model.config.dropout:
                 torch.manual_seed(int(np.random.SeedSequence(noise).generate_state(1)[0]))
             for row in range(self.team.rank * rows, len(batch.inputs), self.team.count * rows):
@@ -146,10 +172,13 @@ class Trainer:
                 loss = batch_nats(self.forward, part, self.compute).sum() / count
                 loss.backward()
                 total += loss.item()
-        return self.team.add_up(total, [w.grad for w in self.model.parameters() if w.grad is not None])
+        return self.team.add_up(
+            total, [w.grad for w in self.model.parameters() if w.grad is not None]
+        )
 
     def check(self, loss: float, norm: float) -> None:
-        """Stop before a bad update reaches the weights: at twice the loss of the first batch and of guessing."""
+        """Stop before a bad update reaches the weights: at twice the loss of the first batch and of
+        guessing."""
         if math.isnan(self.first_loss):
             self.first_loss = loss
         finite = math.isfinite(loss) and math.isfinite(norm)
@@ -163,19 +192,28 @@ class Trainer:
         )
 
     def validate(self) -> dict[str, Any]:
-        """A full pass over the validation ids, and those of the base's corpus where there are any; logs the result."""
+        """A full pass over the validation ids, and those of the base's corpus where there are any;
+        logs the result."""
         corpus = self.corpus
         score = measure(self.model, corpus.valid, corpus.tokenizer, self.compute, corpus.valid_mask)
         record: dict[str, Any] = {
-            "step": self.step, "nats_per_token": score.nats_per_token, "bits_per_byte": score.bits_per_byte,
-            "tokens": score.tokens, "context": score.context,
+            "step": self.step,
+            "nats_per_token": score.nats_per_token,
+            "bits_per_byte": score.bits_per_byte,
+            "tokens": score.tokens,
+            "context": score.context,
         }
         if corpus.base_valid is not None:
             base = measure(self.model, corpus.base_valid, corpus.tokenizer, self.compute)
-            record |= {"base_nats_per_token": base.nats_per_token, "base_bits_per_byte": base.bits_per_byte}
+            record |= {
+                "base_nats_per_token": base.nats_per_token,
+                "base_bits_per_byte": base.bits_per_byte,
+            }
         self.log("metrics.jsonl", {"kind": "valid", **record})
         if not math.isfinite(score.nats):
-            raise ValueError(f"step {self.step}: the validation loss is not a finite number; lower the learning rates")
+            raise ValueError(
+                f"step {self.step}: the validation loss is not a finite number; lower the learning rates"
+            )
         self.rising = self.rising + 1 if score.nats_per_token > self.best["nats_per_token"] else 0
         if not self.rising:
             self.best = record
@@ -191,11 +229,14 @@ class Trainer:
         )
 
     def sample(self) -> tuple[str, ...]:
-        """Continue the recipe's prompts with this step's weights; logs and returns the texts, prompts included."""
+        """Continue the recipe's prompts with this step's weights; logs and returns the texts,
+        prompts included."""
         wanted, begin = self.recipe.sample, DOCUMENT if self.recipe.corpus.document_token else None
         texts = []
         for prompt in wanted.prompts if begin else filter(None, wanted.prompts):
-            request = Request(prompt, wanted.tokens, wanted.sampling, seed=self.recipe.train.seed, begin=begin)
+            request = Request(
+                prompt, wanted.tokens, wanted.sampling, seed=self.recipe.train.seed, begin=begin
+            )
             text = generate(self.model, self.corpus.tokenizer, request)[0].text
             record = {"step": self.step, "prompt": prompt, "seed": request.seed, "text": text}
             self.log("samples.jsonl", record)
@@ -206,11 +247,20 @@ class Trainer:
         """Before the first step: judge and save the starting point."""
         # An interruption is no part of the recipe: a resume goes on to the end.
         lasting = self.recipe.model_copy(
-            update={"model": self.model.config, "train": self.recipe.train.model_copy(update={"stop_after": None})}
+            update={
+                "model": self.model.config,
+                "train": self.recipe.train.model_copy(update={"stop_after": None}),
+            }
         )
-        self.manifest = {"files": {f"data/{p.name}": file_entry(p) for p in sorted((self.folder / "data").glob("*"))}}
+        self.manifest = {
+            "files": {
+                f"data/{p.name}": file_entry(p) for p in sorted((self.folder / "data").glob("*"))
+            }
+        }
         self.validate()
-        self.save(improved=True, files=model_files(lasting, self.model.config, self.corpus.tokenizer))
+        self.save(
+            improved=True, files=model_files(lasting, self.model.config, self.corpus.tokenizer)
+        )
 
     def save(self, improved: bool, files: dict[str, bytes] | None = None) -> None:
         """Write state/, model/ where these weights are the best so far, and last the manifest."""
@@ -219,32 +269,61 @@ class Trainer:
         speed = round(self.tokens / max(self.seconds, 1e-9), 1)
         timing = {"step": self.step, "seconds": round(self.seconds, 3), "tokens_per_second": speed}
         append_line(self.folder / "timings.jsonl", timing)
-        logs = {name: (self.folder / name).stat().st_size for name in LOGS if (self.folder / name).exists()}
+        logs = {
+            name: (self.folder / name).stat().st_size
+            for name in LOGS
+            if (self.folder / name).exists()
+        }
         progress = {
-            "step": self.step, "tokens": self.tokens, "seconds": self.seconds, "first_loss": self.first_loss,
-            "rising": self.rising, "best": self.best, "logs": logs,
+            "step": self.step,
+            "tokens": self.tokens,
+            "seconds": self.seconds,
+            "first_loss": self.first_loss,
+            "rising": self.rising,
+            "best": self.best,
+            "logs": logs,
         }
         files = dict(files or {})
         if improved:
             files[weights_file(self.recipe)] = to_safetensors(trained(self.model))
-        # The state moves last: a crash before that leaves an older state, from which these same weights come again.
+        # The state moves last: a crash before that leaves an older state, from which these same
+        # weights come again.
         files[STATE] = state_file(self.model, self.optimizers.state(), progress)
-        self.manifest = save_files(self.folder, files, {**self.describe(), "files": self.manifest["files"]})
+        self.manifest = save_files(
+            self.folder, files, {**self.describe(), "files": self.manifest["files"]}
+        )
 
     def describe(self) -> dict[str, Any]:
         """The manifest's account of the run so far."""
         train, config = self.recipe.train, self.model.config
         return {
             "format": FORMAT,
-            "status": "finished" if self.step == train.steps else "stopped" if self.stopping else "running",
-            "step": self.step, "steps": train.steps, "best": self.best, "tokens": self.tokens,
-            "seconds": self.seconds, "flops": self.tokens * flops_per_token(config), "peak_memory_bytes": peak_memory(),
-            "parameters": size_of(config).total, "seed": train.seed, "corpus_sha256": self.corpus.sha256,
-            "parent": self.parent, "device": str(self.compute.device), "precision": str(self.compute.dtype)[6:],
-            "threads": torch.get_num_threads(), "processes": self.team.count, "platform": platform.platform(),
+            "status": "finished"
+            if self.step == train.steps
+            else "stopped"
+            if self.stopping
+            else "running",
+            "step": self.step,
+            "steps": train.steps,
+            "best": self.best,
+            "tokens": self.tokens,
+            "seconds": self.seconds,
+            "flops": self.tokens * flops_per_token(config),
+            "peak_memory_bytes": peak_memory(),
+            "parameters": size_of(config).total,
+            "seed": train.seed,
+            "corpus_sha256": self.corpus.sha256,
+            "parent": self.parent,
+            "device": str(self.compute.device),
+            "precision": str(self.compute.dtype)[6:],
+            "threads": torch.get_num_threads(),
+            "processes": self.team.count,
+            "platform": platform.platform(),
             "versions": {
-                "tinylm": tinylm.__version__, "python": platform.python_version(),
-                "torch": torch.__version__, "numpy": np.__version__,
+                "tinylm": tinylm.__version__,
+                "python": platform.python_version(),
+                "torch": torch.__version__,
+                "numpy": np.__version__,
             },
         }
 

@@ -1,12 +1,14 @@
-"""Is this machine ready for the workshop? Each check is one line: what was found, and what to do where it falls short.
+"""Is this machine ready for the workshop? Each check is one line: what was found, and what to do
+where it falls short.
 
     for check in checks(Path(".")): print(check.state, check.name, check.text)
 
-The speed is that of the demo's own training steps, measured for a few seconds; from the reference that `make notebooks`
-left in notebooks/timings.json follow the minutes that each notebook takes here.
+The speed is that of the demo's own training steps, measured for a few seconds; from the reference
+that `make notebooks` left in notebooks/timings.json follow the minutes that each notebook takes
+here.
 
-Trade-offs: a few seconds say little about a laptop that grows hot in ten minutes. Memory is what is built in, not
-what is free.
+Trade-offs: a few seconds say little about a laptop that grows hot in ten minutes. Memory is what is
+built in, not what is free.
 """
 
 import ctypes
@@ -29,7 +31,8 @@ State = Literal["ok", "note", "problem"]
 MEMORY, DISK = 2.0, 1.0  # GB that the demo needs, with room to breathe
 PLENTY = 2  # times that, below which a note is made
 SLOW = 2.5  # times the reference's step: the notebooks' five minutes become a quarter of an hour
-TIMINGS = ROOT.parent / "notebooks" / "timings.json"  # in a clone; an installed wheel has no notebooks
+# in a clone; an installed wheel has no notebooks
+TIMINGS = ROOT.parent / "notebooks" / "timings.json"
 
 
 @dataclass(frozen=True)
@@ -42,13 +45,19 @@ class Check:
 
 
 def checks(folder: Path) -> Iterator[Check]:
-    """All checks; those on speed come last and take some seconds. `folder` is where runs are going to be written."""
+    """All checks; those on speed come last and take some seconds. `folder` is where runs are going
+    to be written."""
     yield python()
     packages = list(required())
     yield from packages
     yield notebook_packages()
     yield cores(os.cpu_count() or 1)
-    yield enough("memory", memory() / 1e9, MEMORY, "close other programs, or train with --train.micro-batch-size 4")
+    yield enough(
+        "memory",
+        memory() / 1e9,
+        MEMORY,
+        "close other programs, or train with --train.micro-batch-size 4",
+    )
     yield disk(folder)
     if all(check.state == "ok" for check in packages):
         yield products()
@@ -78,7 +87,11 @@ def required() -> Iterator[Check]:
             continue
         if not fits(have, requirement):
             wrong.append(f"{name} {have} is not in {requirement}")
-    told = "; ".join(wrong) + '. Install again: pip install -e .' if wrong else f"torch {metadata.version('torch')}"
+    told = (
+        "; ".join(wrong) + ". Install again: pip install -e ."
+        if wrong
+        else f"torch {metadata.version('torch')}"
+    )
     yield Check("packages", "problem" if wrong else "ok", told)
 
 
@@ -102,7 +115,9 @@ def numbers(version: str) -> tuple[int, ...]:
 
 
 def notebook_packages() -> Check:
-    missing = [name for name in ("jupyterlab", "ipywidgets", "nbclient") if util.find_spec(name) is None]
+    missing = [
+        name for name in ("jupyterlab", "ipywidgets", "nbclient") if util.find_spec(name) is None
+    ]
     if not missing:
         return Check("notebooks", "ok", "jupyterlab, ipywidgets and nbclient are there")
     told = f'{", ".join(missing)} missing; for the notebooks: pip install -e ".[notebooks]"'
@@ -118,7 +133,8 @@ def cores(count: int) -> Check:
 def memory() -> float:
     """Bytes of memory that the machine has."""
     if sys.platform == "win32":
-        status = (ctypes.c_uint64 * 8)(64)  # MEMORYSTATUSEX: its own size and the load, then total physical memory
+        # MEMORYSTATUSEX: its own size and the load, then total physical memory
+        status = (ctypes.c_uint64 * 8)(64)
         ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
         return float(status[1])
     return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
@@ -130,8 +146,14 @@ def disk(folder: Path) -> Check:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"0" * 4096)
     except OSError as error:
-        return Check("disk", "problem", f"{folder.resolve()} cannot be written to ({error.strerror}): work elsewhere")
-    return enough("disk", shutil.disk_usage(folder).free / 1e9, DISK, "free some, or work on another disk")
+        return Check(
+            "disk",
+            "problem",
+            f"{folder.resolve()} cannot be written to ({error.strerror}): work elsewhere",
+        )
+    return enough(
+        "disk", shutil.disk_usage(folder).free / 1e9, DISK, "free some, or work on another disk"
+    )
 
 
 def enough(name: str, gigabytes: float, needed: float, advice: str) -> Check:
@@ -143,18 +165,25 @@ def enough(name: str, gigabytes: float, needed: float, advice: str) -> Check:
     if gigabytes < needed:
         return Check(name, "problem", f"{gigabytes:.1f} GB, and {needed:g} GB is needed: {advice}")
     state: State = "ok" if gigabytes >= PLENTY * needed else "note"
-    return Check(name, state, f"{gigabytes:.1f} GB" + ("" if state == "ok" else f", little more than needed: {advice}"))
+    return Check(
+        name,
+        state,
+        f"{gigabytes:.1f} GB" + ("" if state == "ok" else f", little more than needed: {advice}"),
+    )
 
 
-# -- speed ------------------------------------------------------------------------------------------------------------
+# -- speed ----------------------------------------------------------------------------------------
 
 
 def step_seconds(trials: int = 9) -> float:
-    """Seconds that one training step of the demo's base takes here: the median of several, on a short text."""
+    """Seconds that one training step of the demo's base takes here: the median of several, on a
+    short text."""
     from tinylm.training.start import estimate, start_run
 
     recipe = load_recipe("demo-base", {"corpus.size": "150000", "corpus.valid_share": "0.05"})
-    with tempfile.TemporaryDirectory(prefix="tinylm-doctor-", ignore_cleanup_errors=True) as scratch:
+    with tempfile.TemporaryDirectory(
+        prefix="tinylm-doctor-", ignore_cleanup_errors=True
+    ) as scratch:
         return estimate(start_run(recipe, Path(scratch) / "run"), trials).seconds_per_step
 
 
@@ -164,20 +193,29 @@ def products() -> Check:
 
     from tinylm.bench.measure import gemm_flops
 
-    told = ", ".join(f"{gemm_flops(t) / 1e9:,.0f} GFLOP/s in {str(t)[6:]}" for t in (torch.float32, torch.bfloat16))
+    told = ", ".join(
+        f"{gemm_flops(t) / 1e9:,.0f} GFLOP/s in {str(t)[6:]}"
+        for t in (torch.float32, torch.bfloat16)
+    )
     return Check("products", "ok", f"{told}, {torch.get_num_threads()} threads")
 
 
 def speed(seconds: float, reference: dict[str, Any] | None) -> Iterator[Check]:
-    """What a step costs here, beside the reference machine's, and the minutes that follow from it."""
+    """What a step costs here, beside the reference machine's, and the minutes that follow from
+    it."""
     told = f"{seconds:.3f} s a training step of the demo"
     steps = sum(load_recipe(name).train.steps for name in ("demo-base", "demo-verse"))
-    demo = Check("demo", "ok", f"about {seconds * steps / 60 + 1:.0f} minutes")  # 1: texts, validation, comparison
+    # 1: texts, validation, comparison
+    demo = Check("demo", "ok", f"about {seconds * steps / 60 + 1:.0f} minutes")
     if reference is None:
         yield from (Check("speed", "ok", told), demo)
         return
     ratio = seconds / reference["step_seconds"]
-    advice = "; close other programs, plug the laptop in, or use tinylm demo --resume-from" if ratio > SLOW else ""
+    advice = (
+        "; close other programs, plug the laptop in, or use tinylm demo --resume-from"
+        if ratio > SLOW
+        else ""
+    )
     told += f", {ratio:.1f} x that of the reference ({reference['machine']}){advice}"
     yield from (Check("speed", "note" if advice else "ok", told), demo)
     for name, minutes in reference["minutes"].items():

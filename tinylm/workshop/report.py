@@ -1,12 +1,14 @@
-"""Everything that was tried, on one page: lessons with their verdicts, comparisons, decisions, runs, commands.
+"""Everything that was tried, on one page: lessons with their verdicts, comparisons, decisions,
+runs, commands.
 
     Path("report.html").write_text(report(find([Path("runs")])), encoding="utf-8")
 
-A pure function of the files in the folders: nothing is trained or measured, no model is loaded. A folder that cannot be
-read is named on the page with its reason, so that nothing is missing without a word.
+A pure function of the files in the folders: nothing is trained or measured, no model is loaded. A
+folder that cannot be read is named on the page with its reason, so that nothing is missing without
+a word.
 
-Trade-off: pictures of lessons are carried as they were drawn (PNG); those of comparisons and runs are drawn again from
-their numbers, sharp at every size.
+Trade-off: pictures of lessons are carried as they were drawn (PNG); those of comparisons and runs
+are drawn again from their numbers, sharp at every size.
 """
 
 import shlex
@@ -16,7 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from tinylm.compare.judge import KIND
-from tinylm.compare.page import Picture, findings, pictures, samples_part, scoreboard_table, seen_note, shown_fact
+from tinylm.compare.page import (
+    Picture,
+    findings,
+    pictures,
+    samples_part,
+    scoreboard_table,
+    seen_note,
+    shown_fact,
+)
 from tinylm.config import Recipe
 from tinylm.lessons.decide import ROWS, decision, told
 from tinylm.lessons.lesson import LESSONS
@@ -38,7 +48,18 @@ from tinylm.pages.html import (
 from tinylm.recipes import load_recipe, shipped
 from tinylm.runs import Run, open_run, read_json
 
-NEEDED = {"lesson", "scale", "claim", "verdict", "sentence", "bars", "arms", "figures", "minutes", "base_minutes"}
+NEEDED = {
+    "lesson",
+    "scale",
+    "claim",
+    "verdict",
+    "sentence",
+    "bars",
+    "arms",
+    "figures",
+    "minutes",
+    "base_minutes",
+}
 CURVES = 6  # runs in one picture: as many as the palette has colours
 
 
@@ -48,18 +69,23 @@ class Found:
 
     runs: list[Run] = field(default_factory=list)
     lesson_runs: list[Run] = field(default_factory=list)
-    comparisons: list[tuple[Path, dict[str, Any]]] = field(default_factory=list)  # folder, comparison.json
-    lessons: list[tuple[Path, dict[str, Any]]] = field(default_factory=list)  # folder, results.json at full scale
+    # folder, comparison.json
+    comparisons: list[tuple[Path, dict[str, Any]]] = field(default_factory=list)
+    # folder, results.json at full scale
+    lessons: list[tuple[Path, dict[str, Any]]] = field(default_factory=list)
     tried: list[str] = field(default_factory=list)  # lessons at smoke scale
     unreadable: list[str] = field(default_factory=list)
 
 
 def find(folders: Sequence[Path]) -> Found:
-    """Everything below the folders, by name; ValueError where a folder is missing, or nothing was made yet."""
+    """Everything below the folders, by name; ValueError where a folder is missing, or nothing was
+    made yet."""
     if missing := [folder for folder in folders if not folder.is_dir()]:
         raise ValueError(f"there is no folder {missing[0]}")
     found = Found()
-    for path in sorted({path.resolve(): path for f in folders for path in f.rglob("*.json")}.values()):
+    for path in sorted(
+        {path.resolve(): path for f in folders for path in f.rglob("*.json")}.values()
+    ):
         try:
             if path.name == "manifest.json":
                 found.runs.append(checked_run(path.parent))
@@ -74,7 +100,9 @@ def find(folders: Sequence[Path]) -> Found:
     found.runs = [run for run in found.runs if run not in found.lesson_runs]
     found.lessons.sort(key=lambda lesson: place_of(lesson[1]["lesson"]))
     if not (found.runs or found.comparisons or found.lessons):
-        raise ValueError(f"no runs, comparisons or lessons in {', '.join(map(str, folders))}; begin with: tinylm demo")
+        raise ValueError(
+            f"no runs, comparisons or lessons in {', '.join(map(str, folders))}; begin with: tinylm demo"
+        )
     return found
 
 
@@ -88,7 +116,9 @@ def checked_run(folder: Path) -> Run:
 def add_lesson(found: Found, folder: Path, results: dict[str, Any]) -> None:
     """File a lesson's results under their scale; ValueError where they lack something."""
     if missing := NEEDED - results.keys():
-        raise ValueError(f"{folder / 'results.json'} lacks {min(missing)}: it was written by another version")
+        raise ValueError(
+            f"{folder / 'results.json'} lacks {min(missing)}: it was written by another version"
+        )
     if results["scale"] == "full":
         found.lessons.append((folder, results))
     else:
@@ -101,7 +131,7 @@ def place_of(lesson: str) -> int:
     return LESSONS.index(module) if module in LESSONS else len(LESSONS)
 
 
-# -- the page ---------------------------------------------------------------------------------------------------------
+# -- the page -------------------------------------------------------------------------------------
 
 
 def report(found: Found) -> Html:
@@ -111,8 +141,12 @@ def report(found: Found) -> Html:
         "folders tell it."
     )
     parts = [
-        *overview(found), *(part for each in found.comparisons for part in comparison_part(*each)), *decisions(found),
-        *(part for each in found.lessons for part in lesson_part(*each)), *runs_part(found), *commands(found),
+        *overview(found),
+        *(part for each in found.comparisons for part in comparison_part(*each)),
+        *decisions(found),
+        *(part for each in found.lessons for part in lesson_part(*each)),
+        *runs_part(found),
+        *commands(found),
         *machines(found),
     ]
     return document("What was tried here, and what came out", lead, parts)
@@ -122,23 +156,30 @@ def overview(found: Found) -> Iterator[Html]:
     """The verdicts at a glance, and what could not be read."""
     if found.lessons:
         yield heading("The claims, and what was measured")
-        rows = [[r["lesson"], r["claim"], r["verdict"], f"{r['minutes']:.1f}"] for _, r in found.lessons]
+        rows = [
+            [r["lesson"], r["claim"], r["verdict"], f"{r['minutes']:.1f}"] for _, r in found.lessons
+        ]
         yield table(["lesson", "claim", "verdict", "minutes"], rows)
     if found.tried:
-        yield paragraph(f"Tried at smoke scale, from which nothing follows: {', '.join(found.tried)}.")
+        yield paragraph(
+            f"Tried at smoke scale, from which nothing follows: {', '.join(found.tried)}."
+        )
     if found.unreadable:
         yield heading("Could not be read")
         yield bullets(found.unreadable)
 
 
 def comparison_part(folder: Path, result: dict[str, Any]) -> Iterator[Html]:
-    """One comparison: findings, samples side by side, scoreboard; its pictures folded, but for the first one."""
+    """One comparison: findings, samples side by side, scoreboard; its pictures folded, but for the
+    first one."""
     yield heading(f"{' and '.join(run['run'] for run in result['runs'])}, compared ({folder})")
     yield bullets([*findings(result), *seen_note(result)])
     yield from samples_part(result)
     first, *rest = pictures(result)
     yield drawn(first)
-    yield folded("The scoreboard: each value with its 95 % interval", table(*scoreboard_table(result)))
+    yield folded(
+        "The scoreboard: each value with its 95 % interval", table(*scoreboard_table(result))
+    )
     yield folded("More pictures", join(map(drawn, rest)))
 
 
@@ -150,7 +191,9 @@ def decisions(found: Found) -> Iterator[Html]:
     """The decision page of the lesson decide, from the lessons' verdicts."""
     known = {results["lesson"]: results for _, results in found.lessons}
     yield heading("What to do about what")
-    yield paragraph("Each line rests on the verdict of the lesson beside it, measured here; none is taken on trust.")
+    yield paragraph(
+        "Each line rests on the verdict of the lesson beside it, measured here; none is taken on trust."
+    )
     rows = [(row.need, decision(row, known.get(row.lesson)), row.lesson) for row in ROWS]
     yield table(["need", "decision", "lesson"], rows)
 
@@ -168,11 +211,14 @@ def lesson_part(folder: Path, results: dict[str, Any]) -> Iterator[Html]:
         yield folded("What had been expected", bullets(expected))
     if results["arms"]:
         rows = [(name, told(arm)) for name, arm in results["arms"].items()]
-        yield folded("The numbers, with 95 % intervals over the seeds", table(["what", "measured"], rows))
+        yield folded(
+            "The numbers, with 95 % intervals over the seeds", table(["what", "measured"], rows)
+        )
 
 
 def runs_part(found: Found) -> Iterator[Html]:
-    """All runs in a table, the curves and last samples of those that are in no comparison, the lessons' own folded."""
+    """All runs in a table, the curves and last samples of those that are in no comparison, the
+    lessons' own folded."""
     columns = ["run", "text", "started from", "parameters", "steps", "minutes", "verdict"]
     yield heading("Runs")
     if found.runs:
@@ -193,18 +239,25 @@ def run_row(run: Run) -> list[str]:
     """One run in a line."""
     manifest, recipe = run.manifest, run.recipe
     return [
-        str(run.folder), Path(recipe.corpus.text).name, Path(recipe.start_from).name if recipe.start_from else "–",
-        shown_fact(manifest.get("parameters")), shown_fact(manifest.get("steps")),
-        shown_fact(manifest.get("seconds", 0.0) / 60), verdict_of(run),
+        str(run.folder),
+        Path(recipe.corpus.text).name,
+        Path(recipe.start_from).name if recipe.start_from else "–",
+        shown_fact(manifest.get("parameters")),
+        shown_fact(manifest.get("steps")),
+        shown_fact(manifest.get("seconds", 0.0) / 60),
+        verdict_of(run),
     ]
 
 
 def verdict_of(run: Run) -> str:
-    """How a run went: how far the loss came, whether it turned upward, whether it was interrupted."""
+    """How a run went: how far the loss came, whether it turned upward, whether it was
+    interrupted."""
     manifest = run.manifest
     if manifest["status"] == "imported":
         return "imported, not trained here"
-    stopped = "" if manifest["status"] == "finished" else f"interrupted after step {manifest['step']}; "
+    stopped = (
+        "" if manifest["status"] == "finished" else f"interrupted after step {manifest['step']}; "
+    )
     return stopped + figures.losses_title(figures.loss_records([run], [""])).removeprefix(": ")
 
 
@@ -212,7 +265,9 @@ def losses(runs: Sequence[Run]) -> Html:
     """Loss curves of some runs."""
     curves = figures.loss_records(runs)
     rows = [[c["run"], p["step"], f"{p['bits_per_byte']:.4f}"] for c in curves for p in c["valid"]]
-    caption = "Bits per byte are those of each run's own text, so heights compare within one text only."
+    caption = (
+        "Bits per byte are those of each run's own text, so heights compare within one text only."
+    )
     return picture(figures.losses(curves), caption, ["run", "step", "bits per byte"], rows)
 
 
@@ -221,40 +276,60 @@ def last_sample(run: Run) -> Html:
     return lines((line, "", "", None) for line in (sample["prompt"] + sample["text"]).split("\n"))
 
 
-# -- how to do it again -----------------------------------------------------------------------------------------------
+# -- how to do it again ---------------------------------------------------------------------------
 
 
 def commands(found: Found) -> Iterator[Html]:
     """The command that makes each thing on the page again."""
     yield heading("Commands to do it again")
-    rows = [(str(run.folder), command_of(run)) for run in found.runs if run.manifest["status"] != "imported"]
+    rows = [
+        (str(run.folder), command_of(run))
+        for run in found.runs
+        if run.manifest["status"] != "imported"
+    ]
     for folder, result in found.comparisons:
-        words = ["tinylm", "compare", *(run["folder"] for run in result["runs"]), "--out", str(folder)]
+        words = [
+            "tinylm",
+            "compare",
+            *(run["folder"] for run in result["runs"]),
+            "--out",
+            str(folder),
+        ]
         rows.append((str(folder), shlex.join(words)))
-    rows += [(str(folder), f"tinylm lesson {results['lesson']} --out {folder}") for folder, results in found.lessons]
+    rows += [
+        (str(folder), f"tinylm lesson {results['lesson']} --out {folder}")
+        for folder, results in found.lessons
+    ]
     yield table(["makes", "command"], rows)
-    yield paragraph("Same recipe, seed, machine and number of threads: the same numbers, to the bit.")
+    yield paragraph(
+        "Same recipe, seed, machine and number of threads: the same numbers, to the bit."
+    )
 
 
 def command_of(run: Run) -> str:
-    """`tinylm train` with every field that differs from the recipe the run names; of an own recipe, its name alone."""
+    """`tinylm train` with every field that differs from the recipe the run names; of an own recipe,
+    its name alone."""
     recipe = run.recipe
     words = ["tinylm", "train", recipe.name]
     if recipe.start_from:
         words += ["--start-from", recipe.start_from]
     if not (shipped("configs") / f"{recipe.name}.toml").is_file():
-        words[2] += ".toml"  # its text is not here; what it said, defaults included, stands in recipe.json
+        # its text is not here; what it said, defaults included, stands in recipe.json
+        words[2] += ".toml"
     else:
         words += changes(recipe, load_recipe(recipe.name))
     return shlex.join([*words, "--out", str(run.folder)])
 
 
 def changes(recipe: Recipe, shipped_one: Recipe) -> list[str]:
-    """Options that turn the shipped recipe into this one. A fine-tune's shape is its parent's, all but the dropout."""
+    """Options that turn the shipped recipe into this one. A fine-tune's shape is its parent's, all
+    but the dropout."""
     ours, theirs = (dict(flat(r.model_dump(mode="json"))) for r in (recipe, shipped_one))
     kept = {"name", "purpose", "start_from", "model.vocab_size", "train.max_minutes"}
     if recipe.start_from:
-        kept |= {name for name in ours if name.startswith(("model.", "tokenizer."))} - {"model.dropout"}
+        kept |= {name for name in ours if name.startswith(("model.", "tokenizer."))} - {
+            "model.dropout"
+        }
     words: list[str] = []
     for name in ours.keys() - kept:
         if ours[name] != theirs.get(name):
@@ -283,7 +358,9 @@ def option(value: Any) -> str:
     """
     if isinstance(value, list):
         return "[" + ", ".join(f'"{word}"' for word in value) + "]"
-    return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    return (
+        "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    )
 
 
 def machines(found: Found) -> Iterator[Html]:
@@ -294,7 +371,14 @@ def machines(found: Found) -> Iterator[Html]:
         versions = [f"{name} {version}" for name, version in manifest.get("versions", {}).items()]
         facts = [manifest.get("platform"), manifest.get("device"), manifest.get("precision")]
         threads = f"{manifest['threads']} threads" if "threads" in manifest else None
-        made.setdefault(", ".join(filter(None, [*facts, threads, *versions])) or "not recorded", []).append(run.name)
+        made.setdefault(
+            ", ".join(filter(None, [*facts, threads, *versions])) or "not recorded", []
+        ).append(run.name)
     yield heading("Machine and versions")
-    few = {facts: ", ".join(names[:6]) + (", …" if len(names) > 6 else "") for facts, names in made.items()}
-    yield table(["machine", "runs", "which"], ((facts, len(made[facts]), few[facts]) for facts in made))
+    few = {
+        facts: ", ".join(names[:6]) + (", …" if len(names) > 6 else "")
+        for facts, names in made.items()
+    }
+    yield table(
+        ["machine", "runs", "which"], ((facts, len(made[facts]), few[facts]) for facts in made)
+    )
