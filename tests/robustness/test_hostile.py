@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import tiny_recipe, train_run
-from tests.text.corpora.test_documents import page, pdf
+from tests.corpora.test_documents import page, pdf
 from tinylm import cli
 from tinylm.assistant.tools import Orders, calculator, parse_call, run_call, toolbox
 from tinylm.corpora.documents import html_to_text, read_documents

@@ -6,7 +6,7 @@ import shlex
 import pytest
 
 from tests.conftest import tiny_recipe, train_run
-from tests.test_page import parsed
+from tests.pages.test_html import parsed
 from tinylm import cli
 from tinylm.pages.figures import canvas, save_figure
 from tinylm.recipes import load_recipe
