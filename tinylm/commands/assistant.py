@@ -31,10 +31,12 @@ def chat(
 
     Args:
         documents: Folder (or file) of your own text, Markdown, HTML and PDF documents. Default: the
-        shipped handbook. run: An assistant that was trained already. Default: the one in `out`,
-        trained there on first use. session: A file to append the conversation to, one JSON object a
-        line. base: The run that the assistant is fine-tuned from; trained first where there is
-        none. out: Where the assistant is kept.
+            shipped handbook.
+        run: An assistant that was trained already. Default: the one in `out`, trained there on
+            first use.
+        session: A file to append the conversation to, one JSON object a line.
+        base: The run that the assistant is fine-tuned from; trained first where there is none.
+        out: Where the assistant is kept.
     """
     from tinylm.assistant.retrieval import Index
     from tinylm.assistant.runtime import Assistant

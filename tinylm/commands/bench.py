@@ -28,10 +28,12 @@ def bench(
 
     Args:
         rows: What to measure (--list tells what there is). Default: all but those that --list
-        marks. nanogpt: A clone of github.com/karpathy/nanoGPT; it is copied, nothing is written
-        into it. llama2c: A clone of github.com/karpathy/llama2.c. texts: Folder with
-        tinyshakespeare.txt, and with the four texts that the row meter names. json: Where the
-        results go; bench.png is put beside them. list: Only list the rows.
+            marks.
+        nanogpt: A clone of github.com/karpathy/nanoGPT; it is copied, nothing is written into it.
+        llama2c: A clone of github.com/karpathy/llama2.c.
+        texts: Folder with tinyshakespeare.txt, and with the four texts that the row meter names.
+        json: Where the results go; bench.png is put beside them.
+        list: Only list the rows.
     """
     from tinylm.bench.measure import Setup, machine
     from tinylm.bench.rows import ROWS, chosen, picture, run_rows

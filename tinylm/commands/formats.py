@@ -12,10 +12,10 @@ def export(runs: Positional[tuple[Path, ...]], out: Path, to: Literal["hf", "htm
     """Write a run in a form that others read.
 
     Args:
-        runs: A run folder; for html one or two, the base first. out: hf: the folder to make. html:
-        the page to write. to: hf: a folder for Hugging Face's transformers, or for PEFT where the
-        run is a LoRA run. html: one page that
-            runs the model in a browser.
+        runs: A run folder; for html one or two, the base first.
+        out: hf: the folder to make. html: the page to write.
+        to: hf: a folder for Hugging Face's transformers, or for PEFT where the run is a LoRA run.
+            html: one page that runs the model in a browser.
     """
     from tinylm.runs import open_run
 
@@ -41,9 +41,10 @@ def import_(
 
     Args:
         folder: Holds config.json, model.safetensors (or its shards) and tokenizer.json. Nothing is
-        downloaded. out: The run folder to make. text: What it is judged on, as in a recipe's
-        corpus.text: its own training text is not here. context: Longest sequence to use, in tokens;
-        memory grows with it.
+            downloaded.
+        out: The run folder to make.
+        text: What it is judged on, as in a recipe's corpus.text: its own training text is not here.
+        context: Longest sequence to use, in tokens; memory grows with it.
     """
     at_least(1, context=context)
     from tinylm.formats.folders import import_folder

@@ -28,10 +28,13 @@ def lesson(
     """Put one claim about language models to the test on this machine.
 
     Args:
-        name: A lesson; --list shows them. scale: full takes minutes and concludes; smoke takes
-        seconds and only shows that everything works. out: Folder for results.json and the pictures.
-        Default: runs/lessons/NAME, for smoke runs/lessons-smoke/NAME. list: Show all lessons with
-        the minutes they take on 2 cores, and those of the runs they share.
+        name: A lesson; --list shows them.
+        scale: full takes minutes and concludes; smoke takes seconds and only shows that everything
+            works.
+        out: Folder for results.json and the pictures. Default: runs/lessons/NAME, for smoke
+            runs/lessons-smoke/NAME.
+        list: Show all lessons with the minutes they take on 2 cores, and those of the runs they
+            share.
     """
     from tinylm.lessons.lesson import find_lesson, lessons
 
@@ -130,8 +133,10 @@ def cost(
 
     Args:
         parameters: Weights of the model (of a mixture of experts: those that one token passes
-        through), e.g. 7e9. tokens: Tokens it is trained on, e.g. 2e12. gpu: The processor, by its
-        datasheet. price: Dollars for one GPU-hour. Default: a rough price of renting one.
+            through), e.g. 7e9.
+        tokens: Tokens it is trained on, e.g. 2e12.
+        gpu: The processor, by its datasheet.
+        price: Dollars for one GPU-hour. Default: a rough price of renting one.
     """
     from tinylm.lessons.published import GPUS, MODELS, UTILISATION, bill
 

@@ -39,10 +39,11 @@ def demo(
     """Pretrain on stories, fine-tune on verse, compare the two: the whole idea in a few minutes.
 
     Args:
-        out: Folder for base/, verse/ and compare/; an earlier demo in it is replaced. scale: full
-        takes minutes and learns; smoke takes seconds and only shows that everything works.
+        out: Folder for base/, verse/ and compare/; an earlier demo in it is replaced.
+        scale: full takes minutes and learns; smoke takes seconds and only shows that everything
+            works.
         resume_from: A file that `tinylm pack` made of both trained runs: then they are taken from
-        it and compared.
+            it and compared.
     """
     from tinylm.compare.judge import compare_runs
     from tinylm.compare.samples import SMOKE as QUICK
