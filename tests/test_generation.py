@@ -69,7 +69,7 @@ def test_an_excluded_token_is_never_drawn():
 
 
 def greedy(model, prompt, length):
-    tokens = stream(model, prompt, Sampling(temperature=0), [torch.Generator()])
+    tokens = stream(model, [prompt], Sampling(temperature=0), [torch.Generator()])
     return [int(token) for token in itertools.islice(tokens, length)]
 
 
@@ -120,7 +120,7 @@ def test_the_callers_number_of_threads_is_his_again_after_every_token():
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        for _ in itertools.islice(stream(build(), [1], Sampling(), [torch.Generator()]), 3):
+        for _ in itertools.islice(stream(build(), [[1]], Sampling(), [torch.Generator()]), 3):
             assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
@@ -128,7 +128,7 @@ def test_the_callers_number_of_threads_is_his_again_after_every_token():
 
 def test_a_penalty_above_one_keeps_greedy_generation_from_repeating_itself():
     tokens = stream(
-        build(), [3, 1], Sampling(temperature=0, repetition_penalty=1e9), [torch.Generator()]
+        build(), [[3, 1]], Sampling(temperature=0, repetition_penalty=1e9), [torch.Generator()]
     )
     drawn = [int(token) for token in itertools.islice(tokens, 20)]
     assert len({3, 1, *drawn}) == 22

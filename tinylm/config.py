@@ -195,6 +195,21 @@ class SampleConfig(Section):
     """How a token is drawn from the distribution."""
 
 
+class RewardConfig(Section):
+    scorer: str = "metre"
+    """A reward of evaluation/rewards.py: metre, rhyme, answer, length, or the control lottery."""
+    kl: float = Field(0.1, ge=0)
+    """Weight of KL(model || reference), which keeps the model near what it was (nats per token)."""
+    entropy: float = Field(0.0, ge=0)
+    """Weight of the entropy, which keeps several continuations open (nats per token)."""
+    samples: int = Field(64, ge=2)
+    """Texts that the model writes in each step."""
+    tokens: int = Field(64, ge=1)
+    """Tokens of each."""
+    temperature: float = Field(1.0, gt=0)
+    """At which they are drawn; at 1 from the distribution that learns."""
+
+
 class Recipe(Section):
     name: str = "run"
     """Names the run, and its folder under runs/ where --out is not given."""
@@ -212,6 +227,8 @@ class Recipe(Section):
     lora: LoraConfig | None = None
     """Train low-rank adapters beside the frozen weights of `start_from` (Hu et al. 2021) instead of
     the weights."""
+    reward: RewardConfig | None = None
+    """Learn from a reward for the model's own texts instead of from the corpus (the third stage)."""
     train: TrainConfig = TrainConfig()
     """The training loop."""
     sample: SampleConfig = SampleConfig()
@@ -222,6 +239,8 @@ class Recipe(Section):
             raise ValueError(
                 "lora needs start_from: an adapter stands beside the weights of a trained run"
             )
+        if self.reward is not None and self.start_from is None:
+            raise ValueError("reward needs start_from: a model that writes already")
 
 
 def closest(word: str, allowed: list[str]) -> str:

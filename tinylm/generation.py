@@ -67,18 +67,19 @@ def draw(logits: Tensor, generators: list[torch.Generator]) -> Tensor:
 
 @torch.inference_mode()
 def stream(
-    model: GPT, prompt: list[int], sampling: Sampling, generators: list[torch.Generator]
+    model: GPT, prompts: list[list[int]], sampling: Sampling, generators: list[torch.Generator]
 ) -> Iterator[Tensor]:
-    """Yield the next token of every row (B,), endlessly; B is the number of generators. The prompt
-    needs a token."""
-    if not prompt:
+    """Yield the next token of every row (B,), endlessly.
+
+    `prompts` holds B prompts of one length, at least one token each; `generators` one a row.
+    """
+    if not prompts[0]:
         raise ValueError(
             "the prompt is empty: give at least one character, or a recipe with document_token = true"
         )
     model.eval()
     weight, context = model.tokens.weight, model.config.context
-    # (B, all tokens so far)
-    ids = torch.tensor(prompt, device=weight.device).repeat(len(generators), 1)
+    ids = torch.tensor(prompts, device=weight.device)  # (B, all tokens so far)
     cache = Cache(model.config, len(generators), weight.dtype, weight.device)
     # adapters are not the decoder's
     plain = not any(".frozen." in name for name, _ in model.named_parameters())
@@ -159,7 +160,9 @@ def continue_text(
     generators = [torch.Generator().manual_seed(row.seed) for row in rows]
     end = tokenizer.special_id(request.begin) if request.begin else -1
     prompt = ([end] if request.begin else []) + tokenizer.encode(request.prompt)
-    for number, ids in enumerate(stream(model, prompt, request.sampling, generators), start=1):
+    for number, ids in enumerate(
+        stream(model, [prompt] * request.count, request.sampling, generators), start=1
+    ):
         for row, decoder, token in zip(rows, decoders, ids.tolist()):
             if row.finish_reason:
                 continue

@@ -81,7 +81,7 @@ def parity_case(name: str, which: int):
         expected = rounded(torch.tensor([ids]))[0]  # (200, V)
     assert expected.std() > 0.5
     # goes on past the context
-    greedy = stream(rounded, ids[:180], Sampling(temperature=0), [torch.Generator()])
+    greedy = stream(rounded, [ids[:180]], Sampling(temperature=0), [torch.Generator()])
     return request, expected, ids[:180] + [int(next(greedy)[0]) for _ in range(64)]
 
 

@@ -104,7 +104,7 @@ def tinylm_measure(width: int, rows: int) -> Measure:
 
     def run() -> float:
         generators = [torch.Generator().manual_seed(row) for row in range(rows)]
-        tokens = stream(model, [0], Sampling(temperature=0.8), generators)
+        tokens = stream(model, [[0]] * len(generators), Sampling(temperature=0.8), generators)
         return rows * TOKENS / seconds(lambda: [drawn.tolist() for drawn in islice(tokens, TOKENS)])
 
     run()

@@ -19,6 +19,7 @@ from statistics import median
 
 import numpy as np
 import torch
+from safetensors.torch import save as to_safetensors
 
 from tinylm.config import ModelConfig, Recipe
 from tinylm.corpora.build import build_corpus, has_documents
@@ -30,16 +31,18 @@ from tinylm.text.batches import Corpus
 from tinylm.text.token_files import read_ids, write_ids
 from tinylm.text.tokenizer_files import load_tokenizer
 from tinylm.text.tokenizers import DOCUMENT
-from tinylm.training.checkpoint import STATE
+from tinylm.training.checkpoint import STATE, read_tensors, trained
 from tinylm.training.load import load_model, parent_of, read_state, set_weights
 from tinylm.training.lock import FolderLock, lock_folder
 from tinylm.training.optim import Optimizers
+from tinylm.training.reward import RewardTrainer
 from tinylm.training.trainer import Trainer, peak_memory
 
 PARTS = ("model", "state", "data")
+REFERENCE = "data/reference.safetensors"  # what a reward run must not stray from
 # What a run may have written before its first save was whole.
 OWN_FILE = re.compile(
-    r"(data/((train|valid)(_mask)?|base_valid)\.uint(8|16|32)|(metrics|samples|timings)\.jsonl|recipe\.json"
+    r"(data/((train|valid)(_mask)?|base_valid)\.uint(8|16|32)|data/reference\.safetensors|(metrics|samples|timings)\.jsonl|recipe\.json"
     r"|manifest\.json\.new|model/(config|tokenizer)\.json|(model|state)/(model|adapter|state)\.safetensors)(\.new)?"
 )
 
@@ -146,7 +149,7 @@ def fit_into(minutes: float, trainer: Trainer) -> Trainer:
     fitting = max(1, min(steps, int(steps * minutes / estimate(trainer).minutes)))
     train = trainer.recipe.train.model_copy(update={"steps": fitting})
     recipe = trainer.recipe.model_copy(update={"train": train})
-    shorter = Trainer(recipe, trainer.corpus, trainer.model, trainer.folder, trainer.parent)
+    shorter = trainer.with_recipe(recipe)
     shorter.lock, shorter.forward = trainer.lock, trainer.forward
     shorter.notices += trainer.notices
     shorter.notices.append(f"{fitting:,} of {steps:,} steps fit into {minutes:g} minutes")
@@ -162,7 +165,7 @@ def compiled(trainer: Trainer) -> Trainer:
     """
     try:
         trainer.forward = torch.compile(trainer.model)
-        trainer.accumulate(trainer.batches[trainer.step])
+        trainer.compute_gradients(trainer.step)
     # whatever the compiler's tool chain may raise: training does not depend on it
     except Exception as error:
         trainer.forward = trainer.model
@@ -192,9 +195,15 @@ def fine_tuning(recipe: Recipe, folder: Path, parent: Run) -> Trainer:
     corpus = build_corpus(recipe, folder / "data", tokenizer)
     base = write_ids(folder / "data" / "base_valid", [token_file(parent, "valid")])
     corpus = replace(corpus, base_valid=read_ids(base))
+    reference = copy.deepcopy(model) if recipe.reward is not None else None
     if recipe.lora is not None:
         attach_lora(model, recipe.lora, torch.Generator().manual_seed(recipe.train.seed))
-    return Trainer(recipe, corpus, model, folder, parent_record(folder, parent))
+    record = parent_record(folder, parent)
+    if reference is None:
+        return Trainer(recipe, corpus, model, folder, record)
+    if recipe.lora is None:  # an adapter's reference is its parent, which is there anyway
+        (folder / REFERENCE).write_bytes(to_safetensors(trained(reference)))
+    return RewardTrainer(recipe, corpus, model, folder, record, reference)
 
 
 def check_shape(wanted: ModelConfig, parent: Run) -> None:
@@ -246,15 +255,26 @@ def resume_run(folder: Path, lead: bool = True) -> Trainer:
     train_mask, valid_mask = (token_file(run, f"{side}_mask") if has_tokens(run, f"{side}_mask") else None
                               for side in ("train", "valid"))  # fmt: skip
     corpus = Corpus(tokenizer, *ids, run.manifest["corpus_sha256"], base, train_mask, valid_mask)
-    if run.recipe.lora is not None:
-        model = with_dropout(load_model(parent_of(run)).model, run.recipe.model.dropout)
-        attach_lora(model, run.recipe.lora, torch.Generator())
-    else:
-        model = GPT(run.model_config)
-    trainer = Trainer(run.recipe, corpus, model, run.folder, run.manifest["parent"])
+    trainer = resumed(run, corpus)
     restore(trainer, run)
     trainer.lock = lock
     return compiled(trainer) if run.recipe.train.compile else trainer
+
+
+def resumed(run: Run, corpus: Corpus) -> Trainer:
+    """A trainer of a run's stage, its weights still to be read (and its reference, for a reward)."""
+    model = reference = GPT(run.model_config)
+    if run.recipe.lora is not None:
+        reference = load_model(parent_of(run)).model
+        model = with_dropout(reference, run.recipe.model.dropout)
+        attach_lora(model, run.recipe.lora, torch.Generator())
+    record = run.manifest["parent"]
+    if run.recipe.reward is None:
+        return Trainer(run.recipe, corpus, model, run.folder, record)
+    if run.recipe.lora is None:
+        path = run.path(REFERENCE)
+        set_weights(reference := GPT(run.model_config), read_tensors(path)[0], path)
+    return RewardTrainer(run.recipe, corpus, model, run.folder, record, reference)
 
 
 def finish_save(folder: Path) -> None:
@@ -383,7 +403,7 @@ def estimate(trainer: Trainer, trials: int = 3) -> Estimate:
     times = []
     for trial in range(trials + 1):  # the first one warms up
         start = time.perf_counter()
-        probe.accumulate(trainer.batches[trial])
+        probe.compute_gradients(trial)
         probe.optimizers.step(trainer.step)
         times.append(time.perf_counter() - start)
     trainer.model.load_state_dict(kept)
@@ -397,7 +417,7 @@ def estimate(trainer: Trainer, trials: int = 3) -> Estimate:
     bf16 = trainer.compute.dtype == torch.bfloat16
     return Estimate(
         parameters=size_of(config).total,
-        tokens=train.steps * trainer.batches.tokens,
+        tokens=train.steps * trainer.tokens_per_step,
         seconds_per_step=step,
         minutes=((train.steps - trainer.step) * step + passes * scored * per_token) / 60,
         peak_bytes=peak_memory() + training_bytes(config, train.micro_batch_size, bf16),

@@ -15,7 +15,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,7 @@ class Record:
     valid: dict[str, Any] | None = None
     samples: tuple[str, ...] = ()
     notice: str = ""  # what a person should know, such as validation turning upward
+    measures: dict[str, float] = field(default_factory=dict)  # the stage's own, such as a reward
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,24 @@ class Alone:
         return number
 
 
+@dataclass(frozen=True)
+class StepResult:
+    """What one step's gradients were computed from."""
+
+    loss: float  # what the gradients are of
+    tokens: int  # read in the step
+    measures: dict[str, float] = field(default_factory=dict)  # further entries of its record
+
+
 class Trainer:
     """Trains `model` on `corpus` as `recipe` says, and keeps the run folder `folder` true at every
-    save."""
+    save.
+
+    Two methods say what is learned, and another stage overrides them (`reward.RewardTrainer`):
+    `compute_gradients` leaves the gradients of one step on the model, and `is_best` decides which
+    weights model/ keeps. Both must be functions of the weights, the seed and the step alone, so
+    that a resumed run repeats them to the bit.
+    """
 
     def __init__(
         self,
@@ -94,6 +110,15 @@ class Trainer:
         self.step, self.tokens, self.seconds, self.first_loss, self.rising = 0, 0, 0.0, math.nan, 0
         self.best: dict[str, Any] = {"step": 0, "nats_per_token": math.inf}
 
+    @property
+    def tokens_per_step(self) -> int:
+        """About how many tokens a step reads, for estimates."""
+        return self.batches.tokens
+
+    def with_recipe(self, recipe: Recipe) -> "Trainer":
+        """A trainer of the same parts for another recipe."""
+        return Trainer(recipe, self.corpus, self.model, self.folder, self.parent)
+
     def run(self) -> Iterator[Record]:
         """Yield one record per step until the last one, `stop_after` or `stop()`; saves after every
         validation.
@@ -108,14 +133,14 @@ class Trainer:
         last = min(train.steps, train.stop_after or train.steps)
         # all processes leave at the same step
         while self.step < last and not self.team.add_up(self.stopping):
-            batch = self.batches[self.step]
-            loss = self.accumulate(batch)
+            result = self.compute_gradients(self.step)
             norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), train.clip).item()
-            self.check(loss, norm)
+            self.check(result.loss, norm)
             rate = self.optimizers.step(self.step)
             self.step += 1
-            self.tokens += batch.inputs.size
-            facts = {"loss": loss, "learning_rate": rate, "grad_norm": norm, "tokens": self.tokens}
+            self.tokens += result.tokens
+            facts = {"loss": result.loss, "learning_rate": rate, "grad_norm": norm}
+            facts |= {"tokens": self.tokens, **result.measures}
             self.log("metrics.jsonl", {"kind": "train", "step": self.step, **facts})
             valid = self.validate() if self.due(train.evaluate_every) else None
             samples = self.sample() if self.due(self.recipe.sample.every) else ()
@@ -124,7 +149,7 @@ class Trainer:
                 self.save(improved=valid is not None and self.best["step"] == self.step)
             yield Record(
                 self.step,
-                loss,
+                result.loss,
                 rate,
                 norm,
                 self.tokens,
@@ -132,6 +157,7 @@ class Trainer:
                 valid,
                 samples,
                 self.notice(valid),
+                result.measures,
             )
             mark = time.perf_counter()
         if self.step < last:
@@ -149,6 +175,15 @@ class Trainer:
 
     def due(self, every: int) -> bool:
         return self.step % every == 0 or self.step == self.recipe.train.steps
+
+    def compute_gradients(self, step: int) -> StepResult:
+        """The gradients of the mean loss of batch number `step` (from 0)."""
+        batch = self.batches[step]
+        return StepResult(self.accumulate(batch), batch.inputs.size)
+
+    def is_best(self, valid: dict[str, Any]) -> bool:
+        """Whether a validation record beats the best one so far; model/ then keeps its weights."""
+        return bool(valid["nats_per_token"] <= self.best["nats_per_token"])
 
     def accumulate(self, batch: Batch) -> float:
         """Add up the gradients of the mean loss over the batch's targets, one micro-batch at a
@@ -214,7 +249,7 @@ class Trainer:
             raise ValueError(
                 f"step {self.step}: the validation loss is not a finite number; lower the learning rates"
             )
-        self.rising = self.rising + 1 if score.nats_per_token > self.best["nats_per_token"] else 0
+        self.rising = 0 if self.is_best(record) else self.rising + 1
         if not self.rising:
             self.best = record
         return record
