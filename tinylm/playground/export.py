@@ -288,10 +288,10 @@ def as_data(value: Any) -> str:
 
 
 def fill(page: str, parts: dict[str, str]) -> str:
-    """Put each part in the place of its `tinylm.NAMEtinylm.`, once, so that nothing inside a part
+    """Put each part in the place of its `@@NAME@@`, once, so that nothing inside a part
     is taken for a place.
 
-    >>> fill("<b>tinylm.NAMEtinylm.</b>", {"NAME": "tinylm.NAMEtinylm."})
-    '<b>tinylm.NAMEtinylm.</b>'
+    >>> fill("<b>@@NAME@@</b>", {"NAME": "@@NAME@@"})
+    '<b>@@NAME@@</b>'
     """
-    return re.sub("tinylm.([A-Z]+)tinylm.", lambda place: parts[place[1]], page)
+    return re.sub("@@([A-Z]+)@@", lambda place: parts[place[1]], page)
