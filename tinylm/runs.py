@@ -32,6 +32,11 @@ from tinylm.config import ModelConfig, Recipe, Section
 FORMAT = 1
 LOGS = ("metrics.jsonl", "samples.jsonl", "timings.jsonl")
 T = TypeVar("T", bound=Section)
+Entry = dict[str, Any]  # a file's line in the manifest: bytes, sha256
+
+# Fields without which nothing can be done with a run; all others are read where they are needed.
+REQUIRED = {"format": int, "files": dict, "pending": dict, "step": int, "steps": int}
+REQUIRED |= {"status": str, "best": dict}
 
 
 @dataclass(frozen=True)
@@ -58,18 +63,16 @@ class Run:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over the hashes of everything in model/: changes when a weight, the shape or the
-        tokenizer does."""
-        files = {
-            name: entry["sha256"]
-            for name, entry in self.manifest["files"].items()
-            if name.startswith("model/")
-        }
-        return hash_of(files)
+        """SHA-256 over the hashes of everything in model/.
+
+        It changes when a weight, the shape or the tokenizer does, and with nothing else. A LoRA run
+        notes its parent's.
+        """
+        files = self.manifest["files"].items()
+        return hash_of({name: e["sha256"] for name, e in files if name.startswith("model/")})
 
     def records(self, kind: str) -> list[dict[str, Any]]:
-        """Records of metrics.jsonl of one kind: "train" (every step) or "valid" (every validation
-        pass)."""
+        """Records of metrics.jsonl of one kind: "train" (every step) or "valid" (each pass)."""
         return [record for record in self.log("metrics.jsonl") if record["kind"] == kind]
 
     def samples(self) -> list[dict[str, Any]]:
@@ -77,38 +80,30 @@ class Run:
 
     def log(self, name: str) -> list[dict[str, Any]]:
         """All records of a log, checked as `path` does; none where the run has no such log."""
-        return (
-            list(read_lines(self.path(name)))
-            if name in self.manifest["files"] | self.manifest["pending"]
-            else []
-        )
+        known = self.manifest["files"] | self.manifest["pending"]
+        return list(read_lines(self.path(name))) if name in known else []
 
     def path(self, name: str) -> Path:
-        """The file `name` of this run, once its size and SHA-256 agree with the manifest;
-        ValueError where they do not.
+        """The file `name` of this run, once its size and SHA-256 agree with the manifest.
 
-        A log may have grown since the last save: the part that the manifest knows must be
-        unchanged.
+        ValueError where they do not. A log may have grown since the last save: the part that the
+        manifest knows must be unchanged.
         """
         path = self.folder / name
-        entries = [
-            self.manifest[part][name]
-            for part in ("pending", "files")
-            if name in self.manifest[part]
-        ]
-        for place in (temporary(path), path):  # beside its place: a crash came before it could move
+        parts = (self.manifest["pending"], self.manifest["files"])
+        entries = [part[name] for part in parts if name in part]
+        # Also beside its place: there it is where a crash came before it could move.
+        for place in (temporary(path), path):
             if any(holds(place, entry) for entry in entries):
                 return place
         if not path.is_file():
             raise ValueError(f"{self.folder}: {name} is missing; restore it, or train again")
-        raise ValueError(
-            f"{path}: damaged or changed after it was saved (its SHA-256 is not the manifest's)"
-        )
+        reason = "damaged or changed after it was saved (its SHA-256 is not the manifest's)"
+        raise ValueError(f"{path}: {reason}")
 
 
 def open_run(folder: str | Path) -> Run:
-    """The run in `folder`; ValueError says what is missing, or which runs there are, where it is
-    not one."""
+    """The run in `folder`; ValueError names what is missing, and the runs beside it."""
     run = Run(Path(folder))
     if not (run.folder / "manifest.json").is_file():
         beside = sorted(path.parent.name for path in run.folder.parent.glob("*/manifest.json"))
@@ -118,57 +113,54 @@ def open_run(folder: str | Path) -> Run:
     return run
 
 
+# -- the manifest ---------------------------------------------------------------------------------
+
+
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a run folder without its own hash; ValueError in one line where it is damaged
-    or too new."""
-    content = read_json(folder / "manifest.json")
+    """The manifest of a run folder, without its own hash.
+
+    ValueError in one line where it is damaged or written by a newer TinyLM.
+    """
+    path = folder / "manifest.json"
+    content = read_json(path)
     manifest = {"parent": None, **content} if isinstance(content, dict) else {}
     if isinstance(manifest.get("format"), int) and manifest["format"] > FORMAT:
-        raise ValueError(
-            f"{folder} was written by a newer TinyLM: update with pip install --upgrade tinylm"
-        )
-    kinds = {
-        "format": int,
-        "files": dict,
-        "pending": dict,
-        "step": int,
-        "steps": int,
-        "status": str,
-        "best": dict,
-    }
-    if wrong := sorted(
-        name for name, kind in kinds.items() if not isinstance(manifest.get(name), kind)
-    ):
-        raise ValueError(f"{folder / 'manifest.json'}: damaged, lacks {', '.join(wrong)}")
+        advice = "update with pip install --upgrade tinylm"
+        raise ValueError(f"{folder} was written by a newer TinyLM: {advice}")
+    missing = [name for name, kind in REQUIRED.items() if not isinstance(manifest.get(name), kind)]
+    if missing:
+        raise ValueError(f"{path}: damaged, lacks {', '.join(sorted(missing))}")
     for name, entry in (manifest["files"] | manifest["pending"]).items():
-        if not (
-            isinstance(entry, dict) and isinstance(entry.get("bytes"), int) and "sha256" in entry
-        ):
-            raise ValueError(f"{folder / 'manifest.json'}: damaged at {name}")
-    # None: written before manifests had one
+        is_entry = isinstance(entry, dict) and isinstance(entry.get("bytes"), int)
+        if not is_entry or "sha256" not in entry:
+            raise ValueError(f"{path}: damaged at {name}")
+    # None: written before manifests carried a hash of themselves
     if manifest.pop("sha256", None) not in (None, hash_of(manifest)):
-        raise ValueError(f"{folder / 'manifest.json'}: damaged or changed after it was saved")
+        raise ValueError(f"{path}: damaged or changed after it was saved")
     return manifest
 
 
-def save_files(folder: Path, files: dict[str, bytes], manifest: dict[str, Any]) -> dict[str, Any]:
-    """Write `files` (name -> content, moved in that order) and the manifest so that a crash tears
-    nothing; returns it.
+def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    write_json(folder / "manifest.json", {**manifest, "sha256": hash_of(manifest)})
 
-    `manifest["files"]` keeps the entries of files written earlier; the logs are listed at their
-    present length.
+
+def save_files(folder: Path, files: dict[str, bytes], manifest: dict[str, Any]) -> dict[str, Any]:
+    """Write `files` (name -> content) and the manifest so that a crash tears nothing.
+
+    The files move to their places in the order given. `manifest["files"]` keeps the entries of
+    files written earlier; logs are listed at their present length. Returns the manifest as written.
     """
-    entries = {
-        name: {"bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
-        for name, body in files.items()
-    }
+    entries = {name: bytes_entry(body) for name, body in files.items()}
     entries |= {name: file_entry(folder / name) for name in LOGS if (folder / name).exists()}
     kept = manifest.get("files", {})
+    # 1. Everything is written beside its place, and waits on the disk.
     for name, body in files.items():
         write_temporary(folder / name, body)
-    # the first save is whole or nothing: its manifest comes last of all
+    # 2. The manifest announces the save: from here on it counts. (The first save has no manifest to
+    #    fall back on and is whole or nothing: its manifest comes last of all.)
     if (folder / "manifest.json").exists():
         write_manifest(folder, {**manifest, "files": kept, "pending": entries})
+    # 3. The files move, 4. the manifest lists them.
     for name in files:
         temporary(folder / name).replace(folder / name)
     done = {**manifest, "files": {**kept, **entries}, "pending": {}}
@@ -176,18 +168,41 @@ def save_files(folder: Path, files: dict[str, bytes], manifest: dict[str, Any]) 
     return done
 
 
-def holds(path: Path, entry: dict[str, Any]) -> bool:
+def holds(path: Path, entry: Entry) -> bool:
     """Whether there is a file with the manifest's size and SHA-256; a log may be longer."""
     more = path.stat().st_size - entry["bytes"] if path.is_file() else -1
-    return (
-        more >= 0
-        and (not more or path.name in LOGS)
-        and sha256_of(path, entry["bytes"]) == entry["sha256"]
-    )
+    if more < 0 or (more and path.name not in LOGS):
+        return False
+    return sha256_of(path, entry["bytes"]) == entry["sha256"]
 
 
-def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    write_json(folder / "manifest.json", {**manifest, "sha256": hash_of(manifest)})
+def bytes_entry(body: bytes) -> Entry:
+    """The line in the manifest of a file with this content."""
+    return {"bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
+
+
+def file_entry(path: Path) -> Entry:
+    """The line in the manifest of a file on the disk."""
+    size = path.stat().st_size
+    return {"bytes": size, "sha256": sha256_of(path, size)}
+
+
+def sha256_of(path: Path, size: int) -> str:
+    """SHA-256 of the first `size` bytes of a file, read a megabyte at a time."""
+    digest, left = hashlib.sha256(), size
+    with path.open("rb") as file:
+        while left > 0 and (chunk := file.read(min(left, 1 << 20))):
+            digest.update(chunk)
+            left -= len(chunk)
+    return digest.hexdigest()
+
+
+def hash_of(value: Any) -> str:
+    """SHA-256 of a JSON value, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+# -- files ----------------------------------------------------------------------------------------
 
 
 def temporary(path: Path) -> Path:
@@ -199,28 +214,13 @@ def write_temporary(path: Path, body: bytes) -> None:
     with temporary(path).open("wb") as file:
         file.write(body)
         file.flush()
-        os.fsync(file.fileno())
+        os.fsync(file.fileno())  # else a rename may reach the disk before the content does
 
 
 def write_json(path: Path, value: Any) -> None:
     """Replace `path` by readable JSON, atomically."""
     write_temporary(path, to_json(value))
     temporary(path).replace(path)
-
-
-def hash_of(value: Any) -> str:
-    """SHA-256 of a JSON value, whatever the order of its keys."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def read_section(section: type[T], path: Path) -> T:
-    """A section of a recipe from a JSON file; ValueError names the file and the first field that is
-    wrong."""
-    try:
-        return section.model_validate(read_json(path))
-    except ValidationError as error:
-        where = ".".join(map(str, error.errors()[0]["loc"]))
-        raise ValueError(f"{path}: {where}: {error.errors()[0]['msg']}") from None
 
 
 def to_json(value: Any) -> bytes:
@@ -237,6 +237,16 @@ def read_json(path: Path) -> Any:
         raise ValueError(f"{path}: damaged JSON: {error}") from None
 
 
+def read_section(section: type[T], path: Path) -> T:
+    """A section of a recipe from a JSON file; ValueError names the first field that is wrong."""
+    try:
+        return section.model_validate(read_json(path))
+    except ValidationError as error:
+        mistake = error.errors()[0]
+        where = ".".join(map(str, mistake["loc"]))
+        raise ValueError(f"{path}: {where}: {mistake['msg']}") from None
+
+
 def append_line(path: Path, record: dict[str, Any]) -> None:
     """Add one JSON object to a log."""
     with path.open("a", encoding="utf-8", newline="\n") as file:
@@ -248,19 +258,3 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     *lines, _ = path.read_text(encoding="utf-8").split("\n") if path.exists() else [""]
     for line in lines:
         yield json.loads(line)
-
-
-def file_entry(path: Path) -> dict[str, Any]:
-    """A file's line in the manifest."""
-    size = path.stat().st_size
-    return {"bytes": size, "sha256": sha256_of(path, size)}
-
-
-def sha256_of(path: Path, size: int) -> str:
-    """SHA-256 of the first `size` bytes of a file, read a megabyte at a time."""
-    digest, left = hashlib.sha256(), size
-    with path.open("rb") as file:
-        while left > 0 and (chunk := file.read(min(left, 1 << 20))):
-            digest.update(chunk)
-            left -= len(chunk)
-    return digest.hexdigest()

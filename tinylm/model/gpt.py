@@ -2,7 +2,7 @@
 
 One class covers three published families by its config: GPT-2 (Radford et al. 2019), Llama (Touvron
 et al. 2023) and Qwen3 (Yang et al. 2025), whose shape is the default here. Read from top to bottom:
-norm, rotation, attention, MLP, block, model, then what a model of a given shape costs.
+cache, norm, rotation, attention, MLP, block, model, then what a model of a given shape costs.
 
 Shapes: B sequences in a batch, T positions, W width, H heads, K key-value heads, D numbers per
 head, V vocabulary.
@@ -17,18 +17,18 @@ from torch import Tensor, nn
 
 from tinylm.config import ModelConfig
 
+Rotation = tuple[Tensor, Tensor] | None  # cosines and sines (T, 1, D); None: learned positions
+
 
 class Cache:
-    """Keys and values of the positions already seen, so that each new token costs one position, not
-    all of them.
+    """Keys and values of the positions already seen.
 
-    Made by generation and passed in; blocks write behind `length`, the model advances it once at
-    the end of forward.
+    With them each new token costs one position instead of all of them. Generation makes a cache and
+    passes it in; every block writes behind `length`, and the model advances `length` once, at the
+    end of forward.
     """
 
-    def __init__(
-        self, config: ModelConfig, batch: int, dtype: torch.dtype, device: torch.device
-    ) -> None:
+    def __init__(self, config: ModelConfig, batch: int, dtype: torch.dtype, device: torch.device):
         # (layers, B, K, T, D)
         shape = (config.depth, batch, config.kv_heads, config.context, config.head_dim)
         self.keys = torch.zeros(shape, dtype=dtype, device=device)
@@ -36,8 +36,7 @@ class Cache:
         self.length = 0
 
     def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Append k and v (B, K, T, D) to a layer; returns all keys and values so far (B, K, length
-        + T, D)."""
+        """Append k and v (B, K, T, D) to a layer; all keys and values (B, K, length + T, D)."""
         end = self.length + k.shape[2]
         self.keys[layer, :, :, self.length : end] = k
         self.values[layer, :, :, self.length : end] = v
@@ -48,8 +47,8 @@ class RMSNorm(nn.RMSNorm):
     """x / root-mean-square(x) * weight over the last axis (Zhang & Sennrich 2019)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Same shape and type as x; the weight follows x's type, since torch's fused kernel wants
-        both alike."""
+        """Same shape and type as x."""
+        # Under autocast x may be bf16 beside a weight in fp32; torch's fused kernel wants one type.
         return F.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)
 
 
@@ -61,22 +60,25 @@ def make_norm(config: ModelConfig, size: int) -> nn.Module:
 
 
 def rope_tables(config: ModelConfig) -> tuple[Tensor, Tensor]:
-    """Cosines and sines (T, D) by which position t turns the pair (i, i + D/2) of a query or key
-    (Su et al. 2021)."""
-    # (D/2,)
-    wavelengths = config.rope_theta ** (
-        torch.arange(0, config.head_dim, 2).float() / config.head_dim
-    )
-    angles = torch.arange(config.context).float()[:, None] / wavelengths  # (T, D/2)
+    """Cosines and sines (T, D) that turn queries and keys at position t (RoPE: Su et al. 2021).
+
+    The pair of numbers (i, i + D/2) turns by the angle t * theta^(-2i/D): pair 0 by one radian per
+    position, the last pair by almost nothing. The product of a query and a key then depends on
+    their distance alone, whatever their absolute positions are.
+    """
+    exponents = torch.arange(0, config.head_dim, 2).float() / config.head_dim  # (D/2,)
+    positions = torch.arange(config.context).float()
+    angles = positions[:, None] / config.rope_theta**exponents  # (T, D/2)
+    # The first half of `sin` carries the minus sign of the rotation, so that `rotate` needs none.
     return angles.cos().repeat(1, 2), torch.cat((-angles.sin(), angles.sin()), dim=1)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate the pairs (i, i + D/2) of x (B, T, H, D) by tables (T, 1, D): (a, b) -> (a cos - b
-    sin, b cos + a sin).
+    """Turn the pairs (i, i + D/2) of x (B, T, H, D) by tables (T, 1, D).
 
-    The rotate-half layout that Llama's checkpoints use; the first half of `sin` holds the minus
-    sign.
+    A pair (a, b) becomes (a cos - b sin, b cos + a sin). Rolling by D/2 puts every number beside
+    its partner: the "rotate half" layout of Llama's checkpoints on the Hugging Face hub. Llama's
+    own files pair neighbours (2i, 2i + 1) instead; mixing up the two layouts gives fluent nonsense.
     """
     return x * cos + x.roll(x.shape[-1] // 2, dims=-1) * sin
 
@@ -84,41 +86,42 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 def attend_in_blocks(
     q: Tensor, k: Tensor, v: Tensor, dropout: float = 0.0, rows: int = 128
 ) -> Tensor:
-    """Causal attention by plain matrix products, `rows` queries at a time, each against the keys it
-    may see.
+    """Causal attention by plain matrix products, `rows` queries at a time.
 
-    q (B, H, T, D), k and v (B, K, T, D) -> (B, H, T, D), all of one type. For training on a CPU in
-    bf16, where the backward pass of torch's fused kernel is slow: attention takes less than half
-    the time, a whole step a sixth less.
+    q (B, H, T, D), k and v (B, K, T, D) -> (B, H, T, D), all of one type.
+
+    For training on a CPU in bf16, where the backward pass of torch's fused kernel is slow:
+    attention takes less than half the time, a whole step a sixth less. Blocks skip the keys behind
+    their last query, half of all the products.
     """
     batch, heads, length, size = q.shape
     if heads != k.shape[1]:  # grouped heads: every key and value serves several queries
-        k, v = (x.repeat_interleave(heads // k.shape[1], dim=1) for x in (k, v))
+        k = k.repeat_interleave(heads // k.shape[1], dim=1)
+        v = v.repeat_interleave(heads // v.shape[1], dim=1)
     q, k, v = (x.reshape(batch * heads, length, size) for x in (q, k, v))
     blocks = []
     for start in range(0, length, rows):
         end = min(start + rows, length)
-        later = torch.full((end - start, end), float("-inf"), dtype=q.dtype, device=q.device).triu(
-            start + 1
-        )
-        # (B H, rows, end)
-        scores = torch.baddbmm(later, q[:, start:end], k[:, :end].transpose(1, 2), alpha=size**-0.5)
-        blocks.append(F.dropout(scores.softmax(-1), dropout) @ v[:, :end])
+        # -inf above the diagonal: exp(-inf) = 0, so no position sees what comes after it.
+        mask = torch.full((end - start, end), float("-inf"), dtype=q.dtype, device=q.device)
+        mask = mask.triu(start + 1)  # (rows, end)
+        # q k^T / sqrt(D): without the division the scores grow with D and softmax saturates.
+        keys = k[:, :end].transpose(1, 2)  # (B H, D, end)
+        scores = torch.baddbmm(mask, q[:, start:end], keys, alpha=size**-0.5)  # (B H, rows, end)
+        blocks.append(F.dropout(scores.softmax(-1), dropout) @ v[:, :end])  # (B H, rows, D)
     return torch.cat(blocks, dim=1).view(batch, heads, length, size)
 
 
 class Attention(nn.Module):
-    """Every position gathers values from the positions before it, weighted by query-key
-    agreement."""
+    """Every position gathers values from the positions before it, weighted by how well its query
+    agrees with their keys."""
 
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
-        self.layer, self.heads, self.kv_heads, self.dropout = (
-            layer,
-            config.heads,
-            config.kv_heads,
-            config.dropout,
-        )
+        self.layer, self.dropout = layer, config.dropout
+        self.heads, self.kv_heads = config.heads, config.kv_heads
+        # Four matrices instead of one fused: adapters, Muon and renaming to other libraries' names
+        # stay simple. The decoder (decoder.py) joins them for sampling.
         self.q = nn.Linear(config.width, config.heads * config.head_dim, bias=config.bias)
         self.k = nn.Linear(config.width, config.kv_heads * config.head_dim, bias=config.bias)
         self.v = nn.Linear(config.width, config.kv_heads * config.head_dim, bias=config.bias)
@@ -126,47 +129,43 @@ class Attention(nn.Module):
         self.q_norm = make_norm(config, config.head_dim) if config.qk_norm else nn.Identity()
         self.k_norm = make_norm(config, config.head_dim) if config.qk_norm else nn.Identity()
 
-    def forward(
-        self, x: Tensor, rotation: tuple[Tensor, Tensor] | None, cache: Cache | None
-    ) -> Tensor:
-        """x (B, T, W) -> (B, T, W); `rotation` holds cosines and sines (T, 1, D) of these
-        positions."""
+    def forward(self, x: Tensor, rotation: Rotation, cache: Cache | None) -> Tensor:
+        """x (B, T, W) -> (B, T, W)."""
         batch, length, _ = x.shape
-        q = self.q_norm(self.q(x).view(batch, length, self.heads, -1))  # (B, T, H, D)
-        k = self.k_norm(self.k(x).view(batch, length, self.kv_heads, -1))  # (B, T, K, D)
+        q = self.q(x).view(batch, length, self.heads, -1)  # (B, T, H, D)
+        k = self.k(x).view(batch, length, self.kv_heads, -1)  # (B, T, K, D)
         v = self.v(x).view(batch, length, self.kv_heads, -1)  # (B, T, K, D)
+        # Norm before rotation, as in Qwen3: turning keeps lengths, so the scores stay bounded.
+        q, k = self.q_norm(q), self.k_norm(k)
         if rotation is not None:
             q, k = rotate(q, *rotation), rotate(k, *rotation)
         q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)  # (B, H or K, T, D)
-        past = 0
+        past = cache.length if cache is not None else 0
         if cache is not None:
-            past = cache.length
-            k, v = cache.extend(self.layer, k, v)
-        dropout = self.dropout if self.training else 0.0
-        if x.device.type == "cpu" and torch.is_grad_enabled() and not past:
-            mixed = attend_in_blocks(q, k, v, dropout)
-        else:
-            # One new position may look at everything; several new ones behind a past need the
-            # shifted triangle.
-            mask = None
-            if past and length > 1:
-                mask = torch.ones(length, past + length, dtype=torch.bool, device=x.device).tril(
-                    past
-                )
-            mixed = F.scaled_dot_product_attention(
-                q,
-                k,
-                v,
-                mask,
-                dropout,
-                is_causal=not past and length > 1,
-                enable_gqa=self.heads != self.kv_heads,
-            )  # (B, H, T, D)
+            k, v = cache.extend(self.layer, k, v)  # (B, K, past + T, D)
+        mixed = self.attend(q, k, v, past)  # (B, H, T, D)
+        # Heads side by side again: (B, T, H D). `o` lets them exchange what they found.
         return self.o(mixed.transpose(1, 2).reshape(batch, length, -1))
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, past: int) -> Tensor:
+        """q (B, H, T, D), k and v (B, K, past + T, D) -> (B, H, T, D), causal."""
+        dropout = self.dropout if self.training else 0.0
+        if q.device.type == "cpu" and torch.is_grad_enabled() and not past:
+            return attend_in_blocks(q, k, v, dropout)
+        length, mask = q.shape[2], None
+        if past and length > 1:
+            # Several new positions behind a past: the triangle is shifted right by `past`. A single
+            # new position may look at everything and needs no mask.
+            ones = torch.ones(length, past + length, dtype=torch.bool, device=q.device)
+            mask = ones.tril(past)
+        causal, grouped = not past and length > 1, self.heads != self.kv_heads
+        return F.scaled_dot_product_attention(
+            q, k, v, mask, dropout, is_causal=causal, enable_gqa=grouped
+        )
 
 
 class Mlp(nn.Module):
-    """Each position thinks on its own: widen, apply a non-linearity, narrow."""
+    """Each position on its own: widen, apply a non-linearity, narrow."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -178,18 +177,22 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, T, W) -> (B, T, W)."""
-        if self.kind == "swiglu":  # Shazeer 2020
-            return self.down(F.silu(self.gate(x)) * self.up(x))
+        if self.kind == "swiglu":  # a second product decides how much of the first one passes
+            return self.down(F.silu(self.gate(x)) * self.up(x))  # Shazeer 2020
         if self.kind == "gelu":  # the tanh form, as OpenAI's GPT-2 computes it
             return self.down(F.gelu(self.up(x), approximate="tanh"))
-        hidden = F.relu(self.up(x))
-        # a product: several times faster here than pow(2), forward and backward
+        hidden = F.relu(self.up(x))  # relu2: So et al. 2021
+        # A product is several times faster than pow(2), forward and backward.
         return self.down(hidden * hidden)
 
 
 class Block(nn.Module):
-    """x + attention(norm(x)), then x + mlp(norm(x)): each part adds its contribution to one running
-    sum."""
+    """x + attention(norm(x)), then x + mlp(norm(x)).
+
+    The sum is the residual stream: each part reads it and adds to it, and gradients reach every
+    block undiminished. Norms stand before the parts, not behind them (pre-norm: Xiong et al. 2020),
+    so deep models train without a long warm-up.
+    """
 
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
@@ -199,9 +202,7 @@ class Block(nn.Module):
         self.mlp = Mlp(config)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(
-        self, x: Tensor, rotation: tuple[Tensor, Tensor] | None, cache: Cache | None
-    ) -> Tensor:
+    def forward(self, x: Tensor, rotation: Rotation, cache: Cache | None) -> Tensor:
         """x (B, T, W) -> (B, T, W)."""
         x = x + self.dropout(self.attention(self.attention_norm(x), rotation, cache))
         return x + self.dropout(self.mlp(self.mlp_norm(x)))
@@ -210,20 +211,19 @@ class Block(nn.Module):
 class GPT(nn.Module):
     """Token ids in, a score for every possible next token out."""
 
-    cos: Tensor  # (T, D) each, where positions are told by rotation
+    cos: Tensor  # (T, D) each, where positions are rotations
     sin: Tensor
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         if config.vocab_size < 1:
-            raise ValueError(
-                "model.vocab_size is 0: it is filled in from the tokenizer before a model is built"
-            )
+            raise ValueError("model.vocab_size is 0: take it from the tokenizer before building")
         self.config = config
         self.tokens = nn.Embedding(config.vocab_size, config.width)
         if config.position == "learned":
             self.positions = nn.Embedding(config.context, config.width)
         else:
+            # Not persistent: the tables follow from the config and need no room in a checkpoint.
             cos, sin = rope_tables(config)
             self.register_buffer("cos", cos, persistent=False)
             self.register_buffer("sin", sin, persistent=False)
@@ -231,28 +231,28 @@ class GPT(nn.Module):
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.depth))
         self.norm = make_norm(config, config.width)
         self.head = nn.Linear(config.width, config.vocab_size, bias=False)
-        if config.tied:
+        if config.tied:  # one matrix reads tokens in and scores them (Press & Wolf 2017)
             self.head.weight = self.tokens.weight
 
     def forward(self, ids: Tensor, cache: Cache | None = None) -> Tensor:
-        """Logits (B, T, V) for ids (B, T). ValueError where ids, behind what the cache holds, pass
-        the context."""
+        """Logits (B, T, V) for ids (B, T), which continue what the cache holds.
+
+        ValueError where the positions, the cache's included, are more than the context.
+        """
         start = cache.length if cache is not None else 0
         end = start + ids.shape[1]
         if end > self.config.context:
             raise ValueError(f"{end} positions are more than the context of {self.config.context}")
+        # Scaled by sqrt(width) in some recipes (Vaswani et al. 2017): embeddings start small.
         x = self.tokens(ids) * self.config.embedding_scale  # (B, T, W)
-        # what flows between the products has their type too
         if torch.is_autocast_enabled(x.device.type):
+            # Autocast lowers matrix products only; here the sum between them is lowered too.
             x = x.to(torch.get_autocast_dtype(x.device.type))
         rotation = None
         if self.config.position == "learned":
             x = x + self.positions.weight[start:end].to(x.dtype)
         else:
-            rotation = (
-                self.cos[start:end, None].to(x.dtype),
-                self.sin[start:end, None].to(x.dtype),
-            )
+            rotation = self.cos[start:end, None].to(x.dtype), self.sin[start:end, None].to(x.dtype)
         x = self.dropout(x)
         for block in self.blocks:
             x = block(x, rotation, cache)
@@ -263,24 +263,21 @@ class GPT(nn.Module):
     def initialise(self, generator: torch.Generator) -> None:
         """Draw fresh weights.
 
-        Embeddings, head      normal, 0.02 (GPT-2)
-        Matrices              normal, 1 / sqrt(numbers coming in)
-        o, down               zero, so that each block begins as the identity (Zhang et al. 2019,
-          Fixup)
-        Norms, biases         one, zero
+        Embeddings, head    normal, deviation 0.02 (GPT-2)
+        o, down             zero: each block begins as the identity (Fixup: Zhang et al. 2019)
+        other matrices      normal, deviation 1 / sqrt(inputs): outputs of the scale of the inputs
+        norms, biases       one, zero
         """
         for name, weight in self.named_parameters():
             if weight.ndim == 1:
-                nn.init.constant_(
-                    weight, 1.0 if "norm" in name and name.endswith("weight") else 0.0
-                )
+                is_scale = "norm" in name and name.endswith("weight")
+                nn.init.constant_(weight, 1.0 if is_scale else 0.0)
             elif ".o." in name or ".down." in name:
                 nn.init.zeros_(weight)
+            elif name.startswith(("tokens", "positions", "head")):
+                nn.init.normal_(weight, std=0.02, generator=generator)
             else:
-                embedding = name.startswith(("tokens", "positions", "head"))
-                nn.init.normal_(
-                    weight, std=0.02 if embedding else weight.shape[1] ** -0.5, generator=generator
-                )
+                nn.init.normal_(weight, std=weight.shape[1] ** -0.5, generator=generator)
 
 
 class Size(NamedTuple):
@@ -292,22 +289,20 @@ class Size(NamedTuple):
 
 
 def size_of(config: ModelConfig) -> Size:
-    """Parameters of a shape, by arithmetic on its weights' shapes; no memory is taken."""
+    """Parameters of a shape, counted on a model without memory."""
     with torch.device("meta"):
         weights = dict(GPT(config).named_parameters())  # a tied head is listed once
-    embedding = sum(w.numel() for name, w in weights.items() if name.startswith(("tokens", "head")))
-    matrices = sum(
-        w.numel() for name, w in weights.items() if w.ndim == 2 and name.startswith("blocks")
-    )
-    return Size(sum(w.numel() for w in weights.values()), embedding, matrices)
+    counts = {name: weight.numel() for name, weight in weights.items()}
+    embedding = sum(n for name, n in counts.items() if name.startswith(("tokens", "head")))
+    hidden = [name for name in counts if name.startswith("blocks") and weights[name].ndim == 2]
+    return Size(sum(counts.values()), embedding, sum(counts[name] for name in hidden))
 
 
 def flops_per_token(config: ModelConfig, training: bool = True) -> int:
-    """Floating-point operations per token at full context: 2 a weight forward, twice that again
-    backward.
+    """Floating-point operations per token at full context (Kaplan et al. 2020, section 2.1).
 
-    Attention adds 2 products of (1, D) by (D, T/2 on average) a head. Source: Kaplan et al. 2020,
-    section 2.1.
+    A weight costs 2 forward (multiply, add) and 4 backward (gradients of its input and of itself).
+    Attention adds two products of (1, D) by (D, T/2 on average) a head.
     """
     weights = size_of(config).matrices + config.vocab_size * config.width
     attention = 2 * config.depth * config.heads * config.head_dim * config.context // 2
@@ -315,13 +310,12 @@ def flops_per_token(config: ModelConfig, training: bool = True) -> int:
 
 
 def matrices(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    """Trainable hidden matrices by name: those that Muon updates. Adapters, thin by design, are not
-    among them."""
+    """Trainable hidden matrices by name: those that Muon updates.
+
+    Adapters are not among them: their parameters are called a and b. They are thin by design, and
+    making them orthogonal would undo that.
+    """
     for name, weight in model.named_parameters():
-        if (
-            weight.requires_grad
-            and name.startswith("blocks")
-            and name.endswith("weight")
-            and weight.ndim == 2
-        ):
+        is_hidden = name.startswith("blocks") and name.endswith("weight") and weight.ndim == 2
+        if weight.requires_grad and is_hidden:
             yield name, weight
