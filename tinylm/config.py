@@ -27,16 +27,13 @@ class Section(BaseModel):
 
 class CorpusConfig(Section):
     text: str = Field("stories", min_length=1)
-    """What to learn: a shipped corpus (stories, verse, handbook, domain), a fetched one, a text
-    file or a folder."""
+    """What to learn: a shipped or fetched corpus by name, a text file, or a folder of documents."""
     size: int = Field(4_000_000, ge=1)
     """Bytes to generate, for the shipped corpora that have no end (stories, domain)."""
     separator: str | None = None
-    """What stands between two documents of a text file. None: one text, cut once where
-    `valid_share` begins."""
+    """What stands between two documents of a text file. None: the file is one undivided text."""
     valid_share: float = Field(0.1, gt=0, le=0.5)
-    """Share of the text (characters, or documents where there are several) kept aside for
-    validation."""
+    """Share of the characters (or of the documents) that is kept aside for validation."""
     document_token: bool = False
     """Begin each document with the token <|document|>; prompts then begin with it too."""
     seed: int = Field(0, ge=0)
@@ -45,8 +42,7 @@ class CorpusConfig(Section):
 
 class TokenizerConfig(Section):
     kind: Literal["char", "bpe"] = "bpe"
-    """char: one token a character, bytes for unseen ones. bpe: byte-level byte-pair encoding,
-    learned from the text."""
+    """char: one token a character. bpe: byte-level byte-pair encoding, learned from the text."""
     vocab_size: int = Field(1024, ge=257)
     """Tokens to learn (bpe only; the characters decide for char)."""
 
@@ -75,13 +71,11 @@ class ModelConfig(Section):
     norm_eps: float = Field(1e-6, gt=0)
     """Added under the square root of the norm."""
     position: Literal["rope", "learned"] = "rope"
-    """How order is told: rotated queries and keys (Su et al. 2021), or a table added to the input
-    (GPT-2)."""
+    """rope: rotated queries and keys (Su et al. 2021). learned: a table added to the input."""
     rope_theta: float = Field(10_000.0, gt=0)
     """Base of the rotation wavelengths."""
     mlp: Literal["swiglu", "gelu", "relu2"] = "relu2"
-    """The MLP's non-linearity. relu2 (So et al. 2021) is quick here; exported, it costs one more
-    matrix a block."""
+    """Non-linearity of the MLP. relu2 is fast on a CPU, but needs one more matrix when exported."""
     bias: bool = False
     """Biases in linear layers and layer norms, as in GPT-2."""
     qk_norm: bool = True
@@ -89,8 +83,7 @@ class ModelConfig(Section):
     tied: bool = True
     """One matrix for reading tokens in and predicting them."""
     embedding_scale: float = Field(1.0, gt=0)
-    """Factor on the token embeddings; sqrt(width), as in Vaswani et al. 2017, lets them count
-    beside the blocks."""
+    """Factor on the token embeddings: 1, or sqrt(width) as in Vaswani et al. 2017."""
     dropout: float = Field(0.0, ge=0, lt=1)
     """Share of activations set to zero while training."""
 
@@ -127,11 +120,9 @@ class TrainConfig(Section):
     batch_size: int = Field(32, ge=1)
     """Sequences per step."""
     micro_batch_size: int = Field(default_factory=lambda made: made.get("batch_size", 1), ge=1)
-    """Sequences per forward pass; fewer than `batch_size` accumulates gradients: same result, less
-    memory."""
+    """Sequences per forward pass: fewer than `batch_size` need less memory, same result."""
     optimizer: Literal["muon", "adamw"] = "muon"
-    """muon: Muon for the hidden matrices (Jordan 2024), AdamW for the rest. adamw: AdamW for
-    everything."""
+    """muon: Muon (Jordan 2024) for hidden matrices, AdamW for the rest. adamw: AdamW for all."""
     learning_rate: float = Field(3e-3, ge=0)
     """Peak step size of AdamW."""
     muon_learning_rate: float = Field(0.02, ge=0)
@@ -159,13 +150,11 @@ class TrainConfig(Section):
     device: str = "auto"
     """auto, cpu, cuda, cuda:1 or mps."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """auto: bf16 where the processor has bf16 arithmetic, else fp32. Weights are kept in fp32
-    either way."""
+    """Of matrix products; weights stay fp32. auto: bf16 where the processor has it built in."""
     compile: bool = False
     """Use torch.compile: a minute of waiting, then faster steps. Off where it cannot work."""
     max_minutes: float | None = Field(None, gt=0)
-    """Fit the number of steps, and with it the schedule, into this time (decided once, after a few
-    timed steps)."""
+    """Take as many steps as fit into this time; decided once, before the first step."""
     stop_after: int | None = Field(None, ge=1)
     """Save and stop after this many steps of the same schedule, as an interruption would."""
 
@@ -180,8 +169,7 @@ class Sampling(Section):
     min_p: float = Field(0.0, ge=0, le=1)
     """Keep tokens at least p times as likely as the likeliest (Nguyen et al. 2024)."""
     repetition_penalty: float = Field(1.0, ge=1)
-    """Divide the logits of tokens already seen by this (Keskar et al. 2019); 1 leaves them
-    alone."""
+    """Divide the logits of tokens already seen by this (Keskar et al. 2019); 1 changes nothing."""
 
 
 class SampleConfig(Section):
@@ -216,8 +204,7 @@ class Recipe(Section):
     purpose: str = ""
     """One line that says what the run is for."""
     start_from: str | None = None
-    """A run (or its model/ folder) to fine-tune: weights, tokenizer and shape are taken over. None:
-    random weights."""
+    """A run to go on from, with its weights, tokenizer and shape. None: random weights."""
     corpus: CorpusConfig = CorpusConfig()
     """The text."""
     tokenizer: TokenizerConfig = TokenizerConfig()
@@ -225,10 +212,9 @@ class Recipe(Section):
     model: ModelConfig = ModelConfig()
     """The network."""
     lora: LoraConfig | None = None
-    """Train low-rank adapters beside the frozen weights of `start_from` (Hu et al. 2021) instead of
-    the weights."""
+    """Train low-rank adapters beside frozen weights (Hu et al. 2021) instead of the weights."""
     reward: RewardConfig | None = None
-    """Learn from a reward for the model's own texts instead of from the corpus (the third stage)."""
+    """The third stage: learn from a reward for the model's own texts, not from the corpus."""
     train: TrainConfig = TrainConfig()
     """The training loop."""
     sample: SampleConfig = SampleConfig()

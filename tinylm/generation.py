@@ -1,5 +1,4 @@
-"""Sampling: the model's distribution, narrowed as asked, then one token drawn from it, again and
-again.
+"""Sampling: narrow the model's distribution, draw one token from it, append it, and again.
 
 Each sample has its own generator, seeded with `seed + row`, so sample 3 of 8 is the same text when
 drawn alone. On a CPU, `Decoder` takes over behind the prompt. Past the context: when the cache is
@@ -9,6 +8,7 @@ sees between half a context and a whole one, at a cost of one extra pass every c
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -19,50 +19,54 @@ from tinylm.model.decoder import Decoder
 from tinylm.model.gpt import GPT, Cache
 from tinylm.text.tokenizers import StreamDecoder, Tokenizer
 
+EXCLUDED = float("-inf")  # as a logit: probability 0 after softmax
+
 
 def narrow(logits: Tensor, sampling: Sampling) -> Tensor:
-    """Logits (B, V) -> (B, V) after temperature, top-k, top-p and min-p, in that order; excluded
-    tokens get -inf.
+    """Logits (B, V) -> (B, V) after temperature, top-k, top-p and min-p, in that order.
 
-    The likeliest token always stays. Temperature 0 keeps it alone. With ties at the k-th place
-    exactly k stay.
+    Excluded tokens get -inf. The likeliest token always stays; temperature 0 keeps it alone.
     """
     if sampling.temperature == 0:
         best = logits.argmax(-1, keepdim=True)  # (B, 1)
-        return torch.full_like(logits, float("-inf")).scatter(-1, best, 0.0)
+        return torch.full_like(logits, EXCLUDED).scatter(-1, best, 0.0)
     logits = logits / sampling.temperature
     if sampling.top_k is not None and sampling.top_k < logits.shape[-1]:
+        # By place, not by comparing with the k-th logit: with ties exactly k stay.
         kept, places = logits.topk(sampling.top_k)  # (B, k)
-        logits = torch.full_like(logits, float("-inf")).scatter(-1, places, kept)
+        logits = torch.full_like(logits, EXCLUDED).scatter(-1, places, kept)
     if sampling.top_p < 1:
-        ordered, places = logits.softmax(-1).sort(descending=True, stable=True)
-        enough = ordered.cumsum(-1) - ordered >= sampling.top_p  # likelier tokens alone reach p
-        logits = logits.masked_fill(
-            torch.zeros_like(enough).scatter(-1, places, enough), float("-inf")
-        )
+        ordered, places = logits.softmax(-1).sort(descending=True, stable=True)  # (B, V)
+        # A token is surplus where the likelier ones alone reach p; never the first, which has none.
+        surplus = ordered.cumsum(-1) - ordered >= sampling.top_p
+        excluded = torch.zeros_like(surplus).scatter(-1, places, surplus)  # in the ids' order
+        logits = logits.masked_fill(excluded, EXCLUDED)
     if sampling.min_p > 0:
         probabilities = logits.softmax(-1)
-        limit = sampling.min_p * probabilities.amax(-1, keepdim=True)
-        logits = logits.masked_fill(probabilities < limit, float("-inf"))
+        limit = sampling.min_p * probabilities.amax(-1, keepdim=True)  # (B, 1)
+        logits = logits.masked_fill(probabilities < limit, EXCLUDED)
     return logits
 
 
 def penalise(logits: Tensor, ids: Tensor, penalty: float) -> Tensor:
-    """Make the tokens in `ids` (B, any) less likely: positive logits / penalty, negative ones *
-    penalty."""
+    """Make the tokens in `ids` (B, any) less likely (Keskar et al. 2019)."""
     seen = logits.gather(1, ids)
+    # Dividing a negative logit would make its token likelier, so those are multiplied.
     return logits.scatter(1, ids, torch.where(seen > 0, seen / penalty, seen * penalty))
 
 
 def draw(logits: Tensor, generators: list[torch.Generator]) -> Tensor:
-    """One token per row (B,) by inverting the cumulative distribution at one uniform number per
-    generator."""
+    """One token per row (B,), each with its own generator.
+
+    By inverting the cumulative distribution: a uniform number u falls into token i's stretch with
+    token i's probability.
+    """
     cumulative = logits.float().softmax(-1).cumsum(-1)  # (B, V), last column about 1
-    # (B,)
-    uniform = torch.stack([torch.rand((), generator=g) for g in generators]).to(logits.device)
-    # The product keeps the target below the last entry even where rounding left that entry under 1.
-    places = torch.searchsorted(cumulative, (uniform * cumulative[:, -1])[:, None], right=True)
-    return places.squeeze(-1).clamp(max=logits.shape[-1] - 1)
+    uniform = torch.stack([torch.rand((), generator=g) for g in generators])  # (B,)
+    # Times the last entry: rounding may leave it under 1, and u must stay below it.
+    targets = uniform.to(logits.device)[:, None] * cumulative[:, -1:]
+    places = torch.searchsorted(cumulative, targets, right=True).squeeze(-1)
+    return places.clamp(max=logits.shape[-1] - 1)
 
 
 @torch.inference_mode()
@@ -71,41 +75,48 @@ def stream(
 ) -> Iterator[Tensor]:
     """Yield the next token of every row (B,), endlessly.
 
-    `prompts` holds B prompts of one length, at least one token each; `generators` one a row.
+    `prompts` holds B lists of ids of one length, at least one each; `generators` holds one a row.
     """
     if not prompts[0]:
-        raise ValueError(
-            "the prompt is empty: give at least one character, or a recipe with document_token = true"
-        )
+        advice = "give at least one character, or a recipe with document_token = true"
+        raise ValueError(f"the prompt is empty: {advice}")
     model.eval()
     weight, context = model.tokens.weight, model.config.context
     ids = torch.tensor(prompts, device=weight.device)  # (B, all tokens so far)
     cache = Cache(model.config, len(generators), weight.dtype, weight.device)
-    # adapters are not the decoder's
-    plain = not any(".frozen." in name for name, _ in model.named_parameters())
-    decoder = Decoder(model, cache) if plain and weight.device.type == "cpu" else None
+    # The decoder reads plain matrices in the memory of the CPU: no adapters, no GPU.
+    has_adapters = any(".frozen." in name for name, _ in model.named_parameters())
+    use_decoder = weight.device.type == "cpu" and not has_adapters
+    decoder = Decoder(model, cache) if use_decoder else None
     while True:
         if cache.length in (0, context):
+            # At the start the prompt is read as a whole. When the cache is full, the last half of
+            # the context is read anew: positions cannot go on beyond it.
             cache.length = 0
-            # (B, V)
-            logits = model(
-                ids if ids.shape[1] <= context else ids[:, -max(1, context // 2) :], cache
-            )[:, -1]
+            recent = ids if ids.shape[1] <= context else ids[:, -max(1, context // 2) :]
+            logits = model(recent, cache)[:, -1]  # (B, V)
         elif decoder:
             logits = torch.from_numpy(decoder(ids[:, -1].numpy()))
         else:
             logits = model(ids[:, -1:], cache)[:, -1]
         if sampling.repetition_penalty > 1:
             logits = penalise(logits, ids, sampling.repetition_penalty)
-        threads = torch.get_num_threads()
-        # else torch's and NumPy's idle threads fight: 8 rows take 6 x
-        torch.set_num_threads(1 if decoder else threads)
-        try:
-            fresh = draw(narrow(logits, sampling), generators)
-        finally:
-            torch.set_num_threads(threads)
-        ids = torch.cat((ids, fresh[:, None]), dim=1)
-        yield fresh
+        # Beside NumPy's threads torch's would wait by spinning: 8 rows take six times as long.
+        with torch_threads(1) if decoder else nullcontext():
+            next_ids = draw(narrow(logits, sampling), generators)
+        ids = torch.cat((ids, next_ids[:, None]), dim=1)
+        yield next_ids
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Within it torch uses `count` threads; then the caller's number again."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @dataclass
@@ -152,17 +163,18 @@ class Request:
 def continue_text(
     model: GPT, tokenizer: Tokenizer, request: Request
 ) -> Iterator[list[Continuation]]:
-    """Yield the growing continuations after every token, the same list each time, until all have
-    finished."""
+    """Yield the growing continuations after every token, until all have finished.
+
+    It is the same list each time. A row that has finished stays as it is while others go on.
+    """
     start = time.perf_counter()
     rows = [Continuation(request.prompt, request.seed + row) for row in range(request.count)]
     decoders = [StreamDecoder(tokenizer) for _ in rows]
     generators = [torch.Generator().manual_seed(row.seed) for row in rows]
     end = tokenizer.special_id(request.begin) if request.begin else -1
     prompt = ([end] if request.begin else []) + tokenizer.encode(request.prompt)
-    for number, ids in enumerate(
-        stream(model, [prompt] * request.count, request.sampling, generators), start=1
-    ):
+    tokens = stream(model, [prompt] * request.count, request.sampling, generators)
+    for number, ids in enumerate(tokens, start=1):
         for row, decoder, token in zip(rows, decoders, ids.tolist()):
             if row.finish_reason:
                 continue
@@ -175,7 +187,7 @@ def continue_text(
             if number == request.tokens and not row.finish_reason:
                 row.finish_reason = "length"
             if row.finish_reason in ("document", "length"):
-                row.add(decoder.flush(), ())
+                row.add(decoder.flush(), ())  # what an unfinished character leaves
         yield rows
         if all(row.finish_reason for row in rows):
             return

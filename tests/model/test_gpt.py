@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from tinylm.config import ModelConfig
-from tinylm.model.gpt import GPT, Cache, attend_in_blocks, flops_per_token, size_of
+from tinylm.model.gpt import GPT, Cache, attend_in_blocks
+from tinylm.model.size import flops_per_token, size_of
 from tinylm.training.start import training_bytes
 
 GPT2 = {"norm": "layernorm", "position": "learned", "mlp": "gelu", "bias": True, "qk_norm": False}

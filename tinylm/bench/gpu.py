@@ -12,7 +12,8 @@ from tinylm.bench.measure import Bar, Reading, Setup, Skip, contest, gemm_flops,
 from tinylm.bench.nanogpt import GPU_COMMAND, NanoGpt
 from tinylm.bench.training import tokens_per_second, train_command
 from tinylm.config import ModelConfig, Recipe, TrainConfig
-from tinylm.model.gpt import GPT, flops_per_token
+from tinylm.model.gpt import GPT
+from tinylm.model.size import flops_per_token
 from tinylm.text.batches import Corpus
 from tinylm.text.tokenizers import CharTokenizer
 from tinylm.training.start import compiled

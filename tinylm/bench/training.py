@@ -28,7 +28,7 @@ from tinylm.bench.measure import (
 from tinylm.bench.nanogpt import CPU_COMMAND, CPU_TOKENS, NanoGpt, Score, step_times
 from tinylm.corpora.build import endless
 from tinylm.model.device import choose_compute
-from tinylm.model.gpt import flops_per_token
+from tinylm.model.size import flops_per_token
 from tinylm.recipes import load_recipe
 from tinylm.runs import open_run
 from tinylm.training.start import start_run

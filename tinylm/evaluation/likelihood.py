@@ -47,14 +47,12 @@ class Likelihood:
 
 def batch_nats(model: Callable[[Tensor], Tensor], batch: Batch, compute: Compute) -> Tensor:
     """Minus log probability of each target in nats, (B, T) fp32; 0 where the target is IGNORE."""
-    inputs, targets = (
-        torch.from_numpy(array).to(compute.device) for array in (batch.inputs, batch.targets)
-    )
+    inputs = torch.from_numpy(batch.inputs).to(compute.device)
+    targets = torch.from_numpy(batch.targets).to(compute.device)
     with compute.autocast():
-        logits = model(inputs)  # (B, T, V)
-    loss = F.cross_entropy(
-        logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORE, reduction="none"
-    )
+        logits = model(inputs).flatten(0, 1)  # (B T, V)
+    # In fp32: a sum over the vocabulary in bf16 would be off in the third digit.
+    loss = F.cross_entropy(logits.float(), targets.flatten(), ignore_index=IGNORE, reduction="none")
     return loss.view(targets.shape)
 
 
@@ -66,26 +64,23 @@ def measure(
     compute: Compute,
     mask: np.ndarray | None = None,
 ) -> Likelihood:
-    """Score every token of `ids` (tokens,) after the first exactly once, in windows of the model's
-    context.
+    """Score every token of `ids` (tokens,) after the first exactly once.
 
-    Windows begin where documents do, where the tokenizer has a token for that. Deterministic, and
-    leaves the model in the mode (train or eval) in which it was. ValueError below two tokens.
+    In windows of the model's context, which begin where documents do if the tokenizer marks them.
+    Deterministic; the model stays in the mode (train or eval) that it is in. ValueError below two
+    tokens.
     """
     if len(ids) < 2:
         raise ValueError(f"{len(ids)} tokens are too few to score: the first has nothing before it")
     context, bytes_per_token = model.config.context, tokenizer.bytes_per_token()
+    # About 8,192 tokens at a time: enough to keep the processor busy, few enough for its caches.
+    rows = max(1, 8192 // context)
     nats, tokens, size = 0.0, 0, 0
     was_training = model.training
     model.eval()
-    # About 8,192 tokens at a time: large enough to keep the processor busy, small enough for its
-    # caches.
-    for batch in validation_windows(
-        ids, begin_of(tokenizer), context, rows=max(1, 8192 // context), mask=mask
-    ):
-        # (B, T) bytes
-        lengths = np.where(batch.targets == IGNORE, 0, bytes_per_token[batch.targets])
-        counted = torch.from_numpy(lengths > 0)
+    for batch in validation_windows(ids, begin_of(tokenizer), context, rows, mask):
+        lengths = np.where(batch.targets == IGNORE, 0, bytes_per_token[batch.targets])  # (B, T)
+        counted = torch.from_numpy(lengths > 0)  # special tokens stand for no bytes of the text
         nats += batch_nats(model, batch, compute).cpu()[counted].double().sum().item()
         tokens += int(counted.sum())
         size += int(lengths.sum())

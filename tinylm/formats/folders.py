@@ -39,7 +39,7 @@ from tinylm.formats.huggingface import (
 )
 from tinylm.formats.tokenizer_json import first_id, from_library, to_library
 from tinylm.model.device import choose_compute
-from tinylm.model.gpt import size_of
+from tinylm.model.size import size_of
 from tinylm.runs import (
     FORMAT,
     Run,

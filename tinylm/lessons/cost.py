@@ -35,7 +35,7 @@ from tinylm.lessons.experiment import Lab, Progress
 from tinylm.lessons.lesson import Arm, Finding, Lesson, below, logarithmic, together
 from tinylm.lessons.published import GPUS, MODELS, UTILISATION, Published, bill
 from tinylm.lessons.scaling_law import Law, Point, fit
-from tinylm.model.gpt import size_of
+from tinylm.model.size import size_of
 from tinylm.pages.figures import INK, MARKERS, MUTED, canvas, colour
 from tinylm.runs import Run
 from tinylm.text.batches import Corpus

@@ -1,10 +1,11 @@
-"""One new position through a GPT in NumPy: on a CPU about four times as fast as `GPT.forward` at
-width 128.
+"""One new position through a GPT, in NumPy: the step that sampling repeats for every token.
 
-One position is so little work that torch spends most of its time on calling operations.
-`GPT.forward` still reads the prompt, serves GPUs and adapters, and is this module's oracle. At
-width 384 memory sets the pace, and twice as fast remains. Source of the idea: llama2.c (Karpathy
-2023), which writes the same in C.
+On a CPU this is about four times as fast as `GPT.forward` at width 128. One position is so little
+work that torch spends most of its time on calling operations. At width 384 memory sets the pace,
+and twice as fast remains. `GPT.forward` still reads the prompt, serves GPUs and adapters, and is
+this module's oracle in the tests. Source of the idea: llama2.c (Karpathy 2023), in C.
+
+Shapes as in gpt.py: B rows, T positions so far, W width, H heads, K key-value heads, D head size.
 """
 
 import numpy as np
@@ -13,39 +14,26 @@ from numpy.typing import NDArray
 from tinylm.model.gpt import GPT, Cache
 
 Array = NDArray[np.float32]
-# the first; all in one; the others
-TOGETHER = {".q.": (".qkv.", ".k.", ".v."), ".gate.": (".gate_up.", ".up.")}
 
 
 class Decoder:
-    """Called with one new id per row (B,), it returns logits (B, V) and advances the cache, as the
-    model would."""
+    """Called with one new id per row, it returns the logits and advances the cache, as the model
+    would."""
 
     def __init__(self, model: GPT, cache: Cache) -> None:
         self.config, self.cache = model.config, cache
-        # the cache's own memory, no copies
+        # Views of the cache's own memory: what is written here is what the model reads.
         self.keys, self.values = cache.keys.numpy(), cache.values.numpy()
-        weights = {
-            name: x.numpy()
-            for name, x in (model.state_dict() | dict(model.named_buffers())).items()
-        }
-        for name in list(weights):  # one product instead of two or three: a fifth faster
-            for first, (joint, *others) in TOGETHER.items():
-                if first in name:
-                    parts = [weights.pop(name.replace(first, part)) for part in (first, *others)]
-                    weights[name.replace(first, joint)] = np.concatenate(parts)
-        # Matrices lie as (in, out), which BLAS reads a fifth faster; tables stay (rows, W).
-        matrices = [
-            name
-            for name, w in weights.items()
-            if w.ndim == 2 and name.startswith(("blocks", "head"))
-        ]
-        self.weights = weights | {name: np.ascontiguousarray(weights[name].T) for name in matrices}
-        # q and k in one norm: (D,) each -> (H + K, D)
-        for name in [name for name in weights if ".q_norm." in name]:
-            pair = [weights[name], weights[name.replace(".q_norm.", ".k_norm.")]]
-            repeated = np.repeat(pair, [self.config.heads, self.config.kv_heads], axis=0)
-            self.weights[name.replace(".q_norm.", ".qk_norm.")] = repeated
+        tensors = model.state_dict() | dict(model.named_buffers())
+        weights = {name: tensor.numpy() for name, tensor in tensors.items()}
+        for layer in range(self.config.depth):
+            join_products(weights, f"blocks.{layer}.", self.config.heads, self.config.kv_heads)
+        # Matrices lie as (in, out), which BLAS reads a fifth faster than torch's (out, in); the
+        # tables of embeddings stay (rows, W), since a row is looked up.
+        for name, weight in weights.items():
+            if weight.ndim == 2 and name.startswith(("blocks", "head")) and "norm" not in name:
+                weights[name] = np.ascontiguousarray(weight.T)
+        self.weights = weights
 
     def linear(self, x: Array, name: str) -> Array:
         """x (B, in) -> (B, out)."""
@@ -56,49 +44,76 @@ class Decoder:
         """RMSNorm or LayerNorm over the last axis."""
         if self.config.norm == "layernorm":
             x = x - x.mean(-1, keepdims=True)
-        y = x / np.sqrt((x * x).sum(-1, keepdims=True) / x.shape[-1] + self.config.norm_eps)
+        mean_square = (x * x).sum(-1, keepdims=True) / x.shape[-1]
+        y = x / np.sqrt(mean_square + self.config.norm_eps)
         y *= self.weights[name + ".weight"]
         return y + self.weights[name + ".bias"] if name + ".bias" in self.weights else y
 
     def __call__(self, ids: NDArray[np.int64]) -> Array:
-        """ids (B,) -> logits (B, V); the comments say where this differs from GPT.forward."""
-        c, now, rows = self.config, self.cache.length, len(ids)
+        """ids (B,) -> logits (B, V). The same steps as GPT.forward, for position cache.length."""
+        c, now = self.config, self.cache.length
         x = self.weights["tokens.weight"][ids] * c.embedding_scale  # (B, W)
         if c.position == "learned":
             x = x + self.weights["positions.weight"][now]
         for layer in range(c.depth):
             name = f"blocks.{layer}."
-            qkv = self.linear(self.norm(x, name + "attention_norm"), name + "attention.qkv")
-            qkv = qkv.reshape(rows, -1, c.head_dim)  # (B, H + K + K, D)
-            qk = qkv[:, : -c.kv_heads]
-            if c.qk_norm:
-                qk = self.norm(qk, name + "attention.qk_norm")
-            if c.position == "rope":
-                swapped = np.concatenate(
-                    (qk[..., c.head_dim // 2 :], qk[..., : c.head_dim // 2]), axis=-1
-                )
-                qk = qk * self.weights["cos"][now] + swapped * self.weights["sin"][now]
-            # (B, K, T, D)
-            keys, values = self.keys[layer, :, :, : now + 1], self.values[layer, :, :, : now + 1]
-            keys[:, :, now], values[:, :, now] = qk[:, c.heads :], qkv[:, -c.kv_heads :]
-            # (B, K, H/K, D): H/K queries share a key
-            q = qk[:, : c.heads].reshape(rows, c.kv_heads, -1, c.head_dim)
-            scores = q @ keys.swapaxes(2, 3) * c.head_dim**-0.5  # (B, K, H/K, T)
-            shares = np.exp(scores - scores.max(-1, keepdims=True))
-            mixed = shares @ values / shares.sum(-1, keepdims=True)  # (B, K, H/K, D)
-            x = x + self.linear(mixed.reshape(rows, -1), name + "attention.o")
-            normal = self.norm(x, name + "mlp_norm")
-            hidden = self.linear(normal, name + ("mlp.gate_up" if c.mlp == "swiglu" else "mlp.up"))
-            if c.mlp == "swiglu":
-                gate, up = np.split(hidden, 2, axis=1)
-                # (1 + tanh(x / 2)) / 2: sigmoid(x), never overflowing
-                hidden = up * gate * (1 + np.tanh(gate / 2)) / 2
-            elif c.mlp == "gelu":
-                hidden *= (
-                    1 + np.tanh((2 / np.pi) ** 0.5 * (hidden + 0.044715 * hidden * hidden * hidden))
-                ) / 2
-            else:
-                hidden *= np.maximum(hidden, 0)
-            x = x + self.linear(hidden, name + "mlp.down")
+            x = x + self.attention(self.norm(x, name + "attention_norm"), layer, now)
+            x = x + self.mlp(self.norm(x, name + "mlp_norm"), name + "mlp.")
         self.cache.length += 1
         return self.linear(self.norm(x, "norm"), "head")
+
+    def attention(self, x: Array, layer: int, now: int) -> Array:
+        """x (B, W) -> (B, W); writes this position's key and value into the cache."""
+        c, rows, name = self.config, len(x), f"blocks.{layer}.attention."
+        qkv = self.linear(x, name + "qkv").reshape(rows, -1, c.head_dim)  # (B, H + K + K, D)
+        qk, v = qkv[:, : -c.kv_heads], qkv[:, -c.kv_heads :]  # (B, H + K, D), (B, K, D)
+        if c.qk_norm:
+            qk = self.norm(qk, name + "qk_norm")
+        if c.position == "rope":
+            half = c.head_dim // 2
+            swapped = np.concatenate((qk[..., half:], qk[..., :half]), axis=-1)  # the partners
+            qk = qk * self.weights["cos"][now] + swapped * self.weights["sin"][now]
+        keys = self.keys[layer, :, :, : now + 1]  # (B, K, T, D)
+        values = self.values[layer, :, :, : now + 1]
+        keys[:, :, now], values[:, :, now] = qk[:, c.heads :], v
+        # H/K queries share a key: the axis of shared ones goes where matrix products want it.
+        q = qk[:, : c.heads].reshape(rows, c.kv_heads, -1, c.head_dim)  # (B, K, H/K, D)
+        scores = q @ keys.swapaxes(2, 3) * c.head_dim**-0.5  # (B, K, H/K, T)
+        # Softmax; the maximum goes first, so that exp cannot overflow. No mask: all is past.
+        shares = np.exp(scores - scores.max(-1, keepdims=True))
+        mixed = shares @ values / shares.sum(-1, keepdims=True)  # (B, K, H/K, D)
+        return self.linear(mixed.reshape(rows, -1), name + "o")
+
+    def mlp(self, x: Array, name: str) -> Array:
+        """x (B, W) -> (B, W)."""
+        kind = self.config.mlp
+        hidden = self.linear(x, name + ("gate_up" if kind == "swiglu" else "up"))
+        if kind == "swiglu":
+            gate, up = np.split(hidden, 2, axis=1)
+            # gate * sigmoid(gate), with sigmoid(x) = (1 + tanh(x / 2)) / 2, which cannot overflow
+            hidden = up * gate * (1 + np.tanh(gate / 2)) / 2
+        elif kind == "gelu":
+            cubic = hidden + 0.044715 * hidden * hidden * hidden
+            hidden = hidden * (1 + np.tanh((2 / np.pi) ** 0.5 * cubic)) / 2
+        else:
+            hidden = hidden * np.maximum(hidden, 0)
+        return self.linear(hidden, name + "down")
+
+
+def join_products(weights: dict[str, Array], block: str, heads: int, kv_heads: int) -> None:
+    """Replace a block's q, k and v by one matrix, gate and up by another, in place.
+
+    One product instead of two or three makes a step a fifth faster. The norms of q and k become
+    one table (H + K, D) for the same reason.
+    """
+    for kind in ("weight", "bias"):
+        for joint, parts in {"attention.qkv": "qkv", "mlp.gate_up": ("gate", "up")}.items():
+            folder = joint.split(".")[0]
+            names = [f"{block}{folder}.{part}.{kind}" for part in parts]
+            if all(name in weights for name in names):
+                weights[f"{block}{joint}.{kind}"] = np.concatenate([weights.pop(n) for n in names])
+        norms = [f"{block}attention.{part}_norm.{kind}" for part in "qk"]
+        if norms[0] in weights:
+            pair = [weights.pop(name) for name in norms]  # (D,) each
+            repeated = np.repeat(pair, [heads, kv_heads], axis=0)
+            weights[f"{block}attention.qk_norm.{kind}"] = repeated

@@ -28,7 +28,8 @@ from typing import Any
 import numpy as np
 import regex
 
-from tinylm.model.gpt import GPT, flops_per_token, size_of
+from tinylm.model.gpt import GPT
+from tinylm.model.size import flops_per_token, size_of
 from tinylm.pages.figures import PALETTE
 from tinylm.pages.html import CSS, DARK_PALETTE, escape
 from tinylm.playground.meter_table import is_verse, table_of

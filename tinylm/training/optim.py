@@ -40,46 +40,46 @@ def learning_rate_share(step: int, config: TrainConfig) -> float:
 
 
 class Muon(torch.optim.Optimizer):
-    """Muon (Jordan 2024) as `torch.optim.Muon` computes it, with all matrices of one shape in one
-    batched product.
+    """Muon (Jordan 2024) as `torch.optim.Muon` computes it, all matrices of one shape in one batch.
 
     The same numbers in less than half the time: small matrices one by one leave a processor idle
-    between them. In fp32 instead of bf16, sums in another order (two processes) move a loss by 1e-6
-    over 50 steps instead of 2e-4.
+    between them. `dtype` is that of the products. In fp32 instead of bf16, sums in another order
+    (two processes) move a loss by 1e-6 over 50 steps instead of 2e-4.
     """
 
-    def __init__(
-        self, weights: list[Tensor], lr: float, weight_decay: float, dtype: torch.dtype
-    ) -> None:
+    momentum = 0.95  # of the running average of gradients
+
+    def __init__(self, weights: list[Tensor], lr: float, weight_decay: float, dtype: torch.dtype):
         super().__init__(weights, {"lr": lr, "weight_decay": weight_decay})
-        # of the average of gradients; of the products that make it orthogonal
-        self.momentum, self.dtype = 0.95, dtype
+        self.dtype = dtype
 
     @torch.no_grad()
     def step(self) -> None:  # type: ignore[override]
         """One update of every weight that has a gradient."""
         (group,) = self.param_groups
-        weights = [weight for weight in group["params"] if weight.grad is not None]
-        for shape in dict.fromkeys(weight.shape for weight in weights):
-            alike = [weight for weight in weights if weight.shape == shape]
-            self.update(alike, group["lr"], group["weight_decay"])
+        by_shape: dict[torch.Size, list[Tensor]] = {}
+        for weight in group["params"]:
+            if weight.grad is not None:
+                by_shape.setdefault(weight.shape, []).append(weight)
+        for weights in by_shape.values():
+            self.update(weights, group["lr"], group["weight_decay"])
 
     def update(self, weights: list[Tensor], lr: float, weight_decay: float) -> None:
-        """Move weights of one shape (rows, columns) against their smoothed gradients, made
-        orthogonal."""
-        # (N, rows, columns)
-        gradients = torch.stack([weight.grad for weight in weights if weight.grad is not None])
+        """Move N weights of one shape (rows, columns) against their orthogonal gradients."""
         for weight in weights:
             if not self.state[weight]:
                 self.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
         averages = [self.state[weight]["momentum_buffer"] for weight in weights]
+        gradients = torch.stack([w.grad for w in weights if w.grad is not None])
+        # average = 0.95 average + 0.05 gradient
         torch._foreach_lerp_(averages, gradients.unbind(), 1 - self.momentum)
-        # Nesterov: where the average is heading
+        # Nesterov: the gradient moved on towards where the average is heading; (N, rows, columns)
         ahead = gradients.lerp_(torch.stack(averages), self.momentum)
-        # tall or square, outputs change as much
+        # An orthogonal matrix changes outputs by about 1, a tall one by more: the scale evens out.
         scale = max(1.0, weights[0].shape[0] / weights[0].shape[1]) ** 0.5
         torch._foreach_mul_(weights, 1 - lr * weight_decay)
-        torch._foreach_add_(weights, orthogonal(ahead.to(self.dtype)).unbind(), alpha=-lr * scale)
+        updates = orthogonal(ahead.to(self.dtype)).unbind()
+        torch._foreach_add_(weights, updates, alpha=-lr * scale)
 
 
 def orthogonal(matrices: Tensor, steps: int = 5) -> Tensor:
@@ -100,28 +100,25 @@ def orthogonal(matrices: Tensor, steps: int = 5) -> Tensor:
 
 
 class Optimizers:
-    """One or two torch optimisers that move a model's trainable weights together; their state is
-    keyed by name."""
+    """One or two torch optimisers that move a model's trainable weights together.
+
+    Their state is keyed by weight name, so that it survives another order of the weights.
+    """
 
     def __init__(self, model: nn.Module, config: TrainConfig) -> None:
         self.config = config
-        self.names: dict[Tensor, str] = {
-            w: name for name, w in model.named_parameters() if w.requires_grad
-        }
+        named = [(name, w) for name, w in model.named_parameters() if w.requires_grad]
+        self.names: dict[Tensor, str] = {weight: name for name, weight in named}
         hidden = {weight for _, weight in matrices(model)} if config.optimizer == "muon" else set()
         rest = [weight for weight in self.names if weight not in hidden]
         # Matrices decay towards zero; a norm's scale or a bias has no business there.
-        groups = [
-            {"params": [w for w in rest if w.ndim >= 2], "weight_decay": config.weight_decay},
-            {"params": [w for w in rest if w.ndim < 2], "weight_decay": 0.0},
-        ]
+        decaying = {"params": [w for w in rest if w.ndim >= 2], "weight_decay": config.weight_decay}
+        others = {"params": [w for w in rest if w.ndim < 2], "weight_decay": 0.0}
+        # Fused: all weights in one kernel, where torch has one.
         fused = all(weight.device.type in ("cpu", "cuda") for weight in self.names)
+        betas = (config.beta1, config.beta2)
         adamw = torch.optim.AdamW(
-            groups,
-            lr=config.learning_rate,
-            betas=(config.beta1, config.beta2),
-            eps=1e-8,
-            fused=fused,
+            [decaying, others], lr=config.learning_rate, betas=betas, eps=1e-8, fused=fused
         )
         self.parts: list[tuple[torch.optim.Optimizer, float]] = [(adamw, config.learning_rate)]
         if hidden:
@@ -131,8 +128,10 @@ class Optimizers:
             self.parts.append((muon, config.muon_learning_rate))
 
     def step(self, number: int) -> float:
-        """Update the weights in step `number` (from 0), then clear the gradients; returns AdamW's
-        learning rate."""
+        """Update the weights in step `number` (from 0), then clear the gradients.
+
+        Returns AdamW's learning rate.
+        """
         share = learning_rate_share(number, self.config)
         for optimizer, peak in self.parts:
             for group in optimizer.param_groups:
@@ -143,28 +142,25 @@ class Optimizers:
 
     def state(self) -> dict[str, Tensor]:
         """Everything the next step depends on, as `weight name/quantity` -> tensor."""
-        entries = {
-            weight: kept for optimizer, _ in self.parts for weight, kept in optimizer.state.items()
-        }
-        return {
-            f"{self.names[w]}/{quantity}": value
-            for w, kept in entries.items()
-            for quantity, value in kept.items()
-        }
+        tensors = {}
+        for optimizer, _ in self.parts:
+            for weight, quantities in optimizer.state.items():
+                for quantity, tensor in quantities.items():
+                    tensors[f"{self.names[weight]}/{quantity}"] = tensor
+        return tensors
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Continue from what `state()` returned."""
-        weights = {name: weight for weight, name in self.names.items()}
-        owner = {
-            w: part
-            for part, _ in self.parts
-            for group in part.param_groups
-            for w in group["params"]
-        }
+        owners: dict[
+            str, tuple[Tensor, torch.optim.Optimizer]
+        ] = {}  # weight name -> the weight, and the optimiser that moves it
+        for optimizer, _ in self.parts:
+            for group in optimizer.param_groups:
+                owners |= {self.names[weight]: (weight, optimizer) for weight in group["params"]}
         for key, value in state.items():
             name, _, quantity = key.rpartition("/")
-            weight = weights[name]
+            weight, optimizer = owners[name]
             # AdamW counts its steps in a tensor on the CPU unless it is fused; moments live beside
             # their weight. A copy: what safetensors read stays mapped to its file, which Windows
             # would then not let us replace.
-            owner[weight].state[weight][quantity] = value.to(weight.device, copy=True)
+            optimizer.state[weight][quantity] = value.to(weight.device, copy=True)

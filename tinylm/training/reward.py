@@ -334,8 +334,3 @@ class RewardTrainer(Trainer):
         """About how many tokens a step writes and reads, for estimates."""
         config, prompts = self.stage.config, self.stage.prompts
         return config.samples * (config.tokens + round(float(prompts.shares @ prompts.lengths)))
-
-    def with_recipe(self, recipe: Recipe) -> "RewardTrainer":
-        """A trainer of the same parts for another recipe."""
-        parts = (self.corpus, self.model, self.folder, self.parent, self.reference)
-        return RewardTrainer(recipe, *parts)

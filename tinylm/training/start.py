@@ -24,8 +24,9 @@ from safetensors.torch import save as to_safetensors
 from tinylm.config import ModelConfig, Recipe
 from tinylm.corpora.build import build_corpus, has_documents
 from tinylm.evaluation.likelihood import measure
-from tinylm.model.gpt import GPT, size_of
+from tinylm.model.gpt import GPT
 from tinylm.model.lora import attach_lora
+from tinylm.model.size import size_of
 from tinylm.runs import LOGS, Run, holds, open_run, read_manifest, temporary, write_manifest
 from tinylm.text.batches import Corpus
 from tinylm.text.token_files import read_ids, write_ids
@@ -36,7 +37,7 @@ from tinylm.training.load import load_model, parent_of, read_state, set_weights
 from tinylm.training.lock import FolderLock, lock_folder
 from tinylm.training.optim import Optimizers
 from tinylm.training.reward import RewardTrainer
-from tinylm.training.trainer import Trainer, peak_memory
+from tinylm.training.trainer import Trainer
 
 PARTS = ("model", "state", "data")
 REFERENCE = "data/reference.safetensors"  # what a reward run must not stray from
@@ -149,9 +150,8 @@ def fit_into(minutes: float, trainer: Trainer) -> Trainer:
     fitting = max(1, min(steps, int(steps * minutes / estimate(trainer).minutes)))
     train = trainer.recipe.train.model_copy(update={"steps": fitting})
     recipe = trainer.recipe.model_copy(update={"train": train})
-    shorter = trainer.with_recipe(recipe)
-    shorter.lock, shorter.forward = trainer.lock, trainer.forward
-    shorter.notices += trainer.notices
+    shorter = copy.copy(trainer)
+    shorter.recipe, shorter.optimizers = recipe, Optimizers(trainer.model, train)
     shorter.notices.append(f"{fitting:,} of {steps:,} steps fit into {minutes:g} minutes")
     return shorter
 

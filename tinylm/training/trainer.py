@@ -11,8 +11,6 @@ to the same bits as one that was not.
 """
 
 import math
-import platform
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -24,12 +22,11 @@ import torch
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
-import tinylm
 from tinylm.config import Recipe
 from tinylm.evaluation.likelihood import batch_nats, measure
 from tinylm.generation import Request, generate
 from tinylm.model.device import choose_compute
-from tinylm.model.gpt import GPT, flops_per_token, size_of
+from tinylm.model.gpt import GPT
 from tinylm.runs import FORMAT, LOGS, append_line, file_entry, save_files
 from tinylm.text.batches import IGNORE, Batch, Batches, Corpus
 from tinylm.text.tokenizers import DOCUMENT
@@ -103,6 +100,8 @@ class Trainer:
         self.notices: list[str] = []  # what a person should know before the start
         self.stopping = False
         self.lock: object = None  # the run folder's lock; held while this trainer lives
+        # What the manifest says of machine and versions (environment.py); start.py fills it in.
+        self.environment: Callable[[Trainer], dict[str, Any]] = lambda trainer: {}
         # The progress, which a resume restores beside the weights and the optimiser:
         self.step, self.tokens, self.seconds = 0, 0, 0.0
         self.first_loss, self.rising = math.nan, 0  # rising: validations since the best one
@@ -112,10 +111,6 @@ class Trainer:
     def tokens_per_step(self) -> int:
         """About how many tokens a step reads, for estimates."""
         return self.batches.tokens
-
-    def with_recipe(self, recipe: Recipe) -> "Trainer":
-        """A trainer of the same parts for another recipe."""
-        return Trainer(recipe, self.corpus, self.model, self.folder, self.parent)
 
     def run(self) -> Iterator[Record]:
         """Yield one record per step until the last one, `stop_after` or `stop()`.
@@ -297,33 +292,12 @@ class Trainer:
         self.manifest = save_files(self.folder, files, manifest)
 
     def describe(self) -> dict[str, Any]:
-        """The manifest's account of the run so far (fields: runs.Manifest)."""
-        train, config = self.recipe.train, self.model.config
+        """The manifest's account of the run so far."""
+        steps = self.recipe.train.steps
         status = "stopped" if self.stopping else "running"
-        if self.step == train.steps:
+        if self.step == steps:
             status = "finished"
-        versions = {"tinylm": tinylm.__version__, "python": platform.python_version()}
-        versions |= {"torch": torch.__version__, "numpy": np.__version__}
-        facts: dict[str, Any] = {
-            "format": FORMAT,
-            "status": status,
-            "step": self.step,
-            "steps": train.steps,
-        }
-        facts |= {"best": self.best, "tokens": self.tokens, "seconds": self.seconds}
-        facts |= {"flops": self.tokens * flops_per_token(config), "seed": train.seed}
-        facts |= {"peak_memory_bytes": peak_memory(), "parameters": size_of(config).total}
-        facts |= {"corpus_sha256": self.corpus.sha256, "parent": self.parent}
-        facts |= {"device": str(self.compute.device), "precision": str(self.compute.dtype)[6:]}
-        facts |= {"threads": torch.get_num_threads(), "processes": self.team.count}
-        return facts | {"platform": platform.platform(), "versions": versions}
-
-
-def peak_memory() -> int:
-    """Most bytes that this process has held so far; 0 where the platform does not say (Windows)."""
-    if sys.platform == "win32":
-        return 0
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in kB
+        account = {"format": FORMAT, "status": status, "step": self.step, "steps": steps}
+        account |= {"best": self.best, "tokens": self.tokens, "seconds": self.seconds}
+        account |= {"corpus_sha256": self.corpus.sha256, "parent": self.parent}
+        return account | self.environment(self)
