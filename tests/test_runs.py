@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tinylm.runs import append_line, open_run, read_lines, read_manifest, save_files
-from tinylm.training.start import create_folder, finish_save
+from tinylm.training.folders import create_folder
+from tinylm.training.resume import finish_save
 
 
 @pytest.fixture

@@ -28,8 +28,8 @@ from tinylm.runs import open_run
 from tinylm.text.bpe_training import train_bpe_tokenizer
 from tinylm.text.tokenizer_files import load_tokenizer, tokenizer_from_dict
 from tinylm.text.tokenizers import DOCUMENT, CharTokenizer, StreamDecoder
-from tinylm.training.load import load_model
-from tinylm.training.start import start_run, token_file
+from tinylm.training.load import load_model, token_file
+from tinylm.training.start import start_run
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 transformers = pytest.importorskip("transformers")

@@ -4,7 +4,7 @@ import torch
 from tinylm.config import ModelConfig
 from tinylm.model.gpt import GPT, Cache, attend_in_blocks
 from tinylm.model.size import flops_per_token, size_of
-from tinylm.training.start import training_bytes
+from tinylm.training.estimate import training_bytes
 
 GPT2 = {"norm": "layernorm", "position": "learned", "mlp": "gelu", "bias": True, "qk_norm": False}
 LLAMA = {

@@ -19,7 +19,7 @@ from tests.training.test_trainer import contents
 from tinylm.runs import file_entry, open_run, write_manifest
 from tinylm.training.checkpoint import read_tensors
 from tinylm.training.load import load_model
-from tinylm.training.start import resume_run
+from tinylm.training.resume import resume_run
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from tinylm import cli
 from tinylm.commands.terminal import explain
 from tinylm.runs import open_run
 from tinylm.training.load import load_model
-from tinylm.training.start import resume_run, start_run
+from tinylm.training.resume import resume_run
+from tinylm.training.start import start_run
 
 LINUX = pytest.mark.skipif(
     sys.platform != "linux", reason="needs /dev/full, or namespaces, of Linux"
@@ -106,6 +107,7 @@ def test_on_a_small_full_disk_the_run_goes_on_once_there_is_room(tmp_path, text_
     train_run(tmp_path / "whole", text_file, train={"steps": 200})
     code = (
         "from tests.conftest import tiny_recipe\n"
+        "from tinylm.training.resume import resume_run\n"
         "from tinylm.training.start import *\n"
         f"trainer = start_run(tiny_recipe('{text_file}', train={{'steps': 200}}), Path('disk/run'))\n"
         "list(trainer.run())\n"

@@ -12,7 +12,8 @@ from tinylm.runs import open_run
 from tinylm.text.batches import Batches
 from tinylm.training.alerts import watched
 from tinylm.training.load import load_model
-from tinylm.training.start import resume_run, start_run
+from tinylm.training.resume import resume_run
+from tinylm.training.start import start_run
 
 
 def told(trainer) -> list[str]:

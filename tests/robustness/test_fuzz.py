@@ -25,7 +25,7 @@ from tinylm.recipes import parse_recipe, put
 from tinylm.runs import open_run
 from tinylm.text.tokenizer_files import tokenizer_from_dict
 from tinylm.training.load import load_model
-from tinylm.training.start import resume_run
+from tinylm.training.resume import resume_run
 
 FEW = settings(
     max_examples=60,

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import tiny_recipe, train_run
+from tinylm.training.folders import create_folder
 from tinylm.training.lock import lock_folder
-from tinylm.training.start import create_folder, resume_run, start_run
+from tinylm.training.resume import resume_run
+from tinylm.training.start import start_run
 
 HOLDER = """
 import sys, time

@@ -16,7 +16,8 @@ import torch.distributed as dist
 from tinylm import cli
 from tinylm.recipes import load_recipe
 from tinylm.runs import open_run
-from tinylm.training.start import resume_run, start_run
+from tinylm.training.resume import resume_run
+from tinylm.training.start import start_run
 from tinylm.training.trainer import Alone
 
 pytestmark = pytest.mark.skipif(not dist.is_gloo_available(), reason="this torch has no gloo")

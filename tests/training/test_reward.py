@@ -13,8 +13,9 @@ from tinylm.model.lora import LoraLinear
 from tinylm.runs import open_run
 from tinylm.training.checkpoint import STATE, read_tensors
 from tinylm.training.load import load_model
+from tinylm.training.resume import resume_run
 from tinylm.training.reward import NO_LINE, Prompts, Rollout, questions
-from tinylm.training.start import resume_run, start_run
+from tinylm.training.start import start_run
 
 STEPS = {"steps": 6, "batch_size": 4, "evaluate_every": 3, "optimizer": "adamw"}
 

@@ -13,8 +13,10 @@ from tinylm.model.device import choose_compute
 from tinylm.runs import file_entry, open_run, write_manifest
 from tinylm.text.batches import IGNORE, Batch
 from tinylm.training.checkpoint import read_tensors
-from tinylm.training.load import load_model
-from tinylm.training.start import estimate, resume_run, start_run, token_file
+from tinylm.training.estimate import estimate
+from tinylm.training.load import load_model, token_file
+from tinylm.training.resume import resume_run
+from tinylm.training.start import start_run
 
 FILES = ("metrics.jsonl", "samples.jsonl", "model/model.safetensors", "state/state.safetensors")
 

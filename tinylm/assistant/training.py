@@ -25,8 +25,9 @@ from tinylm.text.batches import Corpus
 from tinylm.text.token_files import write_ids
 from tinylm.text.tokenizers import Tokenizer
 from tinylm.training.checkpoint import model_files, trained
-from tinylm.training.load import load_model
-from tinylm.training.start import create_folder, parent_record, token_file
+from tinylm.training.folders import create_folder
+from tinylm.training.load import load_model, token_file
+from tinylm.training.parents import parent_record
 
 HANDS = 3
 

@@ -16,7 +16,7 @@ from tinylm.model.gpt import GPT
 from tinylm.model.size import flops_per_token
 from tinylm.text.batches import Corpus
 from tinylm.text.tokenizers import CharTokenizer
-from tinylm.training.start import compiled
+from tinylm.training.performance import compiled
 from tinylm.training.trainer import Trainer
 
 # nats per character: what nanoGPT's README reports for its GPU command on an A100

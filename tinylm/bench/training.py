@@ -309,7 +309,7 @@ import json, sys, time
 from pathlib import Path
 from tinylm.recipes import load_recipe
 from tinylm.training.start import start_run
-from tinylm.training.trainer import peak_memory
+from tinylm.training.environment import peak_memory
 began = time.perf_counter()
 trainer = start_run(load_recipe("your-text", json.loads(sys.argv[1])), Path(sys.argv[2]))
 prepared = time.perf_counter() - began

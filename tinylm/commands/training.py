@@ -150,7 +150,7 @@ def follow(trainer: "Trainer", tensorboard: bool = False) -> bool:
 
     from tinylm.formats.tensorboard import observed, open_tensorboard
     from tinylm.training.alerts import watched
-    from tinylm.training.start import estimate
+    from tinylm.training.estimate import estimate
 
     train, whole = trainer.recipe.train, estimate(trainer)
     for notice in trainer.notices:

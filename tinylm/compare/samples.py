@@ -16,8 +16,7 @@ from tinylm.generation import Request, generate
 from tinylm.model.device import choose_device
 from tinylm.runs import Run
 from tinylm.text.tokenizers import DOCUMENT
-from tinylm.training.load import Loaded, load_model
-from tinylm.training.start import token_file
+from tinylm.training.load import Loaded, load_model, token_file
 
 
 @dataclass(frozen=True)

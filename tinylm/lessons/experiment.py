@@ -38,8 +38,14 @@ from tinylm.recipes import load_recipe
 from tinylm.runs import Run, open_run, read_json, write_json
 from tinylm.text.batches import Corpus
 from tinylm.text.token_files import read_ids, write_ids
-from tinylm.training import start
-from tinylm.training.load import load_model, read_state, set_weights
+from tinylm.training.environment import environment
+from tinylm.training.estimate import fit_into
+from tinylm.training.folders import create_folder, remove_folder
+from tinylm.training.load import load_model, read_state, set_weights, token_file, with_dropout
+from tinylm.training.parents import open_parent, parent_record
+from tinylm.training.performance import keep_freed_memory
+from tinylm.training.resume import restore, resume_run
+from tinylm.training.start import start_run
 from tinylm.training.trainer import Trainer
 
 Scale = Literal["smoke", "full"]
@@ -141,7 +147,7 @@ class Lab:
         """Where `train` keeps a run."""
         settings = [
             settings_of(recipe),
-            recipe.start_from and start.open_parent(Path(recipe.start_from)).fingerprint,
+            recipe.start_from and open_parent(Path(recipe.start_from)).fingerprint,
         ]
         return self.out / "runs" / f"{slug(name)}-{key_of([*settings, corpus and digest(corpus)])}"
 
@@ -199,23 +205,23 @@ def training(trainer: Trainer, part: str) -> Iterator[Progress]:
 def trainer_in(folder: Path, recipe: Recipe, corpus: Corpus | None = None) -> Trainer:
     """The trainer of a new run, or of one that was begun, at its last save; a finished one has no
     steps left."""
-    start.keep_freed_memory()
+    keep_freed_memory()
     if not (folder / "manifest.json").is_file():
         if folder.exists():  # its start was interrupted
-            start.remove_folder(folder)
+            remove_folder(folder)
         return (
             start_on(corpus, recipe, folder)
             if corpus
-            else start.start_run(recipe, folder, overwrite=True)
+            else start_run(recipe, folder, overwrite=True)
         )
     run = open_run(folder)
     if is_finished(folder):
-        train, valid = (start.token_file(run, side) for side in ("train", "valid"))
+        train, valid = (token_file(run, side) for side in ("train", "valid"))
         own = corpus or Corpus(load_model(run).tokenizer, train, valid, "")
         trainer = Trainer(run.recipe, own, last_model(run), folder)
-        start.restore(trainer, run)
+        restore(trainer, run)
         return trainer
-    return start.resume_run(folder)
+    return resume_run(folder)
 
 
 def last_model(run: Run) -> GPT:
@@ -227,7 +233,7 @@ def last_model(run: Run) -> GPT:
 
 def start_on(corpus: Corpus, recipe: Recipe, folder: Path) -> Trainer:
     """As `start_run`, on a corpus that is ready."""
-    lock = start.create_folder(folder, replace=True)
+    lock = create_folder(folder, replace=True)
     for side in ("train", "valid", "train_mask", "valid_mask"):
         if (ids := getattr(corpus, side)) is not None:
             write_ids(folder / "data" / side, [ids])
@@ -236,25 +242,17 @@ def start_on(corpus: Corpus, recipe: Recipe, folder: Path) -> Trainer:
         model.initialise(torch.Generator().manual_seed(recipe.train.seed))
         trainer = Trainer(recipe, corpus, model, folder)
     else:
-        parent = start.open_parent(Path(recipe.start_from))
-        model = start.with_dropout(load_model(parent).model, recipe.model.dropout)
-        base = read_ids(
-            write_ids(folder / "data" / "base_valid", [start.token_file(parent, "valid")])
-        )
+        parent = open_parent(Path(recipe.start_from))
+        model = with_dropout(load_model(parent).model, recipe.model.dropout)
+        base = read_ids(write_ids(folder / "data" / "base_valid", [token_file(parent, "valid")]))
         if recipe.lora is not None:
             attach_lora(model, recipe.lora, torch.Generator().manual_seed(recipe.train.seed))
         trainer = Trainer(
-            recipe,
-            replace(corpus, base_valid=base),
-            model,
-            folder,
-            start.parent_record(folder, parent),
+            recipe, replace(corpus, base_valid=base), model, folder, parent_record(folder, parent)
         )
-    trainer.lock = lock
+    trainer.lock, trainer.environment = lock, environment
     return (
-        trainer
-        if recipe.train.max_minutes is None
-        else start.fit_into(recipe.train.max_minutes, trainer)
+        trainer if recipe.train.max_minutes is None else fit_into(recipe.train.max_minutes, trainer)
     )
 
 

@@ -38,8 +38,7 @@ from tinylm.pages.figures import canvas, percent
 from tinylm.runs import Run
 from tinylm.text.batches import Corpus
 from tinylm.text.tokenizers import DOCUMENT, Tokenizer
-from tinylm.training.load import load_model
-from tinylm.training.start import token_file
+from tinylm.training.load import load_model, token_file
 
 SPAN = 32  # characters: about six words
 MARGIN = 0.10  # so far above the author's own repetition still counts as learned, not copied

@@ -33,8 +33,7 @@ from tinylm.lessons.lesson import Arm, Finding, Lesson, above, dots, together
 from tinylm.pages.figures import next_tokens
 from tinylm.runs import Run
 from tinylm.text.tokenizers import DOCUMENT, Tokenizer
-from tinylm.training.load import load_model
-from tinylm.training.start import token_file
+from tinylm.training.load import load_model, token_file
 
 KINDS = {"bpe": "byte-pair tokens", "char": "characters"}
 ORDERS = {"bpe": (2, 3, 4, 5, 6), "char": (4, 6, 8, 10, 12)}  # of the n-grams that are tried

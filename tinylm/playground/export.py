@@ -36,8 +36,7 @@ from tinylm.playground.meter_table import is_verse, table_of
 from tinylm.playground.weights import Choice, choose
 from tinylm.runs import Run
 from tinylm.text.tokenizers import DOCUMENT, BpeTokenizer, CharTokenizer, Tokenizer
-from tinylm.training.load import load_model
-from tinylm.training.start import token_file
+from tinylm.training.load import load_model, token_file
 
 LARGEST = 60_000_000  # parameters on one page: beyond, browsers give up on the file
 PART = 1 << 17  # characters of weights in one element

@@ -25,7 +25,8 @@ import torch.distributed as dist
 from torch import Tensor
 
 from tinylm.config import Recipe
-from tinylm.training.start import resume_run, start_run
+from tinylm.training.resume import resume_run
+from tinylm.training.start import start_run
 from tinylm.training.trainer import Alone, Trainer
 
 

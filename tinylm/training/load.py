@@ -2,19 +2,22 @@
 its last state."""
 
 import json
-from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from tinylm.config import Recipe
 from tinylm.model.gpt import GPT
 from tinylm.model.lora import attach_lora, merge_lora
-from tinylm.runs import Run, open_run
+from tinylm.runs import Run
+from tinylm.text.batches import Corpus
+from tinylm.text.token_files import read_ids
 from tinylm.text.tokenizer_files import load_tokenizer
 from tinylm.text.tokenizers import Tokenizer
 from tinylm.training.checkpoint import STATE, read_tensors, weights_file
+from tinylm.training.parents import parent_of
 
 
 class Loaded(NamedTuple):
@@ -23,22 +26,6 @@ class Loaded(NamedTuple):
     model: GPT
     tokenizer: Tokenizer
     recipe: Recipe
-
-
-def parent_of(run: Run) -> Run:
-    """The run that a LoRA run's adapter belongs to, checked by its fingerprint."""
-    recorded = run.manifest["parent"]
-    places = [run.folder / recorded["relative_path"], Path(recorded["path"])]
-    place = next((place for place in places if (place / "manifest.json").is_file()), None)
-    if place is None:
-        raise ValueError(
-            f"{run.folder}: its parent {recorded['path']} is missing; an adapter is nothing without it"
-        )
-    if (parent := open_run(place)).fingerprint != recorded["fingerprint"]:
-        raise ValueError(
-            f"{run.folder}: its parent {place} has changed since the adapter was trained"
-        )
-    return parent
 
 
 def load_model(run: Run, device: torch.device | str = "cpu") -> Loaded:
@@ -96,3 +83,29 @@ def read_state(run: Run) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str
         return weights, optimizer, json.loads(header["progress"])
     except (KeyError, ValueError, RecursionError):
         raise ValueError(f"{path}: holds no progress of a run") from None
+
+
+def with_dropout(model: GPT, dropout: float) -> GPT:
+    """The same weights in a model that drops another share of activations while training."""
+    other = GPT(model.config.model_copy(update={"dropout": dropout}))
+    other.load_state_dict(model.state_dict())
+    return other
+
+
+def token_file(run: Run, side: str) -> np.ndarray:
+    """The ids (tokens,) of one side of a run's corpus, checked and memory-mapped.
+
+    `side` is train, valid or base_valid; or train_mask, valid_mask for masks.
+    """
+    names = [name for name in run.manifest["files"] if name.startswith(f"data/{side}.")]
+    return read_ids(run.path(names[0] if names else f"data/{side}"))
+
+
+def load_corpus(run: Run) -> Corpus:
+    """The corpus of a run, from its token files."""
+    sides = [name.split("/")[1].split(".")[0] for name in run.manifest["files"] if "data/" in name]
+    arrays = {side: token_file(run, side) for side in sides if side != "reference"}
+    tokenizer = load_tokenizer(run.path("model/tokenizer.json"))
+    ids = (arrays["train"], arrays["valid"])
+    others = (arrays.get(side) for side in ("base_valid", "train_mask", "valid_mask"))
+    return Corpus(tokenizer, *ids, run.manifest["corpus_sha256"], *others)

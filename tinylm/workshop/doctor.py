@@ -178,7 +178,8 @@ def enough(name: str, gigabytes: float, needed: float, advice: str) -> Check:
 def step_seconds(trials: int = 9) -> float:
     """Seconds that one training step of the demo's base takes here: the median of several, on a
     short text."""
-    from tinylm.training.start import estimate, start_run
+    from tinylm.training.estimate import estimate
+    from tinylm.training.start import start_run
 
     recipe = load_recipe("demo-base", {"corpus.size": "150000", "corpus.valid_share": "0.05"})
     with tempfile.TemporaryDirectory(
