@@ -107,5 +107,5 @@ def load_corpus(run: Run) -> Corpus:
     arrays = {side: token_file(run, side) for side in sides if side != "reference"}
     tokenizer = load_tokenizer(run.path("model/tokenizer.json"))
     ids = (arrays["train"], arrays["valid"])
-    others = (arrays.get(side) for side in ("base_valid", "train_mask", "valid_mask"))
-    return Corpus(tokenizer, *ids, run.manifest["corpus_sha256"], *others)
+    base, masks = arrays.get("base_valid"), (arrays.get("train_mask"), arrays.get("valid_mask"))
+    return Corpus(tokenizer, *ids, run.manifest["corpus_sha256"], base, *masks)
