@@ -7,7 +7,7 @@ answer `--help` at once.
 """
 
 import difflib
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -97,20 +97,15 @@ class ModelConfig(Section):
             )
 
 
+Matrix = Literal["q", "k", "v", "o", "gate", "up", "down"]  # of a block, by gpt.py's names
+
+
 class LoraConfig(Section):
     rank: int = Field(8, ge=1)
     """Columns of the two thin matrices beside each adapted one."""
     alpha: float = Field(16.0, gt=0)
     """The update is scaled by alpha / rank."""
-    targets: tuple[Literal["q", "k", "v", "o", "gate", "up", "down"], ...] = (
-        "q",
-        "k",
-        "v",
-        "o",
-        "gate",
-        "up",
-        "down",
-    )
+    targets: tuple[Matrix, ...] = get_args(Matrix)
     """Which matrices get an adapter."""
 
 

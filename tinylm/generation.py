@@ -8,7 +8,6 @@ sees between half a context and a whole one, at a cost of one extra pass every c
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -78,16 +77,14 @@ def stream(
     `prompts` holds B lists of ids of one length, at least one each; `generators` holds one a row.
     """
     if not prompts[0]:
-        advice = "give at least one character, or a recipe with document_token = true"
-        raise ValueError(f"the prompt is empty: {advice}")
+        raise ValueError("the prompt is empty: give a character, or use document_token = true")
     model.eval()
     weight, context = model.tokens.weight, model.config.context
     ids = torch.tensor(prompts, device=weight.device)  # (B, all tokens so far)
     cache = Cache(model.config, len(generators), weight.dtype, weight.device)
     # The decoder reads plain matrices in the memory of the CPU: no adapters, no GPU.
-    has_adapters = any(".frozen." in name for name, _ in model.named_parameters())
-    use_decoder = weight.device.type == "cpu" and not has_adapters
-    decoder = Decoder(model, cache) if use_decoder else None
+    plain = not any(".frozen." in name for name, _ in model.named_parameters())
+    decoder = Decoder(model, cache) if plain and weight.device.type == "cpu" else None
     while True:
         if cache.length in (0, context):
             # At the start the prompt is read as a whole. When the cache is full, the last half of
@@ -101,49 +98,41 @@ def stream(
             logits = model(ids[:, -1:], cache)[:, -1]
         if sampling.repetition_penalty > 1:
             logits = penalise(logits, ids, sampling.repetition_penalty)
-        # Beside NumPy's threads torch's would wait by spinning: 8 rows take six times as long.
-        with torch_threads(1) if decoder else nullcontext():
-            next_ids = draw(narrow(logits, sampling), generators)
+        threads = torch.get_num_threads()
+        if decoder:  # beside NumPy's threads torch's would spin: 8 rows take six times as long
+            torch.set_num_threads(1)
+        next_ids = draw(narrow(logits, sampling), generators)
+        torch.set_num_threads(threads)
         ids = torch.cat((ids, next_ids[:, None]), dim=1)
         yield next_ids
 
 
-@contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """Within it torch uses `count` threads; then the caller's number again."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 @dataclass
 class Continuation:
-    """One sample as it grows. `text` is what follows the prompt and may be shown; nothing shown is
-    taken back."""
+    """One sample as it grows. `text` follows the prompt; nothing in it is taken back."""
 
     prompt: str
     seed: int
     text: str = ""
     tokens: int = 0
     seconds: float = 0.0
-    # "length", "stop" (a stop string) or "document" (the model began a new document)
-    finish_reason: str = ""
+    finish_reason: str = ""  # length, stop (a stop string) or document (a new one was begun)
     held: str = field(default="", repr=False)  # the beginning of a stop string, perhaps
 
     def add(self, piece: str, stop: tuple[str, ...]) -> None:
-        """Append a piece of text; end before the earliest stop string, hold back what may become
-        one."""
+        """Append a piece of text; end before the earliest stop string.
+
+        What may become a stop string is held back until it is clear that it does not.
+        """
         text = self.held + piece
-        ends = [place for place in (text.find(word) for word in stop) if place >= 0]
+        ends = [text.find(word) for word in stop if word in text]
         if ends:
             self.text, self.held, self.finish_reason = self.text + text[: min(ends)], "", "stop"
             return
-        starts = {word[:n] for word in stop for n in range(1, len(word))}
-        hold = max((len(start) for start in starts if text.endswith(start)), default=0)
-        self.text, self.held = self.text + text[: len(text) - hold], text[len(text) - hold :]
+        beginnings = [word[:n] for word in stop for n in range(1, len(word))]
+        hold = max((len(part) for part in beginnings if text.endswith(part)), default=0)
+        shown = len(text) - hold
+        self.text, self.held = self.text + text[:shown], text[shown:]
 
 
 @dataclass(frozen=True)

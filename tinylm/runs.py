@@ -75,9 +75,6 @@ class Run:
         """Records of metrics.jsonl of one kind: "train" (every step) or "valid" (each pass)."""
         return [record for record in self.log("metrics.jsonl") if record["kind"] == kind]
 
-    def samples(self) -> list[dict[str, Any]]:
-        return self.log("samples.jsonl")
-
     def log(self, name: str) -> list[dict[str, Any]]:
         """All records of a log, checked as `path` does; none where the run has no such log."""
         known = self.manifest["files"] | self.manifest["pending"]
@@ -98,8 +95,7 @@ class Run:
                 return place
         if not path.is_file():
             raise ValueError(f"{self.folder}: {name} is missing; restore it, or train again")
-        reason = "damaged or changed after it was saved (its SHA-256 is not the manifest's)"
-        raise ValueError(f"{path}: {reason}")
+        raise ValueError(f"{path}: damaged or changed after it was saved (its SHA-256 differs)")
 
 
 def open_run(folder: str | Path) -> Run:

@@ -40,7 +40,7 @@ def test_an_observer_is_told_what_the_logs_hold_and_changes_nothing(tmp_path, te
     )
     assert all(
         told["sample/0", sample["step"]] == sample["prompt"] + sample["text"]
-        for sample in run.samples()
+        for sample in run.log("samples.jsonl")
     )
     assert kept.closed
 

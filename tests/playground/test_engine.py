@@ -16,6 +16,7 @@ from tinylm.playground.meter_table import table_of
 from tinylm.playground.weights import pack, with_weights
 from tinylm.text.bpe_training import train_bpe
 from tinylm.text.explain import token_label
+from tinylm.text.tokenizer_files import encode_marked
 from tinylm.text.tokenizers import BpeTokenizer, CharTokenizer
 
 SPECIALS = ["<|document|>"]
@@ -53,11 +54,7 @@ def test_a_thousand_random_strings_become_the_same_ids_and_the_same_text(which):
 
 def test_tokens_are_labelled_as_in_python():
     for tokenizer in tokenizers():
-        ids = [
-            id
-            for text in (TEXT, "<|document|>é")
-            for id in tokenizer.encode(text, allow_specials=True)
-        ]
+        ids = [id for text in (TEXT, "<|document|>é") for id in encode_marked(tokenizer, text)]
         labels = in_node("label", tokenizer=tokenizer_facts(tokenizer), ids=ids)
         assert labels == [token_label(tokenizer, id) for id in ids]
 

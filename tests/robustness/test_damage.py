@@ -17,8 +17,7 @@ from safetensors.torch import save_file
 from tests.conftest import train_run
 from tests.training.test_trainer import contents
 from tinylm.runs import file_entry, open_run, write_manifest
-from tinylm.training.checkpoint import read_tensors
-from tinylm.training.load import load_model
+from tinylm.training.load import load_model, read_tensors
 from tinylm.training.resume import resume_run
 
 
@@ -44,7 +43,7 @@ def seen(folder: Path) -> object:
         tokenizer.fingerprint(),
         run.records("train"),
         run.records("valid"),
-        run.samples(),
+        run.log("samples.jsonl"),
     )
     return weights, ids, place, said
 

@@ -147,7 +147,7 @@ def test_any_change_to_a_file_of_a_run_is_one_error_or_none(stopped, data):
         try:
             run = open_run(folder)
             load_model(run)
-            assert run.records("train") and run.samples() is not None
+            assert run.records("train") and run.log("samples.jsonl") is not None
             resume_run(folder)
         except ValueError as error:
             assert one_line(error), error

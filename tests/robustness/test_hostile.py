@@ -25,8 +25,7 @@ from tinylm.assistant.tools import Orders, calculator, parse_call, run_call, too
 from tinylm.corpora.documents import html_to_text, read_documents
 from tinylm.recipes import load_recipe
 from tinylm.runs import file_entry, open_run, write_manifest
-from tinylm.training.checkpoint import read_tensors
-from tinylm.training.load import load_model
+from tinylm.training.load import load_model, read_tensors
 from tinylm.training.start import start_run
 
 PACKAGE = Path(__file__).parents[2] / "tinylm"

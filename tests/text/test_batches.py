@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tinylm.text.batches import IGNORE, Batches, Corpus, cuts, validation_windows
+from tinylm.text.batches import IGNORE, Batches, Corpus, validation_windows, window_starts
 from tinylm.text.token_files import read_ids, write_ids
 from tinylm.text.tokenizers import DOCUMENT, CharTokenizer
 
@@ -119,7 +119,7 @@ def test_validation_of_documents_scores_each_token_once_from_its_documents_begin
 
 
 def test_a_text_that_begins_without_its_mark_is_read_from_the_start():
-    assert cuts(np.array([1, 2, BEGIN, 3]), BEGIN, 8).tolist() == [0, 2]
+    assert window_starts(np.array([1, 2, BEGIN, 3]), BEGIN, 8).tolist() == [0, 2]
 
 
 @pytest.mark.parametrize("kind", [np.uint16, np.uint32])

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tinylm.text.bpe import Pair
 from tinylm.text.bpe_training import train_bpe_tokenizer
 from tinylm.text.explain import show, token_label
-from tinylm.text.tokenizer_files import load_tokenizer, tokenizer_from_dict
+from tinylm.text.tokenizer_files import encode_marked, load_tokenizer, tokenizer_from_dict
 from tinylm.text.tokenizers import BpeTokenizer, CharTokenizer, StreamDecoder, Tokenizer
 
 # for slow machines; same strings each time
@@ -150,7 +150,7 @@ def test_special_names_are_text_unless_allowed(tokenizer: Tokenizer) -> None:
     text = "a<|user|>>b<|document|>"
     assert max(tokenizer.encode(text)) < tokenizer.special_id(SPECIALS[0])
     assert tokenizer.decode(tokenizer.encode(text)) == text
-    allowed = tokenizer.encode(text, allow_specials=True)
+    allowed = encode_marked(tokenizer, text)
     longest, document = tokenizer.special_id("<|user|>>"), tokenizer.special_id("<|document|>")
     assert allowed == [*tokenizer.encode("a"), longest, *tokenizer.encode("b"), document]
     assert tokenizer.decode(allowed) == "ab"

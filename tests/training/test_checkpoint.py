@@ -8,8 +8,7 @@ from safetensors.torch import save_file
 
 from tests.conftest import train_run
 from tinylm.runs import file_entry, open_run, write_manifest
-from tinylm.training.checkpoint import read_tensors
-from tinylm.training.load import load_model
+from tinylm.training.load import load_model, read_tensors
 from tinylm.training.resume import resume_run
 
 LEARNING = {"steps": 20, "evaluate_every": 10}

@@ -11,8 +11,8 @@ from tests.training.test_trainer import contents
 from tinylm.evaluation.rewards import REWARDS, LineScore, Reward
 from tinylm.model.lora import LoraLinear
 from tinylm.runs import open_run
-from tinylm.training.checkpoint import STATE, read_tensors
-from tinylm.training.load import load_model
+from tinylm.training.checkpoint import STATE
+from tinylm.training.load import load_model, read_tensors
 from tinylm.training.resume import resume_run
 from tinylm.training.reward import NO_LINE, Prompts, Rollout, questions
 from tinylm.training.start import start_run

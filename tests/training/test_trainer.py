@@ -12,9 +12,8 @@ from tinylm.evaluation.likelihood import measure
 from tinylm.model.device import choose_compute
 from tinylm.runs import file_entry, open_run, write_manifest
 from tinylm.text.batches import IGNORE, Batch
-from tinylm.training.checkpoint import read_tensors
 from tinylm.training.estimate import estimate
-from tinylm.training.load import load_model, token_file
+from tinylm.training.load import load_model, read_tensors, token_file
 from tinylm.training.resume import resume_run
 from tinylm.training.start import start_run
 
@@ -226,7 +225,7 @@ def test_metrics_hold_one_record_per_step_and_per_validation(base_run):
     assert [record["step"] for record in base_run.records("train")] == [1, 2, 3, 4, 5, 6]
     assert [record["step"] for record in base_run.records("valid")] == [0, 3, 6]
     assert all(math.isfinite(record["loss"]) for record in base_run.records("train"))
-    assert [sample["step"] for sample in base_run.samples()] == [3, 6]
+    assert [sample["step"] for sample in base_run.log("samples.jsonl")] == [3, 6]
 
 
 def test_the_whole_validation_text_is_scored_once(base_run, text_file):

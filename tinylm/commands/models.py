@@ -1,5 +1,6 @@
 """sample, evaluate, compare, plot: what a trained model says and what it is worth."""
 
+import math
 from pathlib import Path
 from typing import Literal
 
@@ -98,7 +99,7 @@ def evaluate(run: Positional[Path], text: Path, json: bool = False) -> None:
     result = {
         "bits_per_byte": score.bits_per_byte,
         "nats_per_token": score.nats_per_token,
-        "perplexity": score.perplexity,
+        "perplexity": math.exp(min(700.0, score.nats_per_token)),  # equally likely choices
         "tokens": score.tokens,
         "bytes": score.bytes,
         "context": score.context,

@@ -193,7 +193,7 @@ def metre_records(runs: Sequence[Run], labels: Sequence[str]) -> list[dict[str, 
     curves = []
     for place, (run, label) in enumerate(zip(runs, labels)):
         steps: dict[int, list[bool]] = {}
-        for sample in run.samples():
+        for sample in run.log("samples.jsonl"):
             lines = whole_lines(sample["text"], sample["prompt"], ended=False)
             steps.setdefault(sample["step"], []).extend(map(scans, lines))
         points = [

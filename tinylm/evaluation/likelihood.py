@@ -1,4 +1,4 @@
-"""How well a model predicts a text: nats per token, bits per byte, perplexity.
+"""How well a model predicts a text: nats per token and bits per byte.
 
 Sums first, then one division, so the figures do not depend on the batch size. Bits per byte
 compares tokenizers: the nats a model pays for a text, over ln 2 and over the bytes of that text,
@@ -17,14 +17,13 @@ from torch import Tensor
 
 from tinylm.model.device import Compute
 from tinylm.model.gpt import GPT
-from tinylm.text.batches import IGNORE, Batch, begin_of, validation_windows
+from tinylm.text.batches import IGNORE, Batch, Mask, begin_of, validation_windows
 from tinylm.text.tokenizers import Tokenizer
 
 
 @dataclass(frozen=True)
 class Likelihood:
-    """What a text cost a model. Each token was predicted from at most `context` tokens before
-    it."""
+    """What a text cost a model, each token predicted from at most `context` tokens before it."""
 
     nats: float
     tokens: int
@@ -34,11 +33,6 @@ class Likelihood:
     @property
     def nats_per_token(self) -> float:
         return self.nats / max(1, self.tokens)
-
-    @property
-    def perplexity(self) -> float:
-        """How many equally likely tokens would be as hard to guess."""
-        return math.exp(min(700.0, self.nats_per_token))
 
     @property
     def bits_per_byte(self) -> float:
@@ -58,11 +52,7 @@ def batch_nats(model: Callable[[Tensor], Tensor], batch: Batch, compute: Compute
 
 @torch.no_grad()
 def measure(
-    model: GPT,
-    ids: np.ndarray,
-    tokenizer: Tokenizer,
-    compute: Compute,
-    mask: np.ndarray | None = None,
+    model: GPT, ids: np.ndarray, tokenizer: Tokenizer, compute: Compute, mask: Mask = None
 ) -> Likelihood:
     """Score every token of `ids` (tokens,) after the first exactly once.
 

@@ -53,9 +53,9 @@ from tinylm.runs import (
 )
 from tinylm.text.token_files import write_ids
 from tinylm.text.tokenizers import DOCUMENT, Tokenizer
-from tinylm.training.checkpoint import model_files, read_tensors, weights_file
+from tinylm.training.checkpoint import model_files, weights_file
 from tinylm.training.folders import create_folder, remove_folder
-from tinylm.training.load import load_model, token_file
+from tinylm.training.load import load_model, read_tensors, token_file
 from tinylm.training.parents import parent_of
 
 # of the text that an import is judged on: seconds for a model of 100 million parameters

@@ -25,7 +25,7 @@ class Decoder:
         # Views of the cache's own memory: what is written here is what the model reads.
         self.keys, self.values = cache.keys.numpy(), cache.values.numpy()
         tensors = model.state_dict() | dict(model.named_buffers())
-        weights = {name: tensor.numpy() for name, tensor in tensors.items()}
+        self.weights = weights = {name: tensor.numpy() for name, tensor in tensors.items()}
         for layer in range(self.config.depth):
             join_products(weights, f"blocks.{layer}.", self.config.heads, self.config.kv_heads)
         # Matrices lie as (in, out), which BLAS reads a fifth faster than torch's (out, in); the
@@ -33,7 +33,6 @@ class Decoder:
         for name, weight in weights.items():
             if weight.ndim == 2 and name.startswith(("blocks", "head")) and "norm" not in name:
                 weights[name] = np.ascontiguousarray(weight.T)
-        self.weights = weights
 
     def linear(self, x: Array, name: str) -> Array:
         """x (B, in) -> (B, out)."""
@@ -70,8 +69,8 @@ class Decoder:
         if c.qk_norm:
             qk = self.norm(qk, name + "qk_norm")
         if c.position == "rope":
-            half = c.head_dim // 2
-            swapped = np.concatenate((qk[..., half:], qk[..., :half]), axis=-1)  # the partners
+            first, second = np.split(qk, 2, axis=-1)
+            swapped = np.concatenate((second, first), axis=-1)  # beside each number its partner
             qk = qk * self.weights["cos"][now] + swapped * self.weights["sin"][now]
         keys = self.keys[layer, :, :, : now + 1]  # (B, K, T, D)
         values = self.values[layer, :, :, : now + 1]

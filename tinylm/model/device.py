@@ -23,22 +23,20 @@ class Compute:
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """The device called `name`; `auto` takes CUDA, then Apple's MPS, then the CPU. ValueError where
-    it is not there."""
-    there = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
+    """The device called `name`; ValueError where it is not on this machine.
+
+    `auto` takes CUDA, then Apple's MPS, then the CPU.
+    """
+    apple = int(torch.backends.mps.is_available())
+    count = {"cuda": torch.cuda.device_count(), "mps": apple, "cpu": 1}
+    present = [kind for kind, devices in count.items() if devices]
     if name == "auto":
-        return torch.device(next(kind for kind, usable in there.items() if usable))
+        return torch.device(present[0])
     kind, _, index = name.partition(":")
-    if kind not in there or (index and not index.isdigit()):
+    if kind not in count or (index and not index.isdigit()):
         raise ValueError(f"device {name!r} is none of auto, cpu, cuda, cuda:N, mps")
-    if not there[kind] or (index and kind == "cuda" and int(index) >= torch.cuda.device_count()):
-        raise ValueError(
-            f"device {name!r} is not on this machine; there is: {', '.join(k for k in there if there[k])}"
-        )
+    if int(index or 0) >= count[kind]:
+        raise ValueError(f"device {name!r} is not on this machine; there is: {', '.join(present)}")
     return torch.device(name)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from tinylm.text.tokenizers import DOCUMENT, Tokenizer
 
+Mask = np.ndarray | None  # (tokens,) 1 where a token's prediction counts; None: everywhere
 IGNORE = -100  # a target that carries no loss; torch's own convention for cross-entropy
 
 
@@ -29,9 +30,8 @@ class Corpus:
     valid: np.ndarray
     sha256: str  # of the text, so that runs on the same text can be told
     base_valid: np.ndarray | None = None  # validation ids of the run that fine-tuning starts from
-    # (tokens,) 1 where a token's prediction is trained on; None: everywhere
-    train_mask: np.ndarray | None = None
-    valid_mask: np.ndarray | None = None
+    train_mask: Mask = None
+    valid_mask: Mask = None
     skipped: tuple[str, ...] = ()  # documents that could not be read, with the reason
 
 
@@ -45,51 +45,52 @@ class Batch:
 
 
 def begin_of(tokenizer: Tokenizer) -> int | None:
-    """The id that documents begin with; None where the tokenizer has none, so that text is
-    undivided."""
+    """The id that documents begin with; None where the tokenizer has none: undivided text."""
     return tokenizer.special_id(DOCUMENT) if DOCUMENT in tokenizer.specials else None
 
 
 def cut_batch(
-    ids: np.ndarray, mask: np.ndarray | None, starts: np.ndarray, lengths: np.ndarray, context: int
+    ids: np.ndarray, mask: Mask, starts: np.ndarray, lengths: np.ndarray, context: int
 ) -> Batch:
-    """Windows of `lengths` tokens from each of `starts`, filled up on the right with targets to
-    IGNORE."""
-    # Widths in steps of 16: torch prepares its products anew for each shape, and memory falls to
-    # pieces with many.
-    inputs = np.zeros((len(starts), min(context, -(-lengths.max() // 16) * 16)), dtype=np.int64)
+    """Windows of `lengths` tokens from each of `starts`, filled up on the right.
+
+    What fills up has targets to IGNORE, and so has what `mask` leaves out.
+    """
+    # Widths in steps of 16: torch prepares its products anew for each shape, and with many shapes
+    # memory falls to pieces.
+    width = min(context, -(-lengths.max() // 16) * 16)
+    inputs = np.zeros((len(starts), width), dtype=np.int64)
     targets = np.full_like(inputs, IGNORE)
     for row, (start, length) in enumerate(zip(starts.tolist(), lengths.tolist())):
+        ahead = slice(start + 1, start + length + 1)  # each token's target is the one after it
         inputs[row, :length] = ids[start : start + length]
-        targets[row, :length] = ids[start + 1 : start + length + 1]
+        targets[row, :length] = ids[ahead]
         if mask is not None:
-            targets[row, :length][mask[start + 1 : start + length + 1] == 0] = IGNORE
+            targets[row, :length][mask[ahead] == 0] = IGNORE
     return Batch(inputs, targets)
 
 
-def cuts(ids: np.ndarray, begin: int | None, context: int) -> np.ndarray:
-    """Where windows begin, so that they hold each token once: at each document, and every `context`
-    tokens within one.
+def window_starts(ids: np.ndarray, begin: int | None, context: int) -> np.ndarray:
+    """Where windows begin, so that they hold each token once.
 
-    >>> cuts(np.array([9, 1, 2, 3, 9, 4]), begin=9, context=3), cuts(np.arange(7), begin=None, context=3)
-    (array([0, 3, 4]), array([0, 3]))
+    At each document, and every `context` tokens within one.
+
+    >>> window_starts(np.array([9, 1, 2, 3, 9, 4]), begin=9, context=3)
+    array([0, 3, 4])
+    >>> window_starts(np.arange(7), begin=None, context=3)
+    array([0, 3])
     """
-    firsts = (
-        np.zeros(1, dtype=np.int64)
-        if begin is None
-        else np.union1d(0, np.flatnonzero(ids[:-1] == begin))
-    )
-    # windows in each document, rounded up
-    counts = -(-np.diff(firsts, append=len(ids) - 1) // context)
-    within = np.arange(counts.sum()) - np.repeat(counts.cumsum() - counts, counts)
-    return np.repeat(firsts, counts) + context * within
+    # Without documents the whole text is one; -1 is nobody's id.
+    documents = np.union1d(0, np.flatnonzero(ids[:-1] == (-1 if begin is None else begin)))
+    lengths = np.diff(documents, append=len(ids) - 1)
+    starts = [np.arange(first, first + n, context) for first, n in zip(documents, lengths) if n]
+    return np.concatenate(starts)
 
 
-def join(lengths: np.ndarray, context: int) -> np.ndarray:
-    """Which pieces of `lengths` begin a window, if each window takes the next pieces for as long as
-    they fit.
+def pack(lengths: np.ndarray, context: int) -> np.ndarray:
+    """Which pieces begin a window, if each window takes the next pieces for as long as they fit.
 
-    >>> join(np.array([2, 2, 3, 1, 5]), context=5)
+    >>> pack(np.array([2, 2, 3, 1, 5]), context=5)
     array([0, 2, 4])
     """
     firsts, filled = [], context
@@ -105,26 +106,24 @@ class Batches:
     """The stream of training batches. `batches[k]` is batch k, for any k, in any order."""
 
     def __init__(self, corpus: Corpus, context: int, batch_size: int, seed: int) -> None:
-        # the last place where a whole window and the token after it fit
-        last = len(corpus.train) - 1 - context
+        ids = corpus.train
+        last = len(ids) - 1 - context  # the last place where a window and its last target fit
         if last < 0:
+            short = f"the training text has {len(ids)} tokens, fewer than one context of {context}"
             raise ValueError(
-                f"the training text has {len(corpus.train)} tokens, fewer than one context of {context} and the token "
-                "after it: use more text or a smaller model.context"
+                f"{short} and the next token: use more text or a smaller model.context"
             )
         self.corpus, self.context, self.batch_size, self.seed = corpus, context, batch_size, seed
         if (begin := begin_of(corpus.tokenizer)) is None:
-            # One window fewer than fit, so that any phase of the grid leaves room.
+            # A grid, moved by a new phase each epoch. One window fewer than fit leaves room for it.
             self.starts = np.arange(max(1, last // context)) * context
-            self.lengths, self.phases = (
-                np.full(len(self.starts), context),
-                last - int(self.starts[-1]) + 1,
-            )
+            self.lengths = np.full(len(self.starts), context)
+            self.phases = last - int(self.starts[-1]) + 1
         else:
-            pieces = cuts(corpus.train, begin, context)
-            self.starts = pieces[join(np.diff(pieces, append=len(corpus.train) - 1), context)]
-            self.lengths, self.phases = np.diff(self.starts, append=len(corpus.train) - 1), 1
-        # in a batch, on average
+            pieces = window_starts(ids, begin, context)
+            self.starts = pieces[pack(np.diff(pieces, append=len(ids) - 1), context)]
+            self.lengths, self.phases = np.diff(self.starts, append=len(ids) - 1), 1
+        # Tokens in a batch, on average:
         self.tokens = round(self.lengths.mean() * min(batch_size, len(self.starts)))
         self.epoch, self.phase, self.order = -1, 0, self.starts[None]
 
@@ -137,23 +136,23 @@ class Batches:
         return cut_batch(self.corpus.train, self.corpus.train_mask, starts, lengths, self.context)
 
     def shuffle(self, epoch: int) -> None:
-        """Put an epoch's windows in random order (batches, rows); the few that fill no batch are
+        """Put an epoch's windows in random order, (batches, rows); a rest that fills no batch is
         left out this time."""
         random = np.random.default_rng((self.seed, epoch))
-        count, size = (
-            max(1, len(self.starts) // self.batch_size),
-            min(self.batch_size, len(self.starts)),
-        )
+        size = min(self.batch_size, len(self.starts))
+        count = max(1, len(self.starts) // self.batch_size)
         order = random.permutation(len(self.starts))[: count * size]
-        # Like lengths are brought together among 32 batches at a time; then the batches are
-        # shuffled.
-        order = order[np.lexsort((self.lengths[order], np.arange(count * size) // (32 * size)))]
+        # Windows of like length share a batch, so that little of it is padding: sort by length
+        # within each group of 32 batches (lexsort: the last key counts first) ...
+        group = np.arange(count * size) // (32 * size)
+        order = order[np.lexsort((self.lengths[order], group))]
+        # ... then shuffle whole batches, else the short ones of a group would come first.
         self.epoch, self.order = epoch, random.permutation(order.reshape(count, size))
         self.phase = int(random.integers(self.phases))
 
 
 def validation_windows(
-    ids: np.ndarray, begin: int | None, context: int, rows: int, mask: np.ndarray | None = None
+    ids: np.ndarray, begin: int | None, context: int, rows: int, mask: Mask = None
 ) -> Iterator[Batch]:
     """Cut `ids` into windows that score every token after the first exactly once, each seeing at
     most `context` tokens.
@@ -164,7 +163,7 @@ def validation_windows(
     >>> [batch.targets.tolist() for batch in windows]
     [[[9, -100, -100], [4, -100, -100]], [[1, 2, 3]]]
     """
-    starts = cuts(ids, begin, context)
+    starts = window_starts(ids, begin, context)
     lengths = np.diff(starts, append=len(ids) - 1)
     order = np.argsort(lengths, kind="stable")
     for group in np.split(order, range(rows, len(order), rows)):

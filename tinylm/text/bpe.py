@@ -1,9 +1,9 @@
-"""Byte-pair encoding: how a list of merges cuts text into tokens. How the list is learnt: see
+"""Byte-pair encoding: how a list of merges cuts text into tokens. How the list is learned:
 bpe_training.py.
 
 Start from the 256 bytes, so that any text can be written. Each merge joins a pair of neighbours
-into a new token: "t" + "h" gives "th", "th" + "e" gives "the". Merges apply inside words, earliest
-first; show.py shows each step.
+into a new token: "t" + "h" gives "th", "th" + "e" gives "the". Merges apply inside words, the
+earliest learned first. explain.py shows each step.
 
 Trade-off: no token crosses a word, so "dog." and "dog!" share "dog", and the work is done once per
 different word; scripts without blanks have long words. Sources: Sennrich et al., "Neural Machine
@@ -21,25 +21,24 @@ import regex
 
 Pair = tuple[int, int]
 BYTES = [bytes([byte]) for byte in range(256)]
-# bytes of all tokens together; 60 merges in a hostile file could ask for 2**60
+# Bytes of all tokens together. Each merge can double a token: 60 of them could ask for 2**60.
 LARGEST_VOCABULARY = 2**26
 
-WORD = regex.compile(  # GPT-2's pattern; its alternatives stand in the order of the fastest search
+# GPT-2's pattern; its alternatives stand in the order of the fastest search.
+WORD = regex.compile(
     r" ?[\p{L}]+"  # letters, with the blank before them
     r"|'(?:[sdmt]|ll|ve|re)"  # English endings
     r"| ?[\p{N}]+"  # digits of any script
     r"| ?[^\s\p{L}\p{N}]+"  # punctuation and all other signs
     r"|\s+(?!\S)|\s+"  # white space, except the one blank that belongs to the next word
 )
-# The same for texts without any other sign, by Python's own `re`: the whole encoding gains a factor
-# of 1.5.
+# The same for texts of ASCII alone, by Python's own `re`: encoding gains a factor of 1.5.
 ASCII_WORD = re.compile(WORD.pattern.replace(r"\p{L}", "A-Za-z").replace(r"\p{N}", "0-9"), re.ASCII)
 WORD_END = regex.compile(r"(?<=\S)(?=\s)")  # no word goes on from a non-space into a space
 
 
 def split_words(text: str) -> list[str]:
-    """Cut a text into the words inside which merges take place; joined together they are the text
-    again.
+    """Cut a text into the words inside which merges take place; joined they are the text again.
 
     >>> split_words("Mara's ladle,  3 nets")
     ['Mara', "'s", ' ladle', ',', ' ', ' 3', ' nets']
@@ -48,8 +47,7 @@ def split_words(text: str) -> list[str]:
 
 
 def stretches(text: str, size: int = 2**20) -> Iterator[str]:
-    """Cut a long text at ends of words, about every `size` characters, to bound memory; its words
-    stay the same.
+    """Cut a long text at ends of words, about every `size` characters, to bound memory.
 
     >>> list(stretches("the tide comes in", size=5))
     ['the tide', ' comes', ' in']
@@ -62,25 +60,23 @@ def stretches(text: str, size: int = 2**20) -> Iterator[str]:
 
 
 def spell_tokens(merges: Iterable[Pair]) -> list[bytes]:
-    """The bytes of every token: 256 single bytes, then one token per merge. ValueError where a
-    merge is impossible."""
-    tokens, taken, total = list(BYTES), set(BYTES), 0
+    """The bytes of every token: 256 single bytes, then one token per merge.
+
+    ValueError where a merge is impossible: merges may come from a file of anybody's.
+    """
+    tokens, known, total = list(BYTES), set(BYTES), 0
     for number, (left, right) in enumerate(merges):
         if not (0 <= left < len(tokens) and 0 <= right < len(tokens)):
-            raise ValueError(
-                f"merge {number} joins ids {left} and {right}; before it 0 to {len(tokens) - 1} exist"
-            )
-        total += len(tokens[left]) + len(tokens[right])
+            ids = f"ids {left} and {right}; before it 0 to {len(tokens) - 1} exist"
+            raise ValueError(f"merge {number} joins {ids}")
+        token = tokens[left] + tokens[right]
+        total += len(token)
         if total > LARGEST_VOCABULARY:
-            raise ValueError(
-                f"with merge {number} the tokens grow beyond {LARGEST_VOCABULARY:,} bytes in all"
-            )
-        tokens.append(tokens[left] + tokens[right])
-        if tokens[-1] in taken:
-            raise ValueError(
-                f"merge {number} spells a token that exists already: {tokens[-1][:40]!r}"
-            )
-        taken.add(tokens[-1])
+            raise ValueError(f"merge {number}: the tokens grow beyond {LARGEST_VOCABULARY:,} bytes")
+        if token in known:
+            raise ValueError(f"merge {number} spells a token that exists already: {token[:40]!r}")
+        tokens.append(token)
+        known.add(token)
     return tokens
 
 
@@ -95,13 +91,14 @@ def spell_tokens(merges: Iterable[Pair]) -> list[bytes]:
 #     th + ey    they  th    EMPTY  they
 
 EMPTY = -1
+Slots = MutableSequence[int]
 
 
-def join(
-    slots: MutableSequence[int], tokens: Sequence[bytes], start: int, pair: Pair, new: int
-) -> Pair | None:
-    """Join `pair` at slot `start`; return the ids before and after it, or None if it no longer
-    stands there."""
+def join(slots: Slots, tokens: Sequence[bytes], start: int, pair: Pair, new: int) -> Pair | None:
+    """Join `pair` at slot `start`.
+
+    Returns the ids before and after the new token, or None if the pair no longer stands there.
+    """
     middle = start + len(tokens[pair[0]])
     if slots[start] != pair[0] or slots[middle] != pair[1]:
         return None
@@ -112,11 +109,10 @@ def join(
 
 
 class WordEncoder(dict[str, bytes]):
-    """word -> its ids, packed as machine integers ("H": 16 bits, "I": 32); a missing word is
-    encoded on first sight.
+    """word -> its ids, packed as machine integers ("H": 16 bits, "I": 32).
 
-    A text repeats its words, so most of the work is looking up. Long words are not kept and a full
-    dictionary is emptied: it stays below about 20 MB.
+    A missing word is encoded on first sight. A text repeats its words, so most of the work is
+    looking up. Long words are not kept and a full dictionary is emptied: it stays below 20 MB.
     """
 
     WORDS, LONGEST = 2**16, 48  # words kept; characters of the longest word kept
@@ -134,29 +130,27 @@ class WordEncoder(dict[str, bytes]):
         return packed
 
     def merge(self, spelt: bytes) -> list[int]:
-        """The ids of one word: the earliest learnt pair first, from the left."""
+        """The ids of one word: the earliest learned pair first, from the left."""
         if len(spelt) > self.LONGEST:
             return self.merge_long(spelt)
-        ids, rank_of, none = [EMPTY, *spelt, EMPTY], self.ranks.get, len(self.merges)
+        rank_of, none = self.ranks.get, len(self.merges)  # none: no merge joins this pair
+        ids = [EMPTY, *spelt, EMPTY]
         ranks = [rank_of(pair, none) for pair in pairwise(ids)]
         while (rank := min(ranks)) < none:
             place, new = ranks.index(rank), 256 + rank
-            ids[place] = new
-            del ids[place + 1], ranks[place]
-            ranks[place - 1], ranks[place] = (
-                rank_of((ids[place - 1], new), none),
-                rank_of((new, ids[place + 1]), none),
-            )
+            ids[place : place + 2] = [new]
+            del ranks[place]
+            # Only the pairs on either side of the new token have changed.
+            ranks[place - 1] = rank_of((ids[place - 1], new), none)
+            ranks[place] = rank_of((new, ids[place + 1]), none)
         return ids[1:-1]
 
     def merge_long(self, spelt: bytes) -> list[int]:
-        """The same ids in O(n log n), also for "aaaa..."; short words take a third longer this
-        way."""
+        """The same ids in O(n log n), also for "aaaa..."; short words take a third longer so."""
         slots, tokens, ranks = [EMPTY, *spelt, EMPTY], self.tokens, self.ranks
-        waiting = [
-            (ranks[pair], start) for start, pair in enumerate(pairwise(slots)) if pair in ranks
-        ]
-        heapify(waiting)
+        pairs = enumerate(pairwise(slots))
+        waiting = [(ranks[pair], start) for start, pair in pairs if pair in ranks]
+        heapify(waiting)  # the earliest merge on top, from the left
         while waiting:
             rank, start = heappop(waiting)
             new = 256 + rank

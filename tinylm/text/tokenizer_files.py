@@ -2,6 +2,7 @@
 library runs."""
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -96,3 +97,22 @@ def load_tokenizer(path: Path) -> Tokenizer:
         return tokenizer_from_dict(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, RecursionError) as error:  # ValueError includes bad JSON and bad UTF-8
         raise ValueError(f"{path}: {error}") from None
+
+
+def encode_marked(tokenizer: Tokenizer, text: str) -> list[int]:
+    """The ids of a text in which the names of special tokens stand for those tokens.
+
+    Only for text that the program wrote itself, such as a filled-in chat template.
+
+    >>> from tinylm.text.tokenizers import CharTokenizer
+    >>> encode_marked(CharTokenizer("ab", specials=["<|end|>"]), "ab<|end|>")
+    [0, 1, 258]
+    """
+    if not tokenizer.specials:
+        return tokenizer.encode(text)
+    longest_first = sorted(tokenizer.specials, key=len, reverse=True)
+    names = "|".join(map(re.escape, longest_first))
+    ids: list[int] = []
+    for place, part in enumerate(re.split(f"({names})", text)):  # text, name, text, name, text
+        ids += [tokenizer.special_id(part)] if place % 2 else tokenizer.encode(part)
+    return ids

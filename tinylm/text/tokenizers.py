@@ -1,5 +1,6 @@
-"""Text to token ids and back: one token per character, or byte-pair encoding. Both write any text
-without loss.
+"""Text to token ids and back: one token per character, or byte-pair encoding.
+
+Both write any text without loss.
 
 A tokenizer is a list of byte strings, one per id, with the special tokens last. Decoding and bytes
 per token follow from that list; the two classes below differ in how they encode.
@@ -9,13 +10,12 @@ them 2 to 4 times shorter and spends parameters on a larger table. A character n
 is written as bytes (byte fallback: Kudo & Richardson, "SentencePiece", 2018). Half a character (a
 lone surrogate) is refused: UTF-8 cannot write it. Special tokens are marks of the program, not
 text: they have no bytes, decoding leaves them out, and their names inside a text are ordinary
-characters unless the caller allows them.
+characters.
 """
 
 import codecs
 import hashlib
 import json
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -34,30 +34,26 @@ FORMAT, VERSION = "tinylm-tokenizer", 1
 
 
 def check_unicode(text: str) -> str:
-    """Return the text itself; ValueError if it holds a lone surrogate."""
+    """Return the text itself; ValueError if it holds a lone surrogate, half a character."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
-        where = f"character {error.start} of the text is a lone surrogate (U+{ord(text[error.start]):04X})"
-        raise ValueError(
-            f"{where}, not valid Unicode; read the file as UTF-8 with errors='replace'"
-        ) from None
+        code = f"U+{ord(text[error.start]):04X}"
+        what = f"character {error.start} of the text is a lone surrogate ({code})"
+        raise ValueError(f"{what}: read the file as UTF-8 with errors='replace'") from None
     return text
 
 
 class Tokenizer(ABC):
     """What all tokenizers share; `content` is what makes this one what it is, as JSON values."""
 
-    def __init__(
-        self, pieces: Sequence[bytes], specials: Sequence[str], content: dict[str, Any]
-    ) -> None:
+    def __init__(self, pieces: Sequence[bytes], specials: Sequence[str], content: dict[str, Any]):
         if "" in specials or len(set(specials)) < len(specials):
-            raise ValueError(
-                f"special tokens need different names that are not empty, not {list(specials)}"
-            )
+            names = list(specials)
+            raise ValueError(f"special tokens need different names that are not empty, not {names}")
         self.specials = tuple(map(check_unicode, specials))
         self.special_ids = {name: id for id, name in enumerate(self.specials, start=len(pieces))}
-        self._pieces = [*pieces, *(b"" for _ in specials)]
+        self._pieces = [*pieces, *(b"" for _ in specials)]  # special tokens stand for no bytes
         self._content = content
         self._dtype = np.dtype(np.uint16 if len(self._pieces) <= 2**16 else np.uint32)
 
@@ -68,24 +64,14 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def encode_array(self, text: str) -> NDArray[Any]:
-        """The ids of a text, (tokens,) uint16, or uint32 above 65,536 ids: the fast path for a
-        corpus."""
+        """The ids of a text, (tokens,) uint16, or uint32 above 65,536 ids: fast, for a corpus."""
 
-    def encode(self, text: str, *, allow_specials: bool = False) -> list[int]:
-        """The ids of a text; names of special tokens are text unless `allow_specials`.
+    def encode(self, text: str) -> list[int]:
+        """The ids of a text. Names of special tokens in it are text: only the program may use them.
 
-        >>> CharTokenizer("ab", specials=["<|end|>"]).encode("ab<|end|>", allow_specials=True)
-        [0, 1, 258]
+        Text that the program itself writes: `tokenizer_files.encode_marked`.
         """
-        if not (allow_specials and self.specials):
-            return self.encode_array(text).tolist()
-        names = "|".join(re.escape(name) for name in sorted(self.specials, key=len, reverse=True))
-        parts = re.split(f"({names})", text)  # text, name, text, name, ..., text
-        return [
-            id
-            for place, part in enumerate(parts)
-            for id in ([self.special_id(part)] if place % 2 else self.encode_array(part).tolist())
-        ]
+        return self.encode_array(text).tolist()
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of some ids; bytes that form no character become U+FFFD, special tokens nothing.
@@ -98,10 +84,8 @@ class Tokenizer(ABC):
     def _checked(self, ids: Iterable[int]) -> list[int]:
         ids = list(ids)
         if ids and not 0 <= min(ids) <= max(ids) < self.vocab_size:
-            wrong = min(ids) if min(ids) < 0 else max(ids)
-            raise ValueError(
-                f"id {wrong} is not in the vocabulary, whose ids run from 0 to {self.vocab_size - 1}"
-            )
+            wrong, last = min(ids) if min(ids) < 0 else max(ids), self.vocab_size - 1
+            raise ValueError(f"id {wrong} is not in the vocabulary, whose ids run from 0 to {last}")
         return ids
 
     def token_bytes(self, id: int) -> bytes:
@@ -109,31 +93,23 @@ class Tokenizer(ABC):
         return self._pieces[self._checked([id])[0]]
 
     def bytes_per_token(self) -> NDArray[np.int64]:
-        """(vocab_size,) bytes of each id; summed over a text's ids they give its length, for bits
-        per byte."""
+        """(vocab_size,) bytes of each id; over a text's ids they add up to its length."""
         return np.array([len(piece) for piece in self._pieces], dtype=np.int64)
 
     def special_id(self, name: str) -> int:
         """The id of a special token; ValueError with the closest name where there is none."""
         if name in self.specials:
             return self.special_ids[name]
-        known = ", ".join(self.specials) or "none"
-        raise ValueError(
-            f"{name!r} is no special token{closest(name, list(self.specials))}; there are: {known}"
-        )
+        hint, known = closest(name, list(self.specials)), ", ".join(self.specials) or "none"
+        raise ValueError(f"{name!r} is no special token{hint}; there are: {known}")
 
     def to_dict(self) -> dict[str, Any]:
         """The tokenizer as JSON values; `tokenizer_from_dict` takes it back."""
-        return {
-            "format": FORMAT,
-            "version": VERSION,
-            **self._content,
-            "specials": list(self.specials),
-        }
+        header = {"format": FORMAT, "version": VERSION}
+        return {**header, **self._content, "specials": list(self.specials)}
 
     def fingerprint(self) -> str:
-        """SHA-256 in hex: equal for equal tokenizers, and the checksum of the file that `save`
-        writes."""
+        """SHA-256 in hex: equal for equal tokenizers, and for the files that `save` writes."""
         return hashlib.sha256(canonical(self.to_dict()).encode("utf-8")).hexdigest()
 
     def save(self, path: Path) -> None:
@@ -142,11 +118,13 @@ class Tokenizer(ABC):
 
 
 class CharTokenizer(Tokenizer):
-    """One id per character: those seen in training by code point, then 256 bytes for all others,
-    then the specials.
+    """One id per character: those seen in training, by code point.
+
+    Then 256 ids for the bytes of all other characters, then the specials. Below, é was not seen:
+    its bytes 0xC3 0xA9 are counted from id 4.
 
     >>> tokenizer = CharTokenizer.train("a tea")
-    >>> tokenizer.encode("tea"), tokenizer.encode("é")     # é was not seen: its bytes 0xC3 0xA9, counted from id 4
+    >>> tokenizer.encode("tea"), tokenizer.encode("é")
     ([3, 2, 1], [199, 173])
     """
 
@@ -174,8 +152,8 @@ class CharTokenizer(Tokenizer):
         ids = self._id_of[np.minimum(codes, len(self._id_of) - 1)]  # the last entry is always -1
         if (unseen := ids < 0).any():
             strange = codes[unseen]
+            # UTF-8 takes one byte more above each of these code points.
             lengths = np.ones_like(ids)
-            # bytes in UTF-8
             lengths[unseen] = 1 + (strange[:, None] > [0x7F, 0x7FF, 0xFFFF]).sum(axis=1)
             ids = np.repeat(ids, lengths)  # makes room for the bytes of each unseen character
             spelt = strange.tobytes().decode("utf-32-le").encode("utf-8")
@@ -184,8 +162,7 @@ class CharTokenizer(Tokenizer):
 
 
 class BpeTokenizer(Tokenizer):
-    """Byte-pair encoding: ids 0 to 255 are the bytes, then one id per merge, then the specials (see
-    `bpe`).
+    """Byte-pair encoding (bpe.py): ids 0 to 255 are the bytes, then the merges, then the specials.
 
     >>> tokenizer = BpeTokenizer([(98, 121), (104, 101), (32, 116)])  # by, he, " t"
     >>> [tokenizer.token_bytes(id) for id in tokenizer.encode("by the tea")]
@@ -223,8 +200,7 @@ class StreamDecoder:
         return self._decoder.decode(self._tokenizer.token_bytes(id))
 
     def flush(self) -> str:
-        """What is left at the end: U+FFFD for an unfinished character, or nothing. Ready for the
-        next text."""
+        """What is left at the end: U+FFFD for an unfinished character, or nothing."""
         return self._decoder.decode(b"", final=True)
 
 

@@ -2,10 +2,13 @@
 its last state."""
 
 import json
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load as from_safetensors
 from torch import Tensor
 
 from tinylm.config import Recipe
@@ -16,7 +19,7 @@ from tinylm.text.batches import Corpus
 from tinylm.text.token_files import read_ids
 from tinylm.text.tokenizer_files import load_tokenizer
 from tinylm.text.tokenizers import Tokenizer
-from tinylm.training.checkpoint import STATE, read_tensors, weights_file
+from tinylm.training.checkpoint import STATE, weights_file
 from tinylm.training.parents import parent_of
 
 
@@ -109,3 +112,15 @@ def load_corpus(run: Run) -> Corpus:
     ids = (arrays["train"], arrays["valid"])
     base, masks = arrays.get("base_valid"), (arrays.get("train_mask"), arrays.get("valid_mask"))
     return Corpus(tokenizer, *ids, run.manifest["corpus_sha256"], base, *masks)
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and header of a safetensors file; ValueError in one line where it is not one."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+        # Not file.get_tensor: safetensors 0.8.0 leaks 85 bytes at each call, 26 MB in ten thousand
+        # sample commands.
+        return dict(sorted(from_safetensors(path.read_bytes()).items())), header
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path}: not a safetensors file: {error}") from None

@@ -116,10 +116,8 @@ class Optimizers:
         others = {"params": [w for w in rest if w.ndim < 2], "weight_decay": 0.0}
         # Fused: all weights in one kernel, where torch has one.
         fused = all(weight.device.type in ("cpu", "cuda") for weight in self.names)
-        betas = (config.beta1, config.beta2)
-        adamw = torch.optim.AdamW(
-            [decaying, others], lr=config.learning_rate, betas=betas, eps=1e-8, fused=fused
-        )
+        groups, betas = [decaying, others], (config.beta1, config.beta2)
+        adamw = torch.optim.AdamW(groups, lr=config.learning_rate, betas=betas, fused=fused)
         self.parts: list[tuple[torch.optim.Optimizer, float]] = [(adamw, config.learning_rate)]
         if hidden:
             ordered = [weight for weight in self.names if weight in hidden]
@@ -151,9 +149,8 @@ class Optimizers:
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Continue from what `state()` returned."""
-        owners: dict[
-            str, tuple[Tensor, torch.optim.Optimizer]
-        ] = {}  # weight name -> the weight, and the optimiser that moves it
+        # weight name -> the weight, and the optimiser that moves it
+        owners: dict[str, tuple[Tensor, torch.optim.Optimizer]] = {}
         for optimizer, _ in self.parts:
             for group in optimizer.param_groups:
                 owners |= {self.names[weight]: (weight, optimizer) for weight in group["params"]}

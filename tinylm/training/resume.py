@@ -8,17 +8,22 @@ from tinylm.model.gpt import GPT
 from tinylm.model.lora import attach_lora
 from tinylm.runs import LOGS, Run, holds, open_run, read_manifest, temporary, write_manifest
 from tinylm.text.batches import Corpus
-from tinylm.training.checkpoint import STATE, read_tensors
+from tinylm.training.checkpoint import STATE
 from tinylm.training.environment import environment
 from tinylm.training.folders import REFERENCE
-from tinylm.training.load import load_corpus, load_model, read_state, set_weights, with_dropout
+from tinylm.training.load import (
+    load_corpus,
+    load_model,
+    read_state,
+    read_tensors,
+    set_weights,
+    with_dropout,
+)
 from tinylm.training.lock import lock_folder
 from tinylm.training.parents import parent_of
 from tinylm.training.performance import compiled, keep_freed_memory
 from tinylm.training.reward import RewardTrainer
-from tinylm.training.trainer import Trainer
-
-PROGRESS = ("step", "tokens", "seconds", "first_loss", "rising", "best")  # what Trainer.save writes
+from tinylm.training.trainer import PROGRESS, Trainer
 
 
 def resume_run(folder: Path, lead: bool = True) -> Trainer:

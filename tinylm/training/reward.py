@@ -50,7 +50,7 @@ from tinylm.model.gpt import GPT
 from tinylm.model.lora import merge_lora
 from tinylm.text.batches import Corpus
 from tinylm.text.tokenizers import DOCUMENT, Tokenizer
-from tinylm.training.trainer import StepResult, Trainer
+from tinylm.training.trainer import Parent, StepResult, Trainer
 
 NO_LINE = -1  # marks a target token that belongs to no finished line
 
@@ -302,7 +302,7 @@ class RewardTrainer(Trainer):
         corpus: Corpus,
         model: GPT,
         folder: Path,
-        parent: dict[str, str] | None,
+        parent: Parent,
         reference: GPT,
     ) -> None:
         super().__init__(recipe, corpus, model, folder, parent)

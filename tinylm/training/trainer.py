@@ -33,6 +33,10 @@ from tinylm.text.tokenizers import DOCUMENT
 from tinylm.training.checkpoint import STATE, model_files, state_file, trained, weights_file
 from tinylm.training.optim import Optimizers
 
+Parent = dict[str, str] | None  # path, relative_path and fingerprint of the run started from
+COMPARED = ("nats_per_token", "bits_per_byte")  # what two texts' losses are compared by
+PROGRESS = ("step", "tokens", "seconds", "first_loss", "rising", "best")  # what a resume restores
+
 
 @dataclass(frozen=True)
 class Record:
@@ -81,18 +85,13 @@ class Trainer:
     """
 
     def __init__(
-        self,
-        recipe: Recipe,
-        corpus: Corpus,
-        model: GPT,
-        folder: Path,
-        parent: dict[str, str] | None = None,
+        self, recipe: Recipe, corpus: Corpus, model: GPT, folder: Path, parent: Parent = None
     ) -> None:
         train = recipe.train
         self.recipe, self.corpus, self.folder, self.parent = recipe, corpus, folder, parent
         self.compute = choose_compute(train.device, train.precision)
         self.model = model.to(self.compute.device)
-        self.forward: Callable[[Tensor], Tensor] = self.model  # start.py may compile it
+        self.forward: Callable[[Tensor], Tensor] = self.model  # may be compiled (performance.py)
         self.team = Alone()
         self.batches = Batches(corpus, model.config.context, train.batch_size, train.seed)
         self.optimizers = Optimizers(self.model, train)
@@ -102,7 +101,7 @@ class Trainer:
         self.lock: object = None  # the run folder's lock; held while this trainer lives
         # What the manifest says of machine and versions (environment.py); start.py fills it in.
         self.environment: Callable[[Trainer], dict[str, Any]] = lambda trainer: {}
-        # The progress, which a resume restores beside the weights and the optimiser:
+        # The progress, which a resume restores beside the weights and the optimiser.
         self.step, self.tokens, self.seconds = 0, 0, 0.0
         self.first_loss, self.rising = math.nan, 0  # rising: validations since the best one
         self.best: dict[str, Any] = {"step": 0, "nats_per_token": math.inf}
@@ -134,7 +133,7 @@ class Trainer:
             self.tokens += result.tokens
             entry = {"loss": result.loss, "learning_rate": rate, "grad_norm": norm}
             entry |= {"tokens": self.tokens, **result.measures}
-            self.log("metrics.jsonl", {"kind": "train", "step": self.step, **entry})
+            self.log("metrics.jsonl", {"kind": "train", "step": self.step} | entry)
             # 5. judge and save now and then; the clock stands still while the caller looks
             valid = self.validate() if self.is_due(train.evaluate_every) else None
             samples = self.sample() if self.is_due(self.recipe.sample.every) else ()
@@ -202,28 +201,25 @@ class Trainer:
         guessing = math.log(self.model.config.vocab_size)
         if finite and loss < 2 * max(self.first_loss, guessing) + 2:
             return
-        raise ValueError(
-            f"step {self.step + 1}: the loss {'runs away' if finite else 'is not a finite number'} "
-            f"(loss {loss:.3g}, gradient norm {norm:.3g}, first loss {self.first_loss:.3g}). Try a "
-            "third of train.learning_rate and train.muon_learning_rate, or a longer train.warmup. "
-            f"The checkpoint of step {self.manifest['step']} in {self.folder} is good"
-        )
+        what = "runs away" if finite else "is not a finite number"
+        numbers = f"loss {loss:.3g}, gradient norm {norm:.3g}, first loss {self.first_loss:.3g}"
+        advice = "Try a third of train.learning_rate and train.muon_learning_rate, or more warmup."
+        good = f"The checkpoint of step {self.manifest['step']} in {self.folder} is good"
+        raise ValueError(f"step {self.step + 1}: the loss {what} ({numbers}). {advice} {good}")
 
     def validate(self) -> dict[str, Any]:
         """Measure all validation ids, and those of the base run's corpus; log and return it."""
         corpus = self.corpus
         score = measure(self.model, corpus.valid, corpus.tokenizer, self.compute, corpus.valid_mask)
-        record: dict[str, Any] = {"step": self.step, "nats_per_token": score.nats_per_token}
-        record |= {"bits_per_byte": score.bits_per_byte, "tokens": score.tokens}
-        record["context"] = score.context
+        record: dict[str, Any] = {"step": self.step}
+        record |= {name: getattr(score, name) for name in (*COMPARED, "tokens", "context")}
         if corpus.base_valid is not None:  # what a fine-tune forgets
             base = measure(self.model, corpus.base_valid, corpus.tokenizer, self.compute)
-            record["base_nats_per_token"] = base.nats_per_token
-            record["base_bits_per_byte"] = base.bits_per_byte
+            record |= {f"base_{name}": getattr(base, name) for name in COMPARED}
         self.log("metrics.jsonl", {"kind": "valid", **record})
         if not math.isfinite(score.nats):
-            message = "the validation loss is not a finite number; lower the learning rates"
-            raise ValueError(f"step {self.step}: {message}")
+            reason = "the validation loss is not a finite number; lower the learning rates"
+            raise ValueError(f"step {self.step}: {reason}")
         self.rising = 0 if self.is_best(record) else self.rising + 1
         if not self.rising:
             self.best = record
@@ -238,19 +234,16 @@ class Trainer:
         if valid is None or self.rising != 2:
             return ""
         best, now = self.best["nats_per_token"], valid["nats_per_token"]
-        return (
-            f"validation has turned upward: best was step {self.best['step']} ({best:.3f} "
-            f"nats/token, now {now:.3f}); model/ keeps that step"
-        )
+        compared = f"best was step {self.best['step']} ({best:.3f} nats/token, now {now:.3f})"
+        return f"validation has turned upward: {compared}; model/ keeps that step"
 
     def sample(self) -> tuple[str, ...]:
         """Continue the recipe's prompts with this step's weights; log and return the texts."""
-        config, begin = self.recipe.sample, DOCUMENT if self.recipe.corpus.document_token else None
+        config, seed = self.recipe.sample, self.recipe.train.seed
+        begin = DOCUMENT if self.recipe.corpus.document_token else None
         texts = []
-        for prompt in config.prompts:
-            if not prompt and begin is None:
-                continue  # nothing to begin with
-            seed = self.recipe.train.seed
+        # An empty prompt needs a token that begins documents: there is nothing else to begin with.
+        for prompt in config.prompts if begin else filter(None, config.prompts):
             request = Request(prompt, config.tokens, config.sampling, seed, begin=begin)
             text = generate(self.model, self.corpus.tokenizer, request)[0].text
             record = {"step": self.step, "prompt": prompt, "seed": seed, "text": text}
@@ -278,10 +271,7 @@ class Trainer:
         append_line(self.folder / "timings.jsonl", timing)
         paths = [self.folder / name for name in LOGS]
         logs = {path.name: path.stat().st_size for path in paths if path.exists()}
-        progress: dict[str, Any] = {"step": self.step, "tokens": self.tokens}
-        progress["seconds"] = self.seconds
-        progress |= {"first_loss": self.first_loss, "rising": self.rising}
-        progress |= {"best": self.best, "logs": logs}
+        progress = {name: getattr(self, name) for name in PROGRESS} | {"logs": logs}
         files = dict(files or {})
         if improved:
             files[weights_file(self.recipe)] = to_safetensors(trained(self.model))
@@ -294,9 +284,8 @@ class Trainer:
     def describe(self) -> dict[str, Any]:
         """The manifest's account of the run so far."""
         steps = self.recipe.train.steps
-        status = "stopped" if self.stopping else "running"
-        if self.step == steps:
-            status = "finished"
+        unfinished = "stopped" if self.stopping else "running"
+        status = "finished" if self.step == steps else unfinished
         account = {"format": FORMAT, "status": status, "step": self.step, "steps": steps}
         account |= {"best": self.best, "tokens": self.tokens, "seconds": self.seconds}
         account |= {"corpus_sha256": self.corpus.sha256, "parent": self.parent}

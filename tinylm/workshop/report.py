@@ -227,7 +227,9 @@ def runs_part(found: Found) -> Iterator[Html]:
     alone = [run for run in found.runs if run.fingerprint not in compared and run.records("train")]
     for first in range(0, len(alone), CURVES):
         yield losses(alone[first : first + CURVES])
-    if samples := [(str(run.folder), last_sample(run)) for run in alone if run.samples()]:
+    if samples := [
+        (str(run.folder), last_sample(run)) for run in alone if run.log("samples.jsonl")
+    ]:
         yield paragraph("What each of them wrote at its last look:")
         yield cards(samples)
     if found.lesson_runs:
@@ -272,7 +274,7 @@ def losses(runs: Sequence[Run]) -> Html:
 
 
 def last_sample(run: Run) -> Html:
-    sample = run.samples()[-1]
+    sample = run.log("samples.jsonl")[-1]
     return lines((line, "", "", None) for line in (sample["prompt"] + sample["text"]).split("\n"))
 
 
