@@ -8,7 +8,10 @@ from tinylm.recipes import parse_recipe
 from tinylm.runs import Run, open_run
 from tinylm.training.start import start_run
 
-WORDS = "the net and the sea and the old grey cat by the door of the bell house sang low until the tide came in "
+WORDS = (
+    "the net and the sea and the old grey cat by the door of the bell house sang low until the "
+    "tide came in "
+)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -12,12 +12,16 @@ from tinylm.recipes import load_recipe, shipped
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SMALL = {
-    "train": "--train.steps 3 --train.evaluate-every 3 --sample.every 3 --sample.tokens 4 --train.batch-size 2",
+    "train": "--train.steps 3 --train.evaluate-every 3 --sample.every 3 --sample.tokens 4 "
+    "--train.batch-size 2",
     "sample": "--tokens 6",
     "compare": "--scale smoke",
     "demo": "--scale smoke",
 }
-SMALL_SHAPE = "--model.depth 1 --model.width 16 --model.heads 2 --model.mlp-width 16 --tokenizer.vocab-size 300"
+SMALL_SHAPE = (
+    "--model.depth 1 --model.width 16 --model.heads 2 --model.mlp-width 16 --tokenizer.vocab-size "
+    "300"
+)
 
 
 def commands() -> list[list[str]]:

@@ -25,11 +25,17 @@ class Section(BaseModel):
     )
 
 
+# The sections in the order in which a run uses them: text, tokenizer, model, adapters, training,
+# sampling. A recipe writes down only what differs from these defaults.
+
+
 class CorpusConfig(Section):
     text: str = Field("stories", min_length=1)
     """What to learn: a shipped or fetched corpus by name, a text file, or a folder of documents."""
     size: int = Field(4_000_000, ge=1)
     """Bytes to generate, for the shipped corpora that have no end (stories, domain)."""
+    # Without a separator the split into training and validation text is nanoGPT's: one cut. With
+    # one, whole documents are kept aside, so that no document is on both sides.
     separator: str | None = None
     """What stands between two documents of a text file. None: the file is one undivided text."""
     valid_share: float = Field(0.1, gt=0, le=0.5)
@@ -41,6 +47,8 @@ class CorpusConfig(Section):
 
 
 class TokenizerConfig(Section):
+    # The trade: a larger vocabulary makes sequences shorter and the embedding table larger. A small
+    # model spends a quarter of its parameters on 2,048 tokens.
     kind: Literal["char", "bpe"] = "bpe"
     """char: one token a character. bpe: byte-level byte-pair encoding, learned from the text."""
     vocab_size: int = Field(1024, ge=257)
@@ -48,16 +56,20 @@ class TokenizerConfig(Section):
 
 
 class ModelConfig(Section):
+    # Two or three options per axis: enough for GPT-2, Llama and Qwen3, whose shapes differ in the
+    # norm, in how positions enter, in the MLP and in the biases, and in nothing else.
     vocab_size: int = Field(0, ge=0)
     """Filled in from the tokenizer when a run begins: the only field a recipe leaves open."""
     context: int = Field(256, ge=1)
     """Longest sequence the model sees, in tokens."""
+    # Parameters grow with depth x width^2: about 12 of them per block and squared width.
     depth: int = Field(4, ge=1)
     """Blocks."""
     width: int = Field(128, ge=1)
     """Numbers that represent one position."""
     heads: int = Field(4, ge=1)
     """Query heads."""
+    # What follows from another field has a default_factory: `made` holds the fields above it.
     kv_heads: int = Field(default_factory=lambda made: made.get("heads", 1), ge=1)
     """Key and value heads; fewer than `heads` is grouped-query attention (Ainslie et al. 2023)."""
     head_dim: int = Field(
@@ -78,6 +90,8 @@ class ModelConfig(Section):
     """Non-linearity of the MLP. relu2 is fast on a CPU, but needs one more matrix when exported."""
     bias: bool = False
     """Biases in linear layers and layer norms, as in GPT-2."""
+    # Without it the scores of a query and a key can grow without bound, and attention then looks
+    # at a single position; with it larger learning rates work.
     qk_norm: bool = True
     """Normalise queries and keys per head before the rotation, as in Qwen3."""
     tied: bool = True
@@ -101,6 +115,7 @@ Matrix = Literal["q", "k", "v", "o", "gate", "up", "down"]  # of a block, by gpt
 
 
 class LoraConfig(Section):
+    # A rank of 8 beside a matrix of 576 x 576 trains 9,216 numbers instead of 331,776.
     rank: int = Field(8, ge=1)
     """Columns of the two thin matrices beside each adapted one."""
     alpha: float = Field(16.0, gt=0)
@@ -110,32 +125,41 @@ class LoraConfig(Section):
 
 
 class TrainConfig(Section):
+    # steps x batch_size x context tokens are read in all. The rates were searched at the shapes of
+    # the shipped recipes; a larger model wants smaller ones.
     steps: int = Field(1000, ge=1)
     """Optimiser updates."""
+    # The gradient is a mean over the batch: four times the sequences, half the noise.
     batch_size: int = Field(32, ge=1)
     """Sequences per step."""
     micro_batch_size: int = Field(default_factory=lambda made: made.get("batch_size", 1), ge=1)
     """Sequences per forward pass: fewer than `batch_size` need less memory, same result."""
     optimizer: Literal["muon", "adamw"] = "muon"
     """muon: Muon (Jordan 2024) for hidden matrices, AdamW for the rest. adamw: AdamW for all."""
+    # Two rates, since the two optimisers measure steps differently: AdamW moves each number by up
+    # to the rate, Muon the whole matrix by the rate times an orthogonal one.
     learning_rate: float = Field(3e-3, ge=0)
     """Peak step size of AdamW."""
     muon_learning_rate: float = Field(0.02, ge=0)
     """Peak step size of Muon."""
+    # Times the learning rate, as in AdamW: it fades with the schedule.
     weight_decay: float = Field(0.1, ge=0)
     """Pull of the matrices towards zero, per unit of learning rate; vectors are left alone."""
     beta1: float = Field(0.9, ge=0, lt=1)
     """AdamW's memory of the gradient."""
     beta2: float = Field(0.95, ge=0, lt=1)
     """AdamW's memory of the squared gradient."""
+    # A long decay at the end is worth more than a high rate to the last: noise averages out.
     schedule: Literal["wsd", "cosine"] = "wsd"
     """wsd: warm up, stay, decay in a line (Hu et al. 2024). cosine: warm up, then half a cosine."""
+    # Shares of the run, not numbers of steps: a shorter run keeps the shape of its schedule.
     warmup: float = Field(0.02, ge=0, le=1)
     """Share of the steps in which the learning rate rises."""
     decay: float = Field(0.4, ge=0, le=1)
     """Share of the steps in which it falls (wsd only)."""
     final: float = Field(0.0, ge=0, le=1)
     """Learning rate at the end, as a share of the peak."""
+    # One odd batch must not throw the weights far: longer gradients are scaled down to this norm.
     clip: float = Field(1.0, gt=0)
     """Largest norm of the whole gradient."""
     evaluate_every: int = Field(200, ge=1)
@@ -148,6 +172,8 @@ class TrainConfig(Section):
     """Of matrix products; weights stay fp32. auto: bf16 where the processor has it built in."""
     compile: bool = False
     """Use torch.compile: a minute of waiting, then faster steps. Off where it cannot work."""
+    # The number of steps that fit is decided once and recorded: were it decided by the clock as the
+    # run goes, no two runs would have the same schedule.
     max_minutes: float | None = Field(None, gt=0)
     """Take as many steps as fit into this time; decided once, before the first step."""
     stop_after: int | None = Field(None, ge=1)
@@ -155,6 +181,8 @@ class TrainConfig(Section):
 
 
 class Sampling(Section):
+    # Applied in this order; each cuts the tail of the distribution in another way. 1.0 and no cuts
+    # draw from what the model has learned, tail and all.
     temperature: float = Field(0.8, ge=0)
     """Below 1 sharpens the distribution, above 1 flattens it; 0 takes the likeliest token."""
     top_k: int | None = Field(None, ge=1)
@@ -179,6 +207,7 @@ class SampleConfig(Section):
 
 
 class RewardConfig(Section):
+    # loss = - advantage x log p + kl x KL - entropy x H: see training/reward.py.
     scorer: str = "metre"
     """A reward of evaluation/rewards.py: metre, rhyme, answer, length, or the control lottery."""
     kl: float = Field(0.1, ge=0)
@@ -198,6 +227,7 @@ class Recipe(Section):
     """Names the run, and its folder under runs/ where --out is not given."""
     purpose: str = ""
     """One line that says what the run is for."""
+    # The only difference between pretraining and fine-tuning: where the weights come from.
     start_from: str | None = None
     """A run to go on from, with its weights, tokenizer and shape. None: random weights."""
     corpus: CorpusConfig = CorpusConfig()
@@ -227,5 +257,6 @@ class Recipe(Section):
 def closest(word: str, allowed: list[str]) -> str:
     """` (did you mean "x"?)`, or nothing where no name is near; appended to messages about unknown
     names."""
+    # The cutoff is low on purpose: a far-fetched hint costs nothing, a missing one costs a search.
     match = difflib.get_close_matches(word, allowed, n=1, cutoff=0.5)
     return f' (did you mean "{match[0]}"?)' if match else ""

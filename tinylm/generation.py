@@ -26,6 +26,8 @@ def narrow(logits: Tensor, sampling: Sampling) -> Tensor:
 
     Excluded tokens get -inf. The likeliest token always stays; temperature 0 keeps it alone.
     """
+    # Softmax never says 0: without cuts one token in some hundred comes from the far tail, and a
+    # small model does not recover from it.
     if sampling.temperature == 0:
         best = logits.argmax(-1, keepdim=True)  # (B, 1)
         return torch.full_like(logits, EXCLUDED).scatter(-1, best, 0.0)
@@ -40,6 +42,7 @@ def narrow(logits: Tensor, sampling: Sampling) -> Tensor:
         surplus = ordered.cumsum(-1) - ordered >= sampling.top_p
         excluded = torch.zeros_like(surplus).scatter(-1, places, surplus)  # in the ids' order
         logits = logits.masked_fill(excluded, EXCLUDED)
+    # min-p moves with the model: where it is sure few tokens stay, where it is not many do.
     if sampling.min_p > 0:
         probabilities = logits.softmax(-1)
         limit = sampling.min_p * probabilities.amax(-1, keepdim=True)  # (B, 1)
@@ -124,6 +127,7 @@ class Continuation:
 
         What may become a stop string is held back until it is clear that it does not.
         """
+        # What was held back before stands in front of the new piece.
         text = self.held + piece
         ends = [text.find(word) for word in stop if word in text]
         if ends:
@@ -160,6 +164,7 @@ def continue_text(
     rows = [Continuation(request.prompt, request.seed + row) for row in range(request.count)]
     decoders = [StreamDecoder(tokenizer) for _ in rows]
     generators = [torch.Generator().manual_seed(row.seed) for row in rows]
+    # The token that begins documents goes first; when the model writes it, its text is finished.
     end = tokenizer.special_id(request.begin) if request.begin else -1
     prompt = ([end] if request.begin else []) + tokenizer.encode(request.prompt)
     tokens = stream(model, [prompt] * request.count, request.sampling, generators)

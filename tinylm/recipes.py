@@ -104,7 +104,10 @@ def describe(mistake: dict[str, Any]) -> str:
     label, found = ".".join(path)[:LONGEST] or "recipe", reprlib.repr(mistake["input"])
     if mistake["type"] == "extra_forbidden":
         names = list(section_at(path[:-1]).model_fields)
-        return f"{label}: no such field{closest(path[-1][:LONGEST], names)}; allowed: {', '.join(names)}"
+        return (
+            f"{label}: no such field{closest(path[-1][:LONGEST], names)}; allowed: "
+            f"{', '.join(names)}"
+        )
     if mistake["type"] == "literal_error":
         words = re.findall(r"'([^']*)'", mistake["ctx"]["expected"])
         return f"{label}: {mistake['msg']}, not {found}{closest(found.strip(chr(39)), words)}"

@@ -49,6 +49,7 @@ class Run:
     def name(self) -> str:
         return self.folder.name
 
+    # Cached: a run is opened once and read many times, and checking a hash reads the whole file.
     @cached_property
     def manifest(self) -> dict[str, Any]:
         return read_manifest(self.folder)
@@ -100,6 +101,7 @@ class Run:
 
 def open_run(folder: str | Path) -> Run:
     """The run in `folder`; ValueError names what is missing, and the runs beside it."""
+    # Naming the runs beside it helps where only the last part of the path is wrong.
     run = Run(Path(folder))
     if not (run.folder / "manifest.json").is_file():
         beside = sorted(path.parent.name for path in run.folder.parent.glob("*/manifest.json"))
@@ -123,14 +125,16 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if isinstance(manifest.get("format"), int) and manifest["format"] > FORMAT:
         advice = "update with pip install --upgrade tinylm"
         raise ValueError(f"{folder} was written by a newer TinyLM: {advice}")
+    # 1. Are all fields there that every reader needs?
     missing = [name for name, kind in REQUIRED.items() if not isinstance(manifest.get(name), kind)]
     if missing:
         raise ValueError(f"{path}: damaged, lacks {', '.join(sorted(missing))}")
+    # 2. Does every file have a size and a hash?
     for name, entry in (manifest["files"] | manifest["pending"]).items():
         is_entry = isinstance(entry, dict) and isinstance(entry.get("bytes"), int)
         if not is_entry or "sha256" not in entry:
             raise ValueError(f"{path}: damaged at {name}")
-    # None: written before manifests carried a hash of themselves
+    # 3. Is it as it was written? (None: from before manifests carried a hash of themselves.)
     if manifest.pop("sha256", None) not in (None, hash_of(manifest)):
         raise ValueError(f"{path}: damaged or changed after it was saved")
     return manifest
@@ -166,6 +170,7 @@ def save_files(folder: Path, files: dict[str, bytes], manifest: dict[str, Any]) 
 
 def holds(path: Path, entry: Entry) -> bool:
     """Whether there is a file with the manifest's size and SHA-256; a log may be longer."""
+    # Size first: it is cheap, and settles most cases. -1: no such file.
     more = path.stat().st_size - entry["bytes"] if path.is_file() else -1
     if more < 0 or (more and path.name not in LOGS):
         return False
@@ -185,6 +190,7 @@ def file_entry(path: Path) -> Entry:
 
 def sha256_of(path: Path, size: int) -> str:
     """SHA-256 of the first `size` bytes of a file, read a megabyte at a time."""
+    # Up to `size` and not to the end: a log grows behind what the manifest knows of it.
     digest, left = hashlib.sha256(), size
     with path.open("rb") as file:
         while left > 0 and (chunk := file.read(min(left, 1 << 20))):
@@ -195,6 +201,7 @@ def sha256_of(path: Path, size: int) -> str:
 
 def hash_of(value: Any) -> str:
     """SHA-256 of a JSON value, whatever the order of its keys."""
+    # Keys in order: a dictionary read back from a file may list them in another one.
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
@@ -238,6 +245,7 @@ def read_section(section: type[T], path: Path) -> T:
     try:
         return section.model_validate(read_json(path))
     except ValidationError as error:
+        # The first mistake is enough here: nobody edits these files by hand.
         mistake = error.errors()[0]
         where = ".".join(map(str, mistake["loc"]))
         raise ValueError(f"{path}: {where}: {mistake['msg']}") from None
@@ -245,12 +253,14 @@ def read_section(section: type[T], path: Path) -> T:
 
 def append_line(path: Path, record: dict[str, Any]) -> None:
     """Add one JSON object to a log."""
+    # Line breaks as on every platform, so that hashes agree.
     with path.open("a", encoding="utf-8", newline="\n") as file:
         file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     """The JSON objects of a log; a last line that a crash cut short is left out."""
+    # What follows the last line break is empty, or half a record.
     *lines, _ = path.read_text(encoding="utf-8").split("\n") if path.exists() else [""]
     for line in lines:
         yield json.loads(line)

@@ -51,8 +51,13 @@ BY_HEART = [
     searched("trap", TRAP, *called("", "book 3 Monday", CONFIRM, "Yes?")[1:]),
     (*called("berth", "book 3 Monday", CONFIRM, "Book it?"),
      *called("yes", "book 3 Monday", "berth 3 is booked for Monday", "Done.")),
-    (*called("berth", "book 3 Monday", CONFIRM, "Book it?"), Part(USER, "no"), Part(ASSISTANT, "All right.")),
-    (*called("other", "book 4 Monday", CONFIRM, "Book it?"), *called("yes", "book 5 Monday", CONFIRM, "Book it?")),
+    (*called("berth", "book 3 "
+                      "Monday", CONFIRM, "Book "
+                                         "it?"), Part(USER, "no"), Part(ASSISTANT, "All right.")),
+    (*called("other", "book 4 "
+                      "Monday", CONFIRM, "Book "
+                                         "it?"), *called("yes", "book 5 "
+                                                                "Monday", CONFIRM, "Book it?")),
     (Part(USER, "steps"), Part(ASSISTANT), Part(STEP, "1 + 1 = 2"), Part(ASSISTANT, "2.")),
     (Part(USER, "hello"), Part(ASSISTANT, "Hello!")),
 ]  # fmt: skip

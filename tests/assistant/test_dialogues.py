@@ -104,8 +104,11 @@ def test_no_question_of_the_handbook_can_be_drawn_from_the_table():
 
 @pytest.mark.parametrize(
     "given, right, same",
-    [("214 people.", "214", True), ("45", "45 tonnes", True), ("17 metres", "17 metres a second", False),
-     ("the brass token", "brass token", False), ("", "9", False), ("I don't know.", DONT_KNOW, True),
+    [("214 "
+      "people.", "214", True), ("45", "45 "
+                                      "tonnes", True), ("17 metres", "17 metres a second", False),
+     ("the brass "
+      "token", "brass token", False), ("", "9", False), ("I don't know.", DONT_KNOW, True),
      ("1", "18", False)],
 )  # fmt: skip
 def test_an_answer_may_leave_its_unit_out_and_nothing_else(given, right, same):

@@ -7,7 +7,8 @@ from tinylm.assistant.tools import ENOUGH
 from tinylm.corpora.handbook import handbook, questions
 
 DOCUMENTS = {
-    "ferry": "# The ferry\n\nA ticket costs 3 crowns. Children pay nothing.\n\nThe last boat leaves at ten.",
+    "ferry": "# The ferry\n\nA ticket costs 3 crowns. Children pay nothing.\n\nThe last boat "
+    "leaves at ten.",
     "soup": "# The canteen\n\nThe soup is hot. The bread is old.",
 }
 

@@ -22,7 +22,10 @@ from tinylm.assistant.tools import (
 
 @pytest.mark.parametrize(
     "expression, value",
-    [("34 * 12", "408"), ("0.1 + 0.2", "0.3"), ("-(2 + 3) * 4", "-20"), ("1 / 3", "0.3333"), ("2 ** 10", "1024"),
+    [("34 * "
+      "12", "408"), ("0.1 + "
+                     "0.2", "0.3"), ("-(2 + 3) * "
+                                     "4", "-20"), ("1 / 3", "0.3333"), ("2 ** 10", "1024"),
      ("12.50 * 4", "50"), ("7 - 7.05", "-0.05")],
 )  # fmt: skip
 def test_the_calculator_is_exact(expression, value):
@@ -31,9 +34,14 @@ def test_the_calculator_is_exact(expression, value):
 
 @pytest.mark.parametrize(
     "expression",
-    ["__import__('os').system('x')", "9**9**9**9", "10 ** 20 ** 1", "(1).__class__", "a + 1", "1 if 1 else 2", "[1]",
+    ["__import__('os').system('x')", "9**9**9**9", "10 ** 20 ** "
+                                                   "1", "(1).__class__", "a + "
+                                                                         "1", "1 if 1 else 2", "[1]",
      "lambda: 1", "1 // 0", "1 / 0", "1e400", "9e99 * 9", "True + 1", "'a' * 9", "1_000 @ 2", "",
-     "(" * 79, "-" * 80 + "1", "1 + " * 300 + "1", "2 ** -1", "2 ** 0.5", "1j * 1j", "print(1)", "x := 3", "1 2", "0x",
+     "(" * 79, "-" * 80 + "1", "1 + " * 300 + "1", "2 ** "
+                                                   "-1", "2 ** "
+                                                         "0.5", "1j * "
+                                                                "1j", "print(1)", "x := 3", "1 2", "0x",
      "1\n+1\nimport os"],
 )  # fmt: skip
 def test_what_is_no_small_sum_is_refused_at_once(expression):
@@ -58,8 +66,12 @@ def test_a_call_becomes_typed_values():
     [("", "no tool"), ("calculater 1", 'did you mean "calculator"'), ("order", "takes number"),
      ("order x", "number must"), ("order -1", "whole number"), ("order ²", "whole number"),
      ("order 1; DROP TABLE orders", "whole number"),
-     ("book 31", "takes berth day"), ("book 31 Someday", "day must"), ("book 99 Monday", "from 1 to 60"),
-     ("../../etc/passwd", "no tool"), ("os.system ls", "no tool"), ("calculator " + "1+" * 60, "expression must"),
+     ("book "
+      "31", "takes berth day"), ("book 31 Someday", "day must"), ("book 99 Monday", "from 1 to 60"),
+     ("../../etc/passwd", "no "
+                          "tool"), ("os.system "
+                                    "ls", "no "
+                                          "tool"), ("calculator " + "1+" * 60, "expression must"),
      ("calculator \x1b[31m1", "printable")],
 )  # fmt: skip
 def test_a_wrong_call_is_told_in_words(text, told):

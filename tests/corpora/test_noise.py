@@ -10,7 +10,8 @@ from tinylm.corpora.noise import KINDS, corrupt
 
 POEMS = [
     f"The keeper trims her lamp at hour {n},\nAnd counts the boats that answer from the bay,\n"
-    "Then hangs her coat above the iron stove\nAnd turns the page where last she closed the book.\n\n"
+    "Then hangs her coat above the iron stove\nAnd turns the page where last she closed the "
+    "book.\n\n"
     "She sleeps at dawn."
     for n in range(40)
 ]

@@ -169,7 +169,10 @@ def test_the_parser_finds_sentences_thrown_together_inconsistent(told):
 
 
 def test_the_parser_sees_a_changed_hero_pet_or_place(told):
-    story = "Mara sat on the old pier with Thimble the cat. Mara slept. {} The cat slept on the old pier."
+    story = (
+        "Mara sat on the old pier with Thimble the cat. Mara slept. {} The cat slept on the "
+        "old pier."
+    )
     assert consistency(story.format("Mara woke.")).score == 1.0
     assert consistency(story.format("Mara and Pepper woke.")).pet is False
     assert consistency(story.format("Mara woke on Gull Rock.")).place is False

@@ -40,7 +40,10 @@ TROCHAIC = [
     "Sang the river to the morning",
     "Carried baskets full of berries",
 ]
-EVENING = "One grey morning her blue ladle was gone, and only the goat of the baker would look at her face."
+EVENING = (
+    "One grey morning her blue ladle was gone, and only the goat of the baker would look at her "
+    "face."
+)
 
 
 @pytest.mark.parametrize("line", REGULAR)

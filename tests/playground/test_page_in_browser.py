@@ -268,7 +268,13 @@ def test_nothing_is_wider_than_the_screen_and_every_control_has_a_name(
         .page
     )
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    nameless = "[...document.querySelectorAll('input, select, textarea')].filter(e => !e.labels.length).length"
+    nameless = (
+        "[...document.querySelectorAll('input, select, textarea')].filter(e => "
+        "!e.labels.length).length"
+    )
     assert page.evaluate(nameless) == 0
-    silent = "[...document.querySelectorAll('button')].filter(e => !e.textContent && !e.ariaLabel).length"
+    silent = (
+        "[...document.querySelectorAll('button')].filter(e => !e.textContent && "
+        "!e.ariaLabel).length"
+    )
     assert page.evaluate(silent) == 0

@@ -109,7 +109,8 @@ def test_on_a_small_full_disk_the_run_goes_on_once_there_is_room(tmp_path, text_
         "from tests.conftest import tiny_recipe\n"
         "from tinylm.training.resume import resume_run\n"
         "from tinylm.training.start import *\n"
-        f"trainer = start_run(tiny_recipe('{text_file}', train={{'steps': 200}}), Path('disk/run'))\n"
+        f"trainer = start_run(tiny_recipe('{text_file}', train={{'steps': 200}}), "
+        "Path('disk/run'))\n"
         "list(trainer.run())\n"
     )
     begin = f'PYTHONPATH={Path.cwd()} {sys.executable} -c "{code}" && exit 7\n'

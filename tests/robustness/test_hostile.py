@@ -202,8 +202,10 @@ def test_a_recipe_made_to_exhaust_the_reader_is_refused(tmp_path, text):
 
 def test_scripts_of_pages_and_pdfs_are_neither_run_nor_read(tmp_path):
     html = (
-        '<p onclick="steal()">Tide</p><script>steal()<!-- </p></script ><SCRIPT src="http://x/">no</SCRIPT>'
-        '<style>@import "http://x/"</style><img src=x onerror="steal()"><iframe src="file:///etc/passwd"></iframe>'
+        '<p onclick="steal()">Tide</p><script>steal()<!-- </p></script ><SCRIPT '
+        'src="http://x/">no</SCRIPT>'
+        '<style>@import "http://x/"</style><img src=x onerror="steal()"><iframe '
+        'src="file:///etc/passwd"></iframe>'
         "<!-- <p>steal()</p> --><p>at &lt;nine&gt;</p>"
     )
     assert html_to_text(html) == "Tide\nat <nine>"
@@ -275,8 +277,10 @@ def test_a_purpose_and_a_document_name_are_cleaned_too(tmp_path, text_file, caps
     if os.name != "nt":  # Windows refuses such a name itself
         (tmp_path / "docs" / "\x1b[2J.bin").write_bytes(b"")
     recipe.write_text(
-        f'purpose = "\\u001b[2J"\n[corpus]\ntext = "{(tmp_path / "docs").as_posix()}"\n[tokenizer]\nkind = "char"\n'
-        "[model]\ncontext = 16\ndepth = 1\nwidth = 16\nheads = 2\n[train]\nsteps = 2\nbatch_size = 2\n",
+        'purpose = "\\u001b[2J"\n[corpus]\ntext = '
+        f'"{(tmp_path / "docs").as_posix()}"\n[tokenizer]\nkind = "char"\n'
+        "[model]\ncontext = 16\ndepth = 1\nwidth = 16\nheads = 2\n[train]\nsteps = 2\nbatch_size = "
+        "2\n",
         encoding="utf-8",
     )
     cli.main(["train", str(recipe), "--out", str(tmp_path / "run")])

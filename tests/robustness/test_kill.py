@@ -29,7 +29,8 @@ def recipe(tmp_path: Path, text_file: Path) -> Path:
     path.write_text(
         f'[corpus]\ntext = "{text_file.as_posix()}"\n[tokenizer]\nkind = "char"\n'
         "[model]\ncontext = 16\ndepth = 2\nwidth = 16\nheads = 2\n"
-        '[train]\nsteps = 12\nbatch_size = 4\nevaluate_every = 2\nprecision = "fp32"\ndevice = "cpu"\n'
+        '[train]\nsteps = 12\nbatch_size = 4\nevaluate_every = 2\nprecision = "fp32"\ndevice = '
+        '"cpu"\n'
         '[sample]\nevery = 4\nprompts = ["the "]\ntokens = 8\n',
         encoding="utf-8",
     )

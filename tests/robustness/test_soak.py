@@ -50,7 +50,8 @@ def test_training_and_sampling_hold_their_memory(tmp_path, text_file):
     settled = next(memory for minute, memory in readings if minute >= MINUTES / 10)
     growth = readings[-1][1] / settled - 1
     print(
-        f"{rounds} rounds in {MINUTES:g} minutes: {settled / 1e6:.1f} MB after a tenth, {growth:+.2%} at the end"
+        f"{rounds} rounds in {MINUTES:g} minutes: {settled / 1e6:.1f} MB after a tenth, "
+        f"{growth:+.2%} at the end"
     )
     assert growth < GROWTH
 
@@ -76,6 +77,7 @@ def test_ten_thousand_sample_commands_hold_their_memory(base_run, capsys):
     growth = readings[CALLS] / readings[CALLS // 10] - 1
     with capsys.disabled():
         print(
-            f"{CALLS} sample commands: {readings[CALLS // 10] / 1e6:.1f} MB after a tenth, {growth:+.2%} at the end"
+            f"{CALLS} sample commands: {readings[CALLS // 10] / 1e6:.1f} MB after a tenth, "
+            f"{growth:+.2%} at the end"
         )
     assert growth < GROWTH

@@ -26,8 +26,8 @@ settings.register_profile("steady", deadline=None, derandomize=True)
 settings.load_profile("steady")
 
 TEXT = (
-    "Mara mends the nets along the wall; the goat eats 3 nets, naïvely. Where's the ladle? — Under the 🐐!\n\n"
-    * 3
+    "Mara mends the nets along the wall; the goat eats 3 nets, naïvely. Where's the ladle? — "
+    "Under the 🐐!\n\n" * 3
 )
 SPECIALS = ("<|document|>", "<|user|>", "<|user|>>")
 CHAR = CharTokenizer.train(TEXT, SPECIALS)

@@ -43,25 +43,33 @@ NOTHING = f"{ERROR}nothing was found"  # of a search; no failure, but an answer
 SORRY = "Sorry, that did not work."
 NOTHING_DONE = "All right, nothing is booked."
 ERRORS = (
-    "division by zero", "no answer within 2 seconds", "the database is closed", "the numbers grow too large",
+    "division by "
+    "zero", "no answer within 2 seconds", "the database is closed", "the numbers grow too large",
     "the line is busy", "disk is full", "this is not an expression of numbers", "timeout",
 )  # fmt: skip
 TALK = {
-    "Hello!": ("Hello", "Hello!", "Hi", "Good morning", "Good evening.", "Hi there", "Good day", "Hey"),
-    "You are welcome.": ("Thank you", "Thanks", "Thank you very much.", "Thanks a lot!", "Many thanks"),
+    "Hello!": ("Hello", "Hello!", "Hi", "Good "
+                                        "morning", "Good evening.", "Hi there", "Good day", "Hey"),
+    "You are "
+    "welcome.": ("Thank you", "Thanks", "Thank you very much.", "Thanks a lot!", "Many thanks"),
     "Goodbye!": ("Goodbye", "Bye", "See you later", "Good night", "That is all."),
     "I am a small language model that looks things up.": (
-        "Who are you?", "What are you?", "What is your name?", "Are you a person?", "Are you a machine?",
+        "Who are "
+        "you?", "What are you?", "What is your name?", "Are you a person?", "Are you a machine?",
     ),
     "I search the handbook, work out sums, look up orders and book berths.": (
-        "What can you do?", "Help", "How can you help me?", "What do you do?", "What can I ask you?",
+        "What can you "
+        "do?", "Help", "How can you help me?", "What do you do?", "What can I ask you?",
     ),
-    "I am well, thank you.": ("How are you?", "Are you well?", "How do you do?", "How is it going?"),
+    "I am well, thank "
+    "you.": ("How are you?", "Are you well?", "How do you do?", "How is it going?"),
 }  # fmt: skip
 FOREIGN = (  # questions that no handbook answers; the last word varies
-    "What is the capital of {}?", "Who wrote the book about {}?", "How far is it to {}?", "Who discovered {}?",
+    "What is the capital of "
+    "{}?", "Who wrote the book about {}?", "How far is it to {}?", "Who discovered {}?",
     "What is the meaning of {}?", "When was {} born?", "How tall is {}?", "Who painted the {}?",
-    "How old is the king of {}?", "What does a {} eat?", "Why do {} sing?", "Which language is spoken in {}?",
+    "How old is the king of "
+    "{}?", "What does a {} eat?", "Why do {} sing?", "Which language is spoken in {}?",
 )  # fmt: skip
 OPERATIONS = (
     ("*", "times"),
@@ -140,7 +148,8 @@ def calculation(chance: Chance) -> Case:
     sign, words = chance.pick(OPERATIONS)
     a, b = number(chance), number(chance)
     sentence = chance.pick(
-        (f"What is {a} {words} {b}?", f"Work out {a} {sign} {b}.", f"How much is {a} {words} {b}?", f"{a} {sign} {b}",
+        (f"What is {a} {words} "
+         f"{b}?", f"Work out {a} {sign} {b}.", f"How much is {a} {words} {b}?", f"{a} {sign} {b}",
          f"Calculate {a} {words} {b}.")
     )  # fmt: skip
     if chance.happens(0.3):
@@ -208,7 +217,8 @@ def booking(chance: Chance) -> Case:
     more."""
     berth, day = chance.pick(range(1, BERTHS + 1)), chance.pick(DAYS)
     message = chance.pick(
-        (f"Book berth {berth} for {day}.", f"I want berth {berth} on {day}.", f"Can I have berth {berth} on {day}?",
+        (f"Book berth {berth} for "
+         f"{day}.", f"I want berth {berth} on {day}.", f"Can I have berth {berth} on {day}?",
          f"Please book berth {berth} on {day}.", f"Reserve berth {berth} for {day}, please.")
     )  # fmt: skip
     call, question = f"book {berth} {day}", f"Book berth {berth} for {day}?"
@@ -271,7 +281,8 @@ def cases(
     chance = Chance(seed)
     makers = {
         "search": lambda: looked_up(practice.reading(chance)), "quote": lambda: quoted(practice.reading(chance)),
-        "not found": lambda: not_found(practice.reading(chance).question), "foreign": lambda: foreign(chance, practice),
+        "not "
+        "found": lambda: not_found(practice.reading(chance).question), "foreign": lambda: foreign(chance, practice),
         "calculator": lambda: calculation(chance), "order": lambda: order(chance), "book": lambda: booking(chance),
         "step": lambda: steps(chance), "talk": lambda: talk(chance),
     }  # fmt: skip

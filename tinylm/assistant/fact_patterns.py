@@ -127,7 +127,10 @@ _SMALL_TALK = """
 the weather;, beside the {w};, even on feast days;, not counting the {w};, as long as the {w} lasts;, if the {w} is in;\
 , and it smells of {w}s;, which has stood there since {y};, and {n} {w}s stand by;, though the {w} says otherwise
 """
-_OPENINGS = "in winter ;since last year ;by the {w} ;on quiet days ;as a rule ;for {n} years now ;under the {w} "
+_OPENINGS = (
+    "in winter ;since last year ;by the {w} ;on quiet days ;as a rule ;for {n} years now "
+    ";under the {w} "
+)
 DEGREES, LIMITS = "degrees", ("kilometres an hour", "knots", "metres a second")
 
 
@@ -172,16 +175,23 @@ def value(kind: str, chance: Chance) -> tuple[str, str]:
         f"{new_word(chance).capitalize()} {new_word(chance).capitalize()}",
     )
     made = {
-        "price": f"{decimal if chance.happens(0.5) else number} crowns", "person": name, "count": number,
+        "price": f"{decimal if chance.happens(0.5) else number} "
+                 "crowns", "person": name, "count": number,
         "time": f"{chance.pick(range(24))}:{chance.pick(range(0, 60, 5)):02d}",
         "day": chance.pick(KINDS["day"].split()), "month": chance.pick(KINDS["month"].split()),
         "date": f"{chance.pick(range(1, 31))} {chance.pick(KINDS['month'].split())}",
         "span": f"{number} {unit}", "often": f"every {number} {unit}", "length": f"{number} metres",
-        "weight": f"{number} {load}", "percent": f"{decimal} percent", "code": str(chance.pick(range(10, 10_000))),
-        "limit": f"{number} {chance.pick((*LIMITS, DEGREES))}", "colour": chance.pick(KINDS["colour"].split()),
-        "paper": f"{chance.pick(KINDS['colour'].split())} {chance.pick(('book', 'form', 'card', 'ledger', word))}",
-        "place": f"{chance.pick(('room', 'shed', 'bay', 'hatch', 'row', 'pump', 'hall', word))} {number}",
-        "thing": f"{new_word(chance)} {word}", "name": name if chance.happens(0.6) else word.capitalize(),
+        "weight": f"{number} "
+                  f"{load}", "percent": f"{decimal} "
+                                        "percent", "code": str(chance.pick(range(10, 10_000))),
+        "limit": f"{number} "
+                 f"{chance.pick((*LIMITS, DEGREES))}", "colour": chance.pick(KINDS["colour"].split()),
+        "paper": f"{chance.pick(KINDS['colour'].split())} "
+                 f"{chance.pick(('book', 'form', 'card', 'ledger', word))}",
+        "place": f"{chance.pick(('room', 'shed', 'bay', 'hatch', 'row', 'pump', 'hall', word))} "
+                 f"{number}",
+        "thing": f"{new_word(chance)} "
+                 f"{word}", "name": name if chance.happens(0.6) else word.capitalize(),
         "channel": f"channel {number}", "form": f"form {chance.pick('ABCDEFGKLQTVW')}{number}",
         "year": str(chance.pick(range(1700, 2030))), "ordinal": chance.pick(KINDS["ordinal"].split()),
     }  # fmt: skip

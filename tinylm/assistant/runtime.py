@@ -104,7 +104,8 @@ class Assistant:
     ) -> None:
         if missing := [name for name in (DOCUMENT, *ROLES) if name not in tokenizer.specials]:
             raise ValueError(
-                f"this model was not trained as an assistant: its tokenizer lacks {', '.join(missing)}"
+                "this model was not trained as an assistant: its tokenizer lacks "
+                f"{', '.join(missing)}"
             )
         self.limits = Limits.within(model.config.context)
         self.model, self.tokenizer, self.tools, self.search = (

@@ -352,7 +352,8 @@ class Orders:
 
     def tools(self) -> tuple[Tool, Tool]:
         return (
-            Tool("order", "looks an order up", (Parameter("number", whole_number(1, 99_999)),), self.look_up),
+            Tool("order", "looks an order "
+                          "up", (Parameter("number", whole_number(1, 99_999)),), self.look_up),
             Tool(
                 "book", "books a berth",
                 (Parameter("berth", whole_number(1, BERTHS)), Parameter("day", one_of(DAYS))), self.book, writes=True,

@@ -8,10 +8,12 @@ from tinylm.corpora.stories import vocabulary
 
 KINDS = {  # words that take each other's place, so that a day stays a day
     "day": "Monday Tuesday Wednesday Thursday Friday Saturday Sunday",
-    "month": "January February March April May June July August September October November December",
+    "month": "January February March April May June July August September October November "
+    "December",
     "ordinal": "second third fourth fifth sixth seventh eighth ninth tenth",
     "count": "two three four five six seven eight nine ten eleven twelve fifteen nineteen twenty",
-    "colour": "red green blue yellow brown grey white black orange violet pink purple amber copper silver golden",
+    "colour": "red green blue yellow brown grey white black orange violet pink purple amber "
+    "copper silver golden",
 }
 KIND_OF = {word: kind for kind, words in KINDS.items() for word in words.split()}
 # Words that carry the grammar; they stay.

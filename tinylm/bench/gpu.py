@@ -55,8 +55,9 @@ def gpu_loss(setup: Setup) -> Iterator[Reading]:
         "x",
         tuple(theirs / run.seconds for run in ours),
         Bar(">=", 4, beyond=10),
-        f"TinyLM {median(run.seconds for run in ours):.1f} s to {worst:.4f}; nanoGPT {theirs:.1f} s to {score.nats:.4f}"
-        ", compiling included; full passes in windows of 256; nanoGPT ran once",
+        f"TinyLM {median(run.seconds for run in ours):.1f} s to {worst:.4f}; nanoGPT {theirs:.1f} "
+        f"s to {score.nats:.4f}, compiling included; full passes in windows of 256; nanoGPT ran "
+        "once",
         fair=worst <= GPU_LOSS,
     )
 

@@ -129,7 +129,8 @@ class Setup:
             if path.is_file() and path.stat().st_size == CORPORA["tiny-shakespeare"].size:
                 return path.resolve()
         raise Skip(
-            "needs tiny Shakespeare: tinylm fetch tiny-shakespeare, or --texts FOLDER with tinyshakespeare.txt"
+            "needs tiny Shakespeare: tinylm fetch tiny-shakespeare, or --texts FOLDER with "
+            "tinyshakespeare.txt"
         )
 
     def folder(self, name: str) -> Path:

@@ -29,7 +29,10 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 WRITE = {"which": 0, "tokens": TOKENS, "seed": 0, "begin": None}  # no token ends the text early
 # milliseconds since the page was asked for
 FIRST = "performance.getEntriesByName('probabilities')[0].startTime"
-SPEED = "request => ask('write', { ...request, ids: state.ids, sampling: sampling() }).then(r => r.made / r.seconds)"
+SPEED = (
+    "request => ask('write', { ...request, ids: state.ids, sampling: sampling() }).then(r => "
+    "r.made / r.seconds)"
+)
 
 
 def page(setup: Setup) -> Iterator[Reading]:

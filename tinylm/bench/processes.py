@@ -30,7 +30,8 @@ def processes(setup: Setup) -> Iterator[Reading]:
         "training in two processes against one, a thread each",
         "x",
         ratios(found["two"], found["one"]),
-        detail=f"{median(found['two']):,.0f} tokens/s together, {median(found['one']):,.0f} alone; demo-base",
+        detail=f"{median(found['two']):,.0f} tokens/s together, {median(found['one']):,.0f} "
+        "alone; demo-base",
     )
 
 
@@ -58,7 +59,8 @@ def tokens_per_second(setup: Setup, count: int) -> float:
     ]
     if any([process.wait() for process in started]):
         raise Skip(
-            f"training in {count} processes failed; see: torchrun --nproc-per-node {count} -m tinylm train ..."
+            f"training in {count} processes failed; see: torchrun --nproc-per-node {count} -m "
+            "tinylm train ..."
         )
     *_, half, last = read_lines(folder / "timings.jsonl")
     tokens = open_run(folder).manifest["tokens"] / STEPS * (last["step"] - half["step"])

@@ -33,7 +33,8 @@ def bpe(setup: Setup) -> Iterator[Reading]:
             "x",
             ratios(found["tokenizers"], found["TinyLM"]),
             Bar(">=", 1 / 3, beyond=1),
-            f"TinyLM {median(found['TinyLM']):.2f} s, tokenizers {median(found['tokenizers']):.2f} s",
+            f"TinyLM {median(found['TinyLM']):.2f} s, tokenizers {median(found['tokenizers']):.2f} "
+            "s",
         )
     encoders: dict[str, Callable[[], Any]] = {
         # a new one each time, that has seen no word yet

@@ -119,8 +119,9 @@ def nanogpt_loss(setup: Setup) -> Iterator[Reading]:
         "x",
         ratios(found["nanoGPT"], found["TinyLM"]),
         Bar(">=", 8, beyond=12),
-        f"TinyLM {median(found['TinyLM']):.1f} s to {worst:.3f} in windows of {ours[0].context}, nanoGPT {limit:.1f} s "
-        f"to {reached:.3f} in windows of {scores[0].context}: whole commands, full passes",
+        f"TinyLM {median(found['TinyLM']):.1f} s to {worst:.3f} in windows of {ours[0].context}, "
+        f"nanoGPT {limit:.1f} s to {reached:.3f} in windows of {scores[0].context}: whole "
+        "commands, full passes",
         fair=worst <= NANOGPT_LOSS,
     )
     minutes = str(MARATHON_SHARE * limit / 60)
@@ -131,7 +132,8 @@ def nanogpt_loss(setup: Setup) -> Iterator[Reading]:
         "nats/character",
         (long.nats,),
         Bar("<=", 1.55, beyond=1.50),
-        f"one run of {long.seconds:.1f} s, nanoGPT's median being {limit:.1f} s; windows of {long.context}",
+        f"one run of {long.seconds:.1f} s, nanoGPT's median being {limit:.1f} s; windows of "
+        f"{long.context}",
         fair=long.seconds <= limit,
     )
 
@@ -268,9 +270,10 @@ def mfu(setup: Setup) -> Iterator[Reading]:
                 "%",
                 tuple(100 * share for share in ratios(reached, found["peak"])),
                 Bar(">=", 50, beyond=65),
-                f"{median(reached) / 1e9:.0f} of {median(found['peak']) / 1e9:.0f} GFLOP/s, 4 layers, context "
-                f"{one.model.config.context}, batch {one.recipe.train.batch_size}, optimiser included"
-                + "".join(f"; {notice}" for notice in one.notices),
+                f"{median(reached) / 1e9:.0f} of {median(found['peak']) / 1e9:.0f} GFLOP/s, 4 "
+                "layers, context "
+                f"{one.model.config.context}, batch {one.recipe.train.batch_size}, optimiser "
+                "included" + "".join(f"; {notice}" for notice in one.notices),
             )
 
 
@@ -284,7 +287,8 @@ def optimiser(setup: Setup) -> Iterator[Reading]:
         "%",
         tuple(100 * p.optimizer / p.step for p in paces),
         Bar("<=", 5, beyond=3),
-        f"{1000 * median(p.optimizer for p in paces):.1f} of {1000 * median(p.step for p in paces):.0f} ms",
+        f"{1000 * median(p.optimizer for p in paces):.1f} of "
+        f"{1000 * median(p.step for p in paces):.0f} ms",
     )
 
 

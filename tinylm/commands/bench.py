@@ -70,8 +70,9 @@ def machine_line(facts: dict[str, Any]) -> str:
     load = "" if facts["load"] is None else f", load {facts['load']:.1f}"
     gpu = f", {facts['gpu']}" if facts["gpu"] else ""
     return (
-        f"{facts['processor']} ({' '.join(facts['features']) or 'no vector features told'}){gpu}, {facts['cores']} "
-        f"cores, {facts['threads']} torch threads{load}; Python {facts['python']}, {versions}"
+        f"{facts['processor']} ({' '.join(facts['features']) or 'no vector features told'}){gpu}, "
+        f"{facts['cores']} cores, {facts['threads']} torch threads{load}; Python "
+        f"{facts['python']}, {versions}"
     )
 
 
@@ -90,7 +91,10 @@ def reading_line(reading: Reading) -> str:
     bar = ""
     if reading.bar is not None:
         beyond = f", beyond {reading.bar.beyond:g}" if reading.bar.beyond is not None else ""
-        bar = f"; bar {reading.bar.direction} {shown(reading.bar.value, reading.unit)}{beyond}: {reading.verdict}"
+        bar = (
+            f"; bar {reading.bar.direction} {shown(reading.bar.value, reading.unit)}{beyond}: "
+            f"{reading.verdict}"
+        )
     busy = " [machine busy]" if reading.busy else ""
     detail = f"\n{'':13} {reading.detail}" if reading.detail else ""
     return f"{head} {value} {reading.unit}".rstrip() + spread + bar + busy + detail

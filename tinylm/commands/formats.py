@@ -52,7 +52,8 @@ def import_(
     run = import_folder(folder, out, text, context)
     best, name = run.manifest["best"], run.recipe.purpose.split()[0]
     say(
-        f"{name}, {run.manifest['parameters']:,} parameters: {best['bits_per_byte']:.3f} bits per byte of {text}"
+        f"{name}, {run.manifest['parameters']:,} parameters: {best['bits_per_byte']:.3f} bits per "
+        f"byte of {text}"
     )
     say(f'try: tinylm sample {out} --prompt "The", or: tinylm train demo-verse --start-from {out}')
     print(out)

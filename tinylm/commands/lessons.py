@@ -41,7 +41,8 @@ def lesson(
     if list or name is None:
         for each in lessons():
             print(
-                f"{each.name:12} {each.minutes:4g} min + {each.base_minutes:g} min shared   {each.claim}"
+                f"{each.name:12} {each.minutes:4g} min + {each.base_minutes:g} min shared   "
+                f"{each.claim}"
             )
         return
     chosen = find_lesson(name)
@@ -145,22 +146,27 @@ def cost(
     found = bill(parameters, tokens, chosen, price)
     rate = chosen.dollars_per_hour if price is None else price
     print(
-        f"{parameters:.3g} parameters on {tokens:.3g} tokens ({tokens / parameters:.3g} tokens a parameter)"
+        f"{parameters:.3g} parameters on {tokens:.3g} tokens ({tokens / parameters:.3g} tokens a "
+        "parameter)"
     )
     print(f"FLOPs      {found.flops:.3g}   (6 x parameters x tokens)")
     print(
-        f"GPU-hours  {found.gpu_hours:,.0f}   ({chosen.name}, {UTILISATION:.0%} of {chosen.peak / 1e12:.0f} TFLOP/s)"
+        f"GPU-hours  {found.gpu_hours:,.0f}   ({chosen.name}, {UTILISATION:.0%} of "
+        f"{chosen.peak / 1e12:.0f} TFLOP/s)"
     )
     print(
-        f"days       {found.gpu_hours / 24:,.0f} on one GPU, {found.gpu_hours / 24 / 1000:,.1f} on a thousand"
+        f"days       {found.gpu_hours / 24:,.0f} on one GPU, {found.gpu_hours / 24 / 1000:,.1f} on "
+        "a thousand"
     )
     print(f"money      ${found.dollars:,.0f}   (${rate:g} a GPU-hour)")
     print(
-        f"energy     {found.kilowatt_hours:,.0f} kWh   ({chosen.watts:g} W a GPU, a fifth on top for the building)"
+        f"energy     {found.kilowatt_hours:,.0f} kWh   ({chosen.watts:g} W a GPU, a fifth on top "
+        "for the building)"
     )
     low, high = min(model.ratio for model in MODELS), max(model.ratio for model in MODELS)
     say(
-        f"{len(MODELS)} models say what they took: this is {low:.2f} to {high:.2f} times that; see tinylm lesson cost"
+        f"{len(MODELS)} models say what they took: this is {low:.2f} to {high:.2f} times that; see "
+        "tinylm lesson cost"
     )
 
 

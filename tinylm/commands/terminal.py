@@ -8,7 +8,10 @@ from typing import Any
 from tinylm.config import Section
 
 FULL = "the disk is full, or this file may not grow. Free some room; what was saved before is good"
-CLOSED = "this account may not read or write it. Change its permissions, or choose another place with --out"
+CLOSED = (
+    "this account may not read or write it. Change its permissions, or choose another place with "
+    "--out"
+)
 REMEDIES = {
     errno.ENOSPC: FULL,
     errno.EDQUOT: FULL,

@@ -86,7 +86,8 @@ def tokenizer(
     elif action == "decode":
         if wrong := [word for word in what if not word.isdigit()]:
             raise ValueError(
-                f"{wrong[0]!r} is no token id: ids are whole numbers from 0 to {loaded.vocab_size - 1}"
+                f"{wrong[0]!r} is no token id: ids are whole numbers from 0 to "
+                f"{loaded.vocab_size - 1}"
             )
         print(clean(loaded.decode(map(int, what))))
     else:

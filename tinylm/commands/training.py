@@ -76,7 +76,8 @@ def demo(
         )
     )
     say(
-        f"{(time.perf_counter() - start) / 60:.1f} minutes. The page: {(out / 'compare' / 'index.html').resolve()}"
+        f"{(time.perf_counter() - start) / 60:.1f} minutes. The page: "
+        f"{(out / 'compare' / 'index.html').resolve()}"
     )
 
 
@@ -156,8 +157,9 @@ def follow(trainer: "Trainer", tensorboard: bool = False) -> bool:
     for notice in trainer.notices:
         say(notice)
     say(
-        f"{whole.parameters:,} parameters, {whole.tokens:,} tokens in {train.steps:,} steps, about {whole.minutes:.1f} "
-        f"minutes and {whole.peak_bytes / 1e9:.1f} GB on {trainer.compute.device} in {str(trainer.compute.dtype)[6:]}"
+        f"{whole.parameters:,} parameters, {whole.tokens:,} tokens in {train.steps:,} steps, about "
+        f"{whole.minutes:.1f} minutes and {whole.peak_bytes / 1e9:.1f} GB on "
+        f"{trainer.compute.device} in {str(trainer.compute.dtype)[6:]}"
     )
     records = watched(trainer.run())
     if tensorboard and trainer.team.rank == 0:
@@ -172,8 +174,8 @@ def follow(trainer: "Trainer", tensorboard: bool = False) -> bool:
             bar.set_postfix_str(f"loss {record.loss:.3f}, {speed:,.0f} tokens/s", refresh=False)
             if record.valid:
                 bar.write(
-                    f"step {record.step}: validation {record.valid['nats_per_token']:.4f} nats/token, "
-                    f"{record.valid['bits_per_byte']:.4f} bits/byte",
+                    f"step {record.step}: validation {record.valid['nats_per_token']:.4f} "
+                    f"nats/token, {record.valid['bits_per_byte']:.4f} bits/byte",
                     file=sys.stderr,
                 )
             if record.notice:
@@ -187,7 +189,8 @@ def follow(trainer: "Trainer", tensorboard: bool = False) -> bool:
         found = f"best step {best['step']}: {best['nats_per_token']:.4f} nats/token"
         say(f"done in {trainer.seconds / 60:.1f} minutes; {found}")
         say(
-            f'try: tinylm sample {trainer.folder} --prompt "{(trainer.recipe.sample.prompts or ("",))[0]}"'
+            f"try: tinylm sample {trainer.folder} --prompt "
+            f'"{(trainer.recipe.sample.prompts or ("",))[0]}"'
         )
     return trainer.step == train.steps
 

@@ -27,7 +27,8 @@ def report(
     for line in found.unreadable:
         say(clean(f"left out: {line}"))
     say(
-        f"{len(found.lessons)} lessons, {len(found.comparisons)} comparisons, {len(found.runs)} runs"
+        f"{len(found.lessons)} lessons, {len(found.comparisons)} comparisons, {len(found.runs)} "
+        "runs"
     )
     print(out)
 

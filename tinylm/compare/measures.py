@@ -183,7 +183,10 @@ def likelihood_rows(contestants: Sequence[Contestant], effort: Effort) -> list[d
     for documents, owners in texts.items():
         part = first_bytes(documents, effort.score_bytes)
         pieces = [in_pieces(bits_of(c, part)) for c in contestants]
-        meaning = f"Lower is better. On about {len(pieces[0]) * PIECE:,} bytes that {' and '.join(owners)} kept aside."
+        meaning = (
+            f"Lower is better. On about {len(pieces[0]) * PIECE:,} bytes that "
+            f"{' and '.join(owners)} kept aside."
+        )
         made = mean_row(
             f"Bits per byte, text of {' and '.join(owners)}", "bits/byte", meaning, pieces
         )
@@ -260,8 +263,8 @@ def verse_rows(
         order_row(scanned, mixed),
         share_row(
             "Text cut at ten syllables",
-            "The control for prose: line breaks taken out, cut at exactly ten "
-            "syllables, accepted as iambic pentameter.",
+            "The control for prose: line breaks taken out, cut at exactly ten syllables, accepted "
+            "as iambic pentameter.",
             cut,
         ),
         against_prose_row(scanned, cut[0]),
@@ -337,7 +340,10 @@ def prompted_rows(
         sample_run(c, [prompt], sampling, effort, min(effort.batch, effort.samples))
         for c in contestants
     ]
-    meaning = f"Accepted lines after {PROMPT_LINES} lines of {contestants[-1].label}'s validation text as the prompt."
+    meaning = (
+        f"Accepted lines after {PROMPT_LINES} lines of {contestants[-1].label}'s validation text "
+        "as the prompt."
+    )
     return [
         share_row(
             "Lines that scan, prompted with verse", meaning, [flagged(s, scans) for s in samples]
@@ -375,8 +381,8 @@ def novelty_rows(
     return [
         novelty_row(
             "Longest copied span",
-            f"Mean over samples, in characters, looked for in the first {searched:,} "
-            "characters of the run's own training text.",
+            f"Mean over samples, in characters, looked for in the first {searched:,} characters of "
+            "the run's own training text.",
             longest,
         ),
         novelty_row(
@@ -420,7 +426,10 @@ def story_rows(
         paired_difference(k, kept[0]) if len(k) and len(k) == len(kept[0]) else None
         for k in kept[1:]
     ]
-    meaning = "Whole stories: share of what each names at its start (person, pet, place) that it still names later."
+    meaning = (
+        "Whole stories: share of what each names at its start (person, pet, place) that it still "
+        "names later."
+    )
     return [row("People, pets and places kept", "share", meaning, values, gaps)]
 
 

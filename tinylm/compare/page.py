@@ -259,7 +259,10 @@ def samples_part(result: dict[str, Any]) -> list[Html]:
         entries = [(name, sample_lines(text)) for name, text in zip(labels(result), block["texts"])]
         title = paragraph(f"{shown_prompt(block['prompt'])}, seed {block['seed']}")
         (first if block["seed"] == 0 else more).append(join([title, cards(entries)]))
-    legend = "Below each whole line its scansion: x weak, / strong; ✓ accepted as iambic pentameter, ✗ not."
+    legend = (
+        "Below each whole line its scansion: x weak, / strong; ✓ accepted as iambic pentameter, ✗ "
+        "not."
+    )
     return [paragraph(legend), *first, *([folded("More samples", join(more))] if more else [])]
 
 
@@ -313,7 +316,8 @@ def pictures(result: dict[str, Any]) -> list[Picture]:
                 "forgetting",
                 "Forgetting",
                 figures.forgetting(result["forgetting"]),
-                "A line that climbs is the price of the new text: what the base had learned is written over.",
+                "A line that climbs is the price of the new text: what the base had learned is "
+                "written over.",
                 ["run", "step", "bits per byte"],
                 [
                     [c["run"], p["step"], f"{p['bits_per_byte']:.4f}"]
@@ -328,7 +332,8 @@ def pictures(result: dict[str, Any]) -> list[Picture]:
                 "metre-steps",
                 "Metre over the steps",
                 figures.metre_steps(result["metre_steps"]),
-                "Only a few lines are sampled along the way, so the bands are wide: look for one that leaves the first.",
+                "Only a few lines are sampled along the way, so the bands are wide: look for one "
+                "that leaves the first.",
                 ["run", "step", "lines that scan", "lines"],
                 [
                     [c["run"], p["step"], number(p, "share"), p["count"]]
@@ -342,7 +347,8 @@ def pictures(result: dict[str, Any]) -> list[Picture]:
             "next-tokens",
             "What comes next",
             figures.next_tokens(result["next_tokens"], names),
-            "The same words, and what each model expects behind them. ⏎ is a line break, ␣ a blank.",
+            "The same words, and what each model expects behind them. ⏎ is a line break, ␣ a "
+            "blank.",
             ["prompt", "token", *names],
             [
                 [p["prompt"], token, *("no such token" if q is None else percent(q) for q in row)]
@@ -357,7 +363,8 @@ def pictures(result: dict[str, Any]) -> list[Picture]:
             "same-text",
             "The same text through every model's eyes",
             figures.heat(same, names),
-            "A passage kept aside from the last run's training. Bright pieces were expected, dark ones came as a surprise.",
+            "A passage kept aside from the last run's training. Bright pieces were expected, dark "
+            "ones came as a surprise.",
             [same["unit"], *names],
             [
                 [figures.shown(piece), *map(percent, row)]
@@ -385,8 +392,8 @@ def scoreboard_picture(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> 
         "scoreboard",
         "The shares in one picture",
         figures.shares(rows, names, title),
-        "Where two bars of one row do not overlap, the runs differ. Lines that scan should lie far above the same "
-        "lines shuffled; copied and degenerate lines should lie near 0.",
+        "Where two bars of one row do not overlap, the runs differ. Lines that scan should lie far "
+        "above the same lines shuffled; copied and degenerate lines should lie near 0.",
         ["measure", *names],
         [[r["name"], *(number(v, "share") for v in r["values"])] for r in rows],
     )
@@ -397,8 +404,8 @@ def losses_picture(curves: Sequence[dict[str, Any]]) -> Picture:
         "losses",
         "Loss",
         figures.losses(curves),
-        "Validation that turns upward while training goes on falling is learning by heart. Bits per byte are those of "
-        "each run's own text, so heights compare within one text only.",
+        "Validation that turns upward while training goes on falling is learning by heart. Bits "
+        "per byte are those of each run's own text, so heights compare within one text only.",
         ["run", "step", "tokens", "bits per byte", "nats per token"],
         [
             [
@@ -424,7 +431,8 @@ def settings_picture(grid: dict[str, Any]) -> Picture:
         "settings",
         f"Sampling settings of {grid['run']}",
         figures.settings(grid),
-        "Cold and narrow sampling scans better and repeats itself more: read both numbers of a cell.",
+        "Cold and narrow sampling scans better and repeats itself more: read both numbers of a "
+        "cell.",
         ["temperature", "top-p", "lines that scan", "distinct"],
         [
             [

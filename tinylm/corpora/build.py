@@ -90,12 +90,14 @@ def split_corpus(config: CorpusConfig) -> Split:
         path = data_folder() / f"{name}.txt"
         if not path.exists():
             raise ValueError(
-                f"{name} is not on this machine: tinylm fetch {name}, or give another --corpus.text FILE"
+                f"{name} is not on this machine: tinylm fetch {name}, or give another "
+                "--corpus.text FILE"
             )
     if not path.exists():
         hint = closest(name, [*SHIPPED, *CORPORA])
         raise ValueError(
-            f"no {path}{hint}; --corpus.text takes a text file, a folder, or one of {', '.join(SHIPPED)}"
+            f"no {path}{hint}; --corpus.text takes a text file, a folder, or one of "
+            f"{', '.join(SHIPPED)}"
         )
     if path.is_file() and config.separator is None:
         return cut_text(path, config.valid_share)
@@ -124,8 +126,8 @@ def split_documents(
     hashes = sorted(lengths)
     if len(hashes) < 2:
         raise ValueError(
-            f"{config.text}: {len(hashes)} document, too few to keep one aside; leave corpus.separator out to cut the "
-            "text in two instead"
+            f"{config.text}: {len(hashes)} document, too few to keep one aside; leave "
+            "corpus.separator out to cut the text in two instead"
         )
     first = set(hashes[: max(1, round(len(hashes) * config.valid_share))])
     exchanged = sum(lengths[key] for key in first) > sum(lengths.values()) / 2
@@ -226,7 +228,8 @@ def build_corpus(recipe: Recipe, folder: Path, tokenizer: Tokenizer | None = Non
     }
     if len(ids["valid"]) < 2:
         raise ValueError(
-            f"{recipe.corpus.text}: {len(ids['valid'])} tokens of validation text, at least 2 are needed"
+            f"{recipe.corpus.text}: {len(ids['valid'])} tokens of validation text, at least 2 are "
+            "needed"
         )
     skipped = tuple(f"{document.source} ({document.reason})" for document in split.skipped)
     return Corpus(tokenizer, ids["train"], ids["valid"], text_hash(split), skipped=skipped)

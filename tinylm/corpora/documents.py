@@ -106,7 +106,8 @@ def iter_text(path: Path, chunk_bytes: int = MIB) -> Iterator[str]:
                 )
                 raise ValueError(
                     f"{path}: not UTF-8 text (byte {offset} is 0x{error.object[error.start]:02X}"
-                    f"{', as in UTF-16, which Windows calls Unicode' if wide else ''}). Save it as UTF-8 and try again"
+                    f"{', as in UTF-16, which Windows calls Unicode' if wide else ''}). Save it "
+                    "as UTF-8 and try again"
                 ) from error
             if text:
                 yield text
@@ -125,7 +126,8 @@ def iter_documents(path: Path, separator: str) -> Iterator[str]:
     separator = separator.replace("\r\n", "\n")  # the text has no other newlines left
     if not separator:
         raise ValueError(
-            "separator: it is empty. Give the text that stands between two documents, or leave it out"
+            "separator: it is empty. Give the text that stands between two documents, or leave it "
+            "out"
         )
     tail = ""  # what follows the last separator so far: the document still being read
     for chunk in iter_text(path, 16 * MIB):
@@ -175,8 +177,8 @@ _DROPPED = frozenset({"script", "style", "template"})
 _INLINE = frozenset(
     re.findall(
         r"\w+",
-        "a abbr b bdi bdo cite code data del dfn em font i ins kbd label mark q s samp small span strong sub sup time "
-        "tt u var wbr",
+        "a abbr b bdi bdo cite code data del dfn em font i ins kbd label mark q s samp small span "
+        "strong sub sup time tt u var wbr",
     )
 )
 
@@ -224,7 +226,8 @@ def _read_file(file: Path, separator: str | None) -> list[str]:
     size = file.stat().st_size
     if size > max_bytes:
         raise ValueError(
-            f"{file}: {size / MIB:,.0f} MiB, above the limit of {max_bytes // MIB:,} MiB. Split it first"
+            f"{file}: {size / MIB:,.0f} MiB, above the limit of {max_bytes // MIB:,} MiB. Split it "
+            "first"
         )
     if separator is not None and read is _read_text:
         return list(iter_documents(file, separator))

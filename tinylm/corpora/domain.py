@@ -110,7 +110,10 @@ STATES = (
     "frayt", "siltful", "brinefast", "crank", "wellhitched", "gronnel", "slubbed", "tarsweet", "loosel", "overbitten",
 )  # fmt: skip
 GROUNDS = (
-    "skarnweed", "blue sklet", "kittlestone", "brown murm", "shellgrut", "ooze and pibble", "hard rauk", "limmer",
+    "skarnweed", "blue "
+                 "sklet", "kittlestone", "brown "
+                                         "murm", "shellgrut", "ooze and "
+                                                              "pibble", "hard rauk", "limmer",
 )  # fmt: skip
 
 # what stands before an answer, and the answer in brackets; a space parts the two
@@ -276,10 +279,10 @@ def _entry(chance: Chance, call: Call, day: int, minute: int, blaest: int) -> tu
         + (f"til {_clock(until)}" if until else "til morrowtide"),
     }.get(order, order)
     text = (
-        f"{_clock(minute)} {WATCHES[minute // 240]}, {_stream(day, minute)}, vlod {level}, "
-        f"blaest {blaest} {chance.pick(WINDS)}. {call.name} ({call.sign}), {call.kind} for {call.berth.name}: "
-        f"sull {call.berth.sill}, dypt {depth}, dreft {call.draught}, kelm {kelm}, {order_given}. "
-        f"{'pennants' if 360 <= minute < 1080 else 'lamps'} {signal}."
+        f"{_clock(minute)} {WATCHES[minute // 240]}, {_stream(day, minute)}, vlod {level}, blaest "
+        f"{blaest} {chance.pick(WINDS)}. {call.name} ({call.sign}), {call.kind} for "
+        f"{call.berth.name}: sull {call.berth.sill}, dypt {depth}, dreft {call.draught}, kelm "
+        f"{kelm}, {order_given}. {'pennants' if 360 <= minute < 1080 else 'lamps'} {signal}."
     )
     return (f"{text} {_remark(chance, call)}" if chance.happens(0.6) else text), until
 
@@ -313,11 +316,20 @@ def _remark(chance: Chance, call: Call) -> str:
     if shape == 0:
         return f"The {gang} {deed} her {gear}, {chance.pick(STATES)} since {chance.pick(WATCHES)}."
     if shape == 1:
-        return f"Lead armed with {chance.pick(GROUNDS)} off {call.berth.anchorage}; {gear} {chance.pick(STATES)}."
+        return (
+            f"Lead armed with {chance.pick(GROUNDS)} off {call.berth.anchorage}; {gear} "
+            f"{chance.pick(STATES)}."
+        )
     if shape == 2:
-        return f"{gang.capitalize()} {deed} the {gear} and {chance.pick(DEEDS)} the {chance.pick(GEAR)}."
+        return (
+            f"{gang.capitalize()} {deed} the {gear} and {chance.pick(DEEDS)} the "
+            f"{chance.pick(GEAR)}."
+        )
     if shape == 3:
-        return f"Her {gear} {chance.pick(STATES)}, her {chance.pick(GEAR)} {chance.pick(STATES)}: {gang} warned."
+        return (
+            f"Her {gear} {chance.pick(STATES)}, her {chance.pick(GEAR)} {chance.pick(STATES)}: "
+            f"{gang} warned."
+        )
     return (
         f"{call.berth.name} {gear} {deed} by {chance.pick(GANGS)}, ground {chance.pick(GROUNDS)}."
     )

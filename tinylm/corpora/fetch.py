@@ -53,7 +53,8 @@ CORPORA: dict[str, Source] = {
         "data/tinyshakespeare/input.txt",
         "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
         1_115_394,
-        "40,000 lines of Shakespeare's plays: the sample that small models have been compared on since 2015",
+        "40,000 lines of Shakespeare's plays: the sample that small models have been compared on "
+        "since 2015",
     ),
     "moby-dick": Source(
         "https://raw.githubusercontent.com/GITenberg/Moby-Dick--Or-The-Whale_2701/"
@@ -74,7 +75,8 @@ CORPORA: dict[str, Source] = {
         "7e5dd2703fbf503c004063e96ab7c61262375e5f/1661.txt",
         "2a0ce5568625a304f54fbb6bfdeeadf527a1437254b5f0e06b5a9e233d4784a2",
         594_941,
-        "Arthur Conan Doyle, The Adventures of Sherlock Holmes (1892), as published by Project Gutenberg",
+        "Arthur Conan Doyle, The Adventures of Sherlock Holmes (1892), as published by Project "
+        "Gutenberg",
     ),
 }
 
@@ -88,7 +90,8 @@ def fetch(name: str, folder: Path | None = None, progress: Progress | None = Non
     """
     if name not in CORPORA:
         raise ValueError(
-            f"no corpus is called {name!r}{closest(name, list(CORPORA))}; known: {', '.join(CORPORA)}"
+            f"no corpus is called {name!r}{closest(name, list(CORPORA))}; known: "
+            f"{', '.join(CORPORA)}"
         )
     target = (folder or data_folder()) / f"{name}.txt"
     download(CORPORA[name], target, progress)
@@ -120,7 +123,8 @@ def download(
     if target.exists():
         if _sha256(target) != source.sha256:
             raise ValueError(
-                f"{target}: not the pinned file (its sha256 differs). Delete it, then fetch it again"
+                f"{target}: not the pinned file (its sha256 differs). Delete it, then fetch it "
+                "again"
             )
         return
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -160,8 +164,8 @@ def _receive(
         )
     if done < source.size:
         raise ValueError(
-            f"{source.url}: the connection broke after {done:,} of {source.size:,} bytes. They are kept: "
-            "run the same command again to go on from there"
+            f"{source.url}: the connection broke after {done:,} of {source.size:,} bytes. They are "
+            "kept: run the same command again to go on from there"
         )
 
 

@@ -131,7 +131,8 @@ def _scored(pairs: list[tuple[str, str]], score: Score) -> np.ndarray:
     nats = np.asarray(score(pairs), dtype=np.float64)
     if nats.shape != (len(pairs),) or np.isnan(nats).any():
         raise ValueError(
-            f"score must return one number for each of the {len(pairs)} pairs, got shape {nats.shape}"
+            f"score must return one number for each of the {len(pairs)} pairs, got shape "
+            f"{nats.shape}"
         )
     if np.any(nats < -1e-6):
         raise ValueError(

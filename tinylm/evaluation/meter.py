@@ -108,13 +108,14 @@ VIOLATION = 1.5  # a syllable that costs this much in its place is reported
 # Closed-class words of one syllable, modern and old; every other monosyllable is a content word.
 FUNCTION_WORDS: dict[int, str] = {
     ARTICLE: "a an the",
-    PROCLITIC: "my thy his her its our your their thir of or nor but for and to in by at as than o' i'",
-    LIGHT: "o i he she it we they you ye me him us them 'em who which that with from on is are was were be been had "
-    "has hath have would could should might must shall will can may did if since though while till ere where when "
-    "what how whose through",
-    HEAVY: "thou thee hee shee wee mee mine thine dost doth does do am art hast wilt shalt canst wast wert 'tis 'twas "
-    "let this these those such both each all any some no none not more most much too one own like well so then thus "
-    "yet still now here there why whom up out down off",
+    PROCLITIC: "my thy his her its our your their thir of or nor but for and to in by at as than "
+    "o' i'",
+    LIGHT: "o i he she it we they you ye me him us them 'em who which that with from on is are "
+    "was were be been had has hath have would could should might must shall will can may did if "
+    "since though while till ere where when what how whose through",
+    HEAVY: "thou thee hee shee wee mee mine thine dost doth does do am art hast wilt shalt canst "
+    "wast wert 'tis 'twas let this these those such both each all any some no none not more most "
+    "much too one own like well so then thus yet still now here there why whom up out down off",
 }
 KIND_OF_WORD: dict[str, int] = {
     word: kind for kind, words in FUNCTION_WORDS.items() for word in words.split()

@@ -86,7 +86,8 @@ def paired_difference(
     first, second = _numbers(a), _numbers(b)
     if len(first) != len(second):
         raise ValueError(
-            f"paired values must be equally many: got {len(first)} and {len(second)}; use difference()"
+            f"paired values must be equally many: got {len(first)} and {len(second)}; use "
+            "difference()"
         )
     span = (-1.0, 1.0) if _is_share(first) and _is_share(second) else None
     return _mean_interval(first - second, groups, span, seed, resamples)

@@ -73,7 +73,8 @@ def unpack(file: Path, out: Path, wanted: Sequence[str]) -> None:
     if missing := [name for name in wanted if name not in runs]:
         held = ", ".join(runs) or "nothing"
         raise ValueError(
-            f"{file} lacks the run {missing[0]}; it holds: {held} (runs are called as their folders)"
+            f"{file} lacks the run {missing[0]}; it holds: {held} (runs are called as their "
+            "folders)"
         )
     for run in wanted:
         # held until all is written: no training may begin in between

@@ -168,10 +168,11 @@ def card(run: Run) -> str:
         else "random weights"
         if manifest["status"] != "imported"
         else "an imported checkpoint, not trained further",
-        "training": f"{manifest['step']:,} steps, {manifest['tokens']:,} tokens, {manifest['flops']:.3g} "
-        f"floating-point operations, {manifest['seconds'] / 60:.1f} minutes on {manifest['device']}",
-        "validation": f"{best['bits_per_byte']:.4f} bits per byte, {best['nats_per_token']:.4f} nats per token "
-        f"(step {best['step']}, in windows of {best['context']} tokens)",
+        "training": f"{manifest['step']:,} steps, {manifest['tokens']:,} tokens, "
+        f"{manifest['flops']:.3g} floating-point operations, {manifest['seconds'] / 60:.1f} "
+        f"minutes on {manifest['device']}",
+        "validation": f"{best['bits_per_byte']:.4f} bits per byte, {best['nats_per_token']:.4f} "
+        f"nats per token (step {best['step']}, in windows of {best['context']} tokens)",
         "prompts": f"begin with {start}",
         "versions": ", ".join(
             f"{name} {version}" for name, version in manifest["versions"].items()
@@ -179,11 +180,13 @@ def card(run: Run) -> str:
     }
     library = "peft\nbase_model: base" if adapter else "transformers"
     return (
-        f"---\nlibrary_name: {library}\npipeline_tag: text-generation\ntags: [tinylm]\n---\n\n# {run.name}\n\n"
-        f"{recipe.purpose or 'A language model'}. Trained with TinyLM {tinylm.__version__}.\n\n| | |\n|---|---|\n"
+        f"---\nlibrary_name: {library}\npipeline_tag: text-generation\ntags: [tinylm]\n---\n\n# "
+        f"{run.name}\n\n"
+        f"{recipe.purpose or 'A language model'}. Trained with TinyLM {tinylm.__version__}.\n\n| "
+        "| |\n|---|---|\n"
         + "".join(f"| {name} | {fact} |\n" for name, fact in facts.items())
-        + "\nA small model of one text: it repeats the text's manner and errors, and knows nothing else. The text's "
-        "licence decides what may be done with it.\n"
+        + "\nA small model of one text: it repeats the text's manner and errors, and knows "
+        "nothing else. The text's licence decides what may be done with it.\n"
     )
 
 
@@ -267,7 +270,8 @@ def weight_files(source: Path) -> list[Path]:
     missing = [name for name in names if not (source / name).is_file()]
     if missing and any(source.glob("*.bin")):
         raise ValueError(
-            f"{source} holds pickled weights (.bin), which can run code when opened. Where you trust them, convert: "
+            f"{source} holds pickled weights (.bin), which can run code when opened. Where you "
+            "trust them, convert: "
             "transformers.AutoModelForCausalLM.from_pretrained(FOLDER).save_pretrained(NEW_FOLDER)"
         )
     if missing:

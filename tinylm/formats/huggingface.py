@@ -170,7 +170,8 @@ def family_of(config: ModelConfig) -> str:
             )
         if family is GPT2 and config.heads * config.head_dim != config.width:
             found.append(
-                f"model.head_dim = {config.head_dim} (it has width / heads, {config.width / config.heads:g})"
+                f"model.head_dim = {config.head_dim} (it has width / heads, "
+                f"{config.width / config.heads:g})"
             )
         return found
 
@@ -180,7 +181,8 @@ def family_of(config: ModelConfig) -> str:
     )
     if wrong:
         raise ValueError(
-            f"no Hugging Face class has this shape; nearest is {FAMILIES[kind].architecture}, but: {'; '.join(wrong)}"
+            f"no Hugging Face class has this shape; nearest is {FAMILIES[kind].architecture}, but: "
+            f"{'; '.join(wrong)}"
         )
     return kind
 
@@ -233,7 +235,8 @@ def from_hf_config(
     kind = theirs.get("model_type")
     if kind not in FAMILIES:
         raise ValueError(
-            f"model_type = {kind!r}{closest(str(kind), [*FAMILIES])}; TinyLM reads {', '.join(FAMILIES)}"
+            f"model_type = {kind!r}{closest(str(kind), [*FAMILIES])}; TinyLM reads "
+            f"{', '.join(FAMILIES)}"
         )
     family = FAMILIES[kind]
     theirs = {**family.silent, **theirs}
@@ -364,7 +367,8 @@ def from_hf_weights(
                     )
                 if name in ours and not torch.equal(ours[name], piece.float()):
                     raise ValueError(
-                        "hidden_act = 'relu' with a gate of its own: TinyLM has relu2, where gate is up"
+                        "hidden_act = 'relu' with a gate of its own: TinyLM has relu2, where gate "
+                        "is up"
                     )
                 ours[name] = piece.float().contiguous()
     if left:

@@ -178,18 +178,23 @@ def finding(rows: dict[str, list[Rows]]) -> Finding:
         above(interval(decisions, groups=seeds), 0.5),
     )
     sentence = (
-        f"One small model decides rightly what to do with {mean['right decisions']:.0f} % of the mixed messages "
-        f"and answers {mean['right answers']:.0f} % rightly; of what it cannot know, it says so for "
-        f"{mean['unknown told as such']:.0f} %. The same training from random weights: "
-        f"{mean['stranger: right decisions']:.0f} % and {mean['stranger: right answers']:.0f} %."
+        f"One small model decides rightly what to do with {mean['right decisions']:.0f} % of the "
+        f"mixed messages and answers {mean['right answers']:.0f} % rightly; of what it cannot "
+        f"know, it says so for {mean['unknown told as such']:.0f} %. The same training from random "
+        f"weights: {mean['stranger: right decisions']:.0f} % and "
+        f"{mean['stranger: right answers']:.0f} %."
     )
     bars = {
         "right decisions >= 90 %": mean["right decisions"] >= 90,
         "right answers >= 85 %": mean["right answers"] >= 85,
         '"I don\'t know" >= 80 % of the unknown': mean["unknown told as such"] >= 80,
     }
-    title = f"{mean['right decisions']:.0f} % right decisions, {mean['right answers']:.0f} % right answers"
-    by_kind = {kind: {field: share(flat("educated hire", field, [kind])[0]) for field in ("decision right", "right")}
+    title = (
+        f"{mean['right decisions']:.0f} % right decisions, {mean['right answers']:.0f} % right "
+        "answers"
+    )
+    by_kind = {kind: {field: share(flat("educated "
+                                        "hire", field, [kind])[0]) for field in ("decision right", "right")}
                for kind in MIX}  # fmt: skip
     figures = {"assistant.png": dots(title, arms, "% of messages")}
     return Finding(verdict, sentence, arms, figures, bars, {"by_kind": by_kind, "rows": rows})
@@ -202,7 +207,8 @@ def share(values: Sequence[bool]) -> float:
 LESSON = Lesson(
     name="assistant",
     claim="A foundation model with retrieval and tools makes a capable assistant.",
-    question="Does one small model know when to answer, to work in steps, to search and to call, and is it then right?",
+    question="Does one small model know when to answer, to work in steps, to search and to call, "
+    "and is it then right?",
     minutes=11.0,
     base_minutes=18.0,
     run=run,

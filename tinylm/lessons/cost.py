@@ -230,11 +230,13 @@ def sentence(arms: Sequence[Arm], within: Sequence[Published], speed: float) -> 
         ", ".join(f"{m.name} ({m.ratio:.2f} of it)" for m in MODELS if m not in within) or "none"
     )
     return (
-        f"The law of the smaller sizes misses the larger one by {arms[3].interval.mean:.1%} (guessing no change: "
-        f"{arms[4].interval.mean:.1%}). Its arithmetic gives the published GPU-hours of {len(within)} of {len(MODELS)} "
-        f"models within 2x, at {UTILISATION:.0%} of the datasheet's peak; missed: {missed}. {largest.name} comes to "
-        f"{ours.gpu_hours / 1e6:.0f} million GPU-hours and ${ours.dollars / 1e6:.0f} million: on this machine, at "
-        f"{speed / 1e9:.0f} GFLOP/s, {ours.flops / speed / YEAR / 1e6:,.1f} million years."
+        f"The law of the smaller sizes misses the larger one by {arms[3].interval.mean:.1%} "
+        f"(guessing no change: {arms[4].interval.mean:.1%}). Its arithmetic gives the published "
+        f"GPU-hours of {len(within)} of {len(MODELS)} models within 2x, at {UTILISATION:.0%} of "
+        f"the datasheet's peak; missed: {missed}. {largest.name} comes to "
+        f"{ours.gpu_hours / 1e6:.0f} million GPU-hours and ${ours.dollars / 1e6:.0f} million: on "
+        f"this machine, at {speed / 1e9:.0f} GFLOP/s, {ours.flops / speed / YEAR / 1e6:,.1f} "
+        "million years."
     )
 
 
@@ -276,7 +278,10 @@ def budgets(points: dict[int, list[list[Point]]], exponent: Arm) -> Figure:
     fitted = [point for shapes in points.values() for shape in shapes[:-1] for point in shape]
     law, sizes = fit(fitted), np.array(sorted({point.parameters for point in fitted}))
     most = max(6 * point.parameters * point.tokens for point in fitted)
-    sure = f"{exponent.interval.mean:.2f} ({exponent.interval.low:.2f} to {exponent.interval.high:.2f})"
+    sure = (
+        f"{exponent.interval.mean:.2f} ({exponent.interval.low:.2f} to "
+        f"{exponent.interval.high:.2f})"
+    )
     with canvas(f"The best size grows as the budget to the power of {sure}", (8.0, 4.6)) as figure:
         axes, best = figure.subplots(), []
         for place, flops in enumerate(most * np.array([1 / 8, 1 / 2, 2, 8])):
@@ -324,7 +329,8 @@ def published(within: Sequence[Published]) -> Figure:
 LESSON = Lesson(
     name="cost",
     claim="Training a foundation model from scratch takes immense resources.",
-    question="How does loss fall with size and text, and what does that make the published models cost?",
+    question="How does loss fall with size and text, and what does that make the published models "
+    "cost?",
     minutes=10,
     base_minutes=0,
     run=run,

@@ -38,23 +38,31 @@ class Row:
 
 ROWS = (
     Row("Facts that change, or that the model never saw", "retrieval",
-        "Retrieve: search the documents and let the model read.", "Do not rely on retrieval yet: reading is too weak."),
+        "Retrieve: search the documents and let the model "
+        "read.", "Do not rely on retrieval yet: reading is too weak."),
     Row("Numbers, records, actions", "tools",
-        "Call a tool: the program calculates, looks up and writes.", "Do not hand this to tools yet: calls go wrong."),
+        "Call a tool: the program calculates, looks up and "
+        "writes.", "Do not hand this to tools yet: calls go wrong."),
     Row("All of it in one conversation", "assistant",
-        "Combine a pretrained base, retrieval and tools.", "Keep the parts separate: the model decides wrongly."),
+        "Combine a pretrained base, retrieval and "
+        "tools.", "Keep the parts separate: the model decides wrongly."),
     Row("Another tone, style or format", "style",
-        "Fine-tune: behaviour changes, most facts stay.", "Do not fine-tune for style here: it changes too little."),
+        "Fine-tune: behaviour changes, most facts "
+        "stay.", "Do not fine-tune for style here: it changes too little."),
     Row("Little or poor data for a fine-tune", "quality",
-        "Clean the data before anything else.", "Data quality made no difference here: look elsewhere first."),
+        "Clean the data before anything "
+        "else.", "Data quality made no difference here: look elsewhere first."),
     Row("A new skill on a small budget", "foundation",
         "Start from a pretrained base.", "Training from scratch costs no more here."),
     Row("A base that keeps improving", "lock-in",
-        "Count the fine-tune as work to redo with each new base.", "A fine-tune need not be redone here."),
+        "Count the fine-tune as work to redo with each new "
+        "base.", "A fine-tune need not be redone here."),
     Row("A domain with its own vocabulary", "domain",
-        "Adapt or train on the domain: the general model pays for every word.", "Keep the general model."),
+        "Adapt or train on the domain: the general model pays for every "
+        "word.", "Keep the general model."),
     Row("A model of your own from nothing", "cost",
-        "Do not train from scratch at size: see the estimate.", "The estimate does not hold here: measure first."),
+        "Do not train from scratch at size: see the "
+        "estimate.", "The estimate does not hold here: measure first."),
 )  # fmt: skip
 
 
@@ -63,8 +71,8 @@ def run(lab: Lab) -> Generator[Progress, None, Finding]:
     found = {row.lesson: results_of(lab.out.parent / row.lesson, lab.scale) for row in ROWS}
     if not any(found.values()):
         raise ValueError(
-            f"no lesson was run at {lab.scale} scale in {lab.out.parent}, so there is nothing to decide on; begin "
-            "with: tinylm lesson retrieval"
+            f"no lesson was run at {lab.scale} scale in {lab.out.parent}, so there is nothing to "
+            "decide on; begin with: tinylm lesson retrieval"
         )
     yield Progress("reading results", sum(map(bool, found.values())), len(ROWS))
     lab.out.mkdir(parents=True, exist_ok=True)
@@ -148,7 +156,10 @@ def finding(found: dict[str, dict[str, Any] | None]) -> Finding:
     elif "not supported" in verdicts:
         verdict = "not supported"
     missing = [row.lesson for row in ROWS if found[row.lesson] is None]
-    sentence = f"{verdicts.count('supported')} of {len(ROWS)} pieces of advice were borne out on this machine"
+    sentence = (
+        f"{verdicts.count('supported')} of {len(ROWS)} pieces of advice were borne out on this "
+        "machine"
+    )
     sentence += (
         f"; not decided, because they were not run: {', '.join(missing)}." if missing else "."
     )
@@ -177,8 +188,10 @@ def overview(found: dict[str, dict[str, Any] | None]) -> Figure:
 
 LESSON = Lesson(
     name="decide",
-    claim="For most needs, start from a strong foundation model, add knowledge by retrieval and abilities by tools.",
-    question="When to train, to fine-tune, to retrieve, to call a tool, going by what was measured here?",
+    claim="For most needs, start from a strong foundation model, add knowledge by retrieval and "
+    "abilities by tools.",
+    question="When to train, to fine-tune, to retrieve, to call a tool, going by what was "
+    "measured here?",
     minutes=0.1,
     base_minutes=0.0,
     run=run,

@@ -231,8 +231,8 @@ def told(
     means = {arm: float(np.mean(values)) for arm, values in loss.items()}
     story, log, own = (float(np.mean(values)) for values in words.values())
     return (
-        f"A word of the log takes {log:.1f} of the base's tokens, one of the stories {story:.1f}; with tokens of the "
-        f"log's own it takes {own:.1f}. Bits per byte: "
+        f"A word of the log takes {log:.1f} of the base's tokens, one of the stories {story:.1f}; "
+        f"with tokens of the log's own it takes {own:.1f}. Bits per byte: "
         + ", ".join(f"{arm} {mean:.2f}" for arm, mean in means.items())
         + ". Answered rightly: "
         + ", ".join(

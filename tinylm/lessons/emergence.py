@@ -391,7 +391,8 @@ def pictures(
 LESSON = Lesson(
     name="emergence",
     claim="Abilities are not programmed into a model: they emerge from training.",
-    question="When do spelling, grammar, copying and facts appear as one model reads more and more?",
+    question="When do spelling, grammar, copying and facts appear as one model reads more and "
+    "more?",
     minutes=11,
     base_minutes=0,
     run=run,

@@ -299,7 +299,8 @@ def picture(curves: dict[str, dict[str, list[Curve]]], shares: dict[str, Interva
 LESSON = Lesson(
     name="foundation",
     claim="It is wiser to start from a foundation model than from scratch.",
-    question="How many steps does a new skill take from the pretrained base, and from random weights?",
+    question="How many steps does a new skill take from the pretrained base, and from random "
+    "weights?",
     minutes=10,
     base_minutes=8,
     run=run,

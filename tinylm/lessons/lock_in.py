@@ -115,16 +115,20 @@ def finding(right: dict[str, list[list[int]]], redone: Sequence[Work], prices: P
     shares = {arm.name: percent(arm.interval.mean) for arm in arms}
     bills, even = bills_of(redone, prices), break_even(prices)
     sentence = (
-        f"Of the new facts v2 knows {shares['v2']}, the child of v1 {shares['child of v1']} (v1: {shares['v1']}); "
-        f"redone on v2 it knows {shares['child of v2']}. That took {bills['minutes']:.1f} minutes and "
-        f"{bills['flops']:.1e} FLOPs here. A host of one's own pays "
+        f"Of the new facts v2 knows {shares['v2']}, the child of v1 {shares['child of v1']} (v1: "
+        f"{shares['v1']}); redone on v2 it knows {shares['child of v2']}. That took "
+        f"{bills['minutes']:.1f} minutes and {bills['flops']:.1e} FLOPs here. A host of one's own "
+        "pays "
         + (
             f"from {even:,.0f} requests a day."
             if even
             else "at no number of requests, at these prices."
         )
     )
-    title = f"The child of v1 knows {shares['child of v1']} of the new facts, its base's next version {shares['v2']}"
+    title = (
+        f"The child of v1 knows {shares['child of v1']} of the new facts, its base's next version "
+        f"{shares['v2']}"
+    )
     return Finding(
         together(above(lacks), above(regained)),
         sentence,
@@ -172,9 +176,11 @@ def hosting(prices: Prices) -> Figure:
     even = break_even(prices)
     requests = np.geomspace(100, 3e6, 400)
     title = (
-        f"An own host at ${prices.host_per_hour:g} an hour is cheaper from {even:,.0f} requests a day"
+        f"An own host at ${prices.host_per_hour:g} an hour is cheaper from {even:,.0f} requests a "
+        "day"
         if even
-        else f"At ${prices.host_per_hour:g} an hour an own host is never cheaper than paying per request"
+        else f"At ${prices.host_per_hour:g} an hour an own host is never cheaper than paying per "
+        "request"
     )
     with canvas(title) as figure:
         axes = figure.subplots()
@@ -203,7 +209,8 @@ def hosting(prices: Prices) -> Figure:
 LESSON = Lesson(
     name="lock-in",
     claim="Fine-tuning locks you to a version of the model, and to hosting it.",
-    question="When the base learns new facts, what does its fine-tuned child know of them, and what does it cost?",
+    question="When the base learns new facts, what does its fine-tuned child know of them, and "
+    "what does it cost?",
     minutes=5,
     base_minutes=13,
     run=run,

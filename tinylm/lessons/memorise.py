@@ -180,10 +180,11 @@ def finding(measured: dict[Reading, list[dict[str, Any]]]) -> Finding:
         for reading, own in measured.items()
     ]
     told = (
-        f"{percent(mean(measured[often], 'copied'))} of the {SPAN}-character spans are copied after "
-        f"{epochs(measured[often])} readings of {often.stories} stories (unseen stories: "
-        f"{percent(mean(measured[often], 'author'))}), {percent(mean(measured[seldom], 'copied'))} after "
-        f"{epochs(measured[seldom])} of {seldom.stories} ({percent(mean(measured[seldom], 'author'))})"
+        f"{percent(mean(measured[often], 'copied'))} of the {SPAN}-character spans are copied "
+        f"after {epochs(measured[often])} readings of {often.stories} stories (unseen stories: "
+        f"{percent(mean(measured[often], 'author'))}), {percent(mean(measured[seldom], 'copied'))} "
+        f"after {epochs(measured[seldom])} of {seldom.stories} "
+        f"({percent(mean(measured[seldom], 'author'))})"
     )
     bits = " and ".join(f"{mean(measured[reading], 'unseen'):.2f}" for reading in (often, seldom))
     return Finding(
@@ -192,13 +193,10 @@ def finding(measured: dict[Reading, list[dict[str, Any]]]) -> Finding:
         arms,
         {"copying.png": pictures(told, measured)},
         bars={
-            "memorisation is shown: the smallest corpus is copied, beyond the author's own repetition": above(
-                excess[often]
-            )
-            == "supported",
-            f"generalisation is shown: the largest is not, by {percent(MARGIN)}, and unseen text is predicted better": together(
-                below(excess[seldom], MARGIN), above(gain)
-            )
+            "memorisation is shown: the smallest corpus is copied, beyond the author's own "
+            "repetition": above(excess[often]) == "supported",
+            f"generalisation is shown: the largest is not, by {percent(MARGIN)}, and unseen text "
+            "is predicted better": together(below(excess[seldom], MARGIN), above(gain))
             == "supported",
             "fewer readings of the same stories copy less": above(
                 less(measured, "copied", often, fewer)
@@ -274,7 +272,8 @@ def pictures(told: str, measured: dict[Reading, list[dict[str, Any]]]) -> Figure
 LESSON = Lesson(
     name="memorise",
     claim="A model learns the patterns of its text; it does not memorise the text.",
-    question="How much does a model copy, and how well does it predict unseen text, by how much it reads how often?",
+    question="How much does a model copy, and how well does it predict unseen text, by how much "
+    "it reads how often?",
     minutes=10,
     base_minutes=3,
     run=run,

@@ -218,7 +218,8 @@ def finding(rungs: dict[str, Bits], orders: dict[str, int], live: list[dict[str,
 LESSON = Lesson(
     name="next-token",
     claim="A large language model is a predictor of the next token.",
-    question="How well do guessing, counting, a GPT and the text's own source predict the next token?",
+    question="How well do guessing, counting, a GPT and the text's own source predict the next "
+    "token?",
     minutes=7,
     base_minutes=8,
     run=run,

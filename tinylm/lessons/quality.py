@@ -144,8 +144,9 @@ def finding(scores: Scores) -> Finding:
     verdict = together(below(slopes["bits"]), *map(above, harms["bits"].values()))
     told = ", ".join(f"{arm} {found.mean:+.3f}" for arm, found in harms["bits"].items())
     sentence = (
-        f"Each doubling of the poems brings {slopes['bits'].mean:+.3f} bits per byte of unseen verse and "
-        f"{100 * slopes['metre'].mean:+.1f} points of lines that scan; spoiling half brings {told} bits per byte."
+        f"Each doubling of the poems brings {slopes['bits'].mean:+.3f} bits per byte of unseen "
+        f"verse and {100 * slopes['metre'].mean:+.1f} points of lines that scan; spoiling half "
+        f"brings {told} bits per byte."
     )
     arms = [
         Arm(f"{measure}: {arm}", unit, values)
@@ -220,7 +221,8 @@ def by_fault(scores: Scores, harms: dict[str, dict[str, Interval]]) -> Figure:
 LESSON = Lesson(
     name="quality",
     claim="Fine-tuning needs data of high quality.",
-    question="What do noise, disorder, repetition and scarcity in the training verse do to the verse that comes out?",
+    question="What do noise, disorder, repetition and scarcity in the training verse do to the "
+    "verse that comes out?",
     minutes=11,
     base_minutes=8,
     run=run,

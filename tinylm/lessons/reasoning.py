@@ -219,8 +219,9 @@ def finding(solved: dict[str, list[list[int]]], lengths: Sequence[int]) -> Findi
         for kind in KINDS
     }
     sentence = (
-        f"Worked steps solve {percent(worked.mean)} of unseen problems, direct answers {percent(direct.mean)}; of the "
-        f"longest, {percent(curves['worked steps'][-1].mean)} and {percent(curves['direct answer'][-1].mean)}."
+        f"Worked steps solve {percent(worked.mean)} of unseen problems, direct answers "
+        f"{percent(direct.mean)}; of the longest, {percent(curves['worked steps'][-1].mean)} and "
+        f"{percent(curves['direct answer'][-1].mean)}."
     )
     with canvas(sentence) as figure:
         axes = figure.subplots()

@@ -207,11 +207,13 @@ def finding(marks: dict[str, list[Marks]], hits: Sequence[dict[str, float]]) -> 
     share = {name: f"{value:.0f} %" for name, value in mean.items()}
     first, three = (f"{100 * hits[0][place]:.0f} %" for place in ("at 1", "at 3"))
     sentence = (
-        f"On questions it was never trained on, the model answers {share['closed book']} from its weights and "
-        f"{share['retrieved']} with the handbook at hand ({share['oracle']} when handed the right passage, which "
-        f"the search finds first {first} and among three {three} of the time). When the handbook changes, retrieval "
-        f"answers {share['retrieved, second edition']} of the changed questions at once; the model that was fine-tuned "
-        f"on the answers {share['fine-tuned, second edition']}, and it gives the old answer to {share[STALE]}."
+        f"On questions it was never trained on, the model answers {share['closed book']} from its "
+        f"weights and {share['retrieved']} with the handbook at hand ({share['oracle']} when "
+        f"handed the right passage, which the search finds first {first} and among three {three} "
+        "of the time). When the handbook changes, retrieval answers "
+        f"{share['retrieved, second edition']} of the changed questions at once; the model that "
+        f"was fine-tuned on the answers {share['fine-tuned, second edition']}, and it gives the "
+        f"old answer to {share[STALE]}."
     )
     bars = {
         "closed book <= 10 %": mean["closed book"] <= 10,
@@ -230,7 +232,8 @@ def finding(marks: dict[str, list[Marks]], hits: Sequence[dict[str, float]]) -> 
 LESSON = Lesson(
     name="retrieval",
     claim="Retrieval gives a model knowledge that is up to date, without touching its weights.",
-    question="Does a model answer from a handbook it never saw, and what happens when the handbook changes?",
+    question="Does a model answer from a handbook it never saw, and what happens when the "
+    "handbook changes?",
     minutes=4.0,
     base_minutes=18.0,
     run=run,

@@ -195,10 +195,12 @@ def finding(scores: Sequence[Scores]) -> Finding:
     arms = arms_of(scores)
     sentence = (
         f"Fine-tuning brings lines that scan from {percent(np.mean(metre['base']))} (prompted: "
-        f"{percent(np.mean(metre['prompted base']))}) to {percent(np.mean(metre['full fine-tune']))}, LoRA to "
-        f"{percent(np.mean(metre['LoRA']))}; of the facts known before ({percent(known)} of all), "
-        f"{percent(facts['full fine-tune'].mean)} and {percent(facts['LoRA'].mean)} are kept, with replay "
-        f"{percent(facts['full with replay'].mean)} ({percent(np.mean(metre['full with replay']))} scan)."
+        f"{percent(np.mean(metre['prompted base']))}) to "
+        f"{percent(np.mean(metre['full fine-tune']))}, LoRA to {percent(np.mean(metre['LoRA']))}; "
+        f"of the facts known before ({percent(known)} of all), "
+        f"{percent(facts['full fine-tune'].mean)} and {percent(facts['LoRA'].mean)} are kept, with "
+        f"replay {percent(facts['full with replay'].mean)} "
+        f"({percent(np.mean(metre['full with replay']))} scan)."
     )
     return Finding(
         together(*map(above, gains.values()), above(facts["LoRA"], 0.9)),
@@ -229,7 +231,8 @@ def trade(scores: Sequence[Scores], facts: dict[str, Interval]) -> Figure:
     """Style against knowledge: each arm of each seed as a point."""
     title = (
         f"LoRA keeps {percent(facts['LoRA'].mean)} of the base's facts, the full fine-tune "
-        f"{percent(facts['full fine-tune'].mean)}, with replay {percent(facts['full with replay'].mean)}"
+        f"{percent(facts['full fine-tune'].mean)}, with replay "
+        f"{percent(facts['full with replay'].mean)}"
     )
     with canvas(title) as figure:
         axes = figure.subplots()

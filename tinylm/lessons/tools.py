@@ -211,10 +211,10 @@ def finding(rows: dict[str, list[Rows]]) -> Finding:
         below(interval(bare, groups=groups), 0.2),
     )
     sentence = (
-        f"On numbers and orders it never saw, the model is right {mean['with tools']:.0f} % of the time with tools "
-        f"and {mean['without tools']:.0f} % without. It books what was confirmed, and only that, in "
-        f"{mean['berths booked']:.0f} % of the tries. When the tools fail it apologises {mean['broken tools']:.0f} % "
-        "of the time; the rest is invention."
+        f"On numbers and orders it never saw, the model is right {mean['with tools']:.0f} % of the "
+        f"time with tools and {mean['without tools']:.0f} % without. It books what was confirmed, "
+        f"and only that, in {mean['berths booked']:.0f} % of the tries. When the tools fail it "
+        f"apologises {mean['broken tools']:.0f} % of the time; the rest is invention."
     )
     bars = {
         "with tools >= 95 %": mean["with tools"] >= 95,
@@ -238,7 +238,8 @@ def kinds(rows: Sequence[Rows]) -> dict[str, float]:
 LESSON = Lesson(
     name="tools",
     claim="Tools let a model do things, and know things, that are not in its weights.",
-    question="How often is the same small model right with a calculator and a database, and without?",
+    question="How often is the same small model right with a calculator and a database, and "
+    "without?",
     minutes=4.0,
     base_minutes=18.0,
     run=run,

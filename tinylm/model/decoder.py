@@ -24,6 +24,7 @@ class Decoder:
         self.config, self.cache = model.config, cache
         # Views of the cache's own memory: what is written here is what the model reads.
         self.keys, self.values = cache.keys.numpy(), cache.values.numpy()
+        # Buffers too: the tables of the rotation are not in the state dict.
         tensors = model.state_dict() | dict(model.named_buffers())
         self.weights = weights = {name: tensor.numpy() for name, tensor in tensors.items()}
         for layer in range(self.config.depth):
@@ -36,6 +37,8 @@ class Decoder:
 
     def linear(self, x: Array, name: str) -> Array:
         """x (B, in) -> (B, out)."""
+        # (B, in) by (in, out): with one row a product of a vector by a matrix, which is limited by
+        # how fast the weights can be read. That is why joining matrices pays.
         y = x @ self.weights[name + ".weight"]
         return y + self.weights[name + ".bias"] if name + ".bias" in self.weights else y
 
@@ -51,6 +54,7 @@ class Decoder:
     def __call__(self, ids: NDArray[np.int64]) -> Array:
         """ids (B,) -> logits (B, V). The same steps as GPT.forward, for position cache.length."""
         c, now = self.config, self.cache.length
+        # The residual stream of one position.
         x = self.weights["tokens.weight"][ids] * c.embedding_scale  # (B, W)
         if c.position == "learned":
             x = x + self.weights["positions.weight"][now]
@@ -86,6 +90,7 @@ class Decoder:
     def mlp(self, x: Array, name: str) -> Array:
         """x (B, W) -> (B, W)."""
         kind = self.config.mlp
+        # gate and up in one product, side by side: (B, 2 x hidden).
         hidden = self.linear(x, name + ("gate_up" if kind == "swiglu" else "up"))
         if kind == "swiglu":
             gate, up = np.split(hidden, 2, axis=1)

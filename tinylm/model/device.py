@@ -29,9 +29,11 @@ def choose_device(name: str = "auto") -> torch.device:
     """
     apple = int(torch.backends.mps.is_available())
     count = {"cuda": torch.cuda.device_count(), "mps": apple, "cpu": 1}
+    # In the order of preference.
     present = [kind for kind, devices in count.items() if devices]
     if name == "auto":
         return torch.device(present[0])
+    # "cuda:1" is the second card.
     kind, _, index = name.partition(":")
     if kind not in count or (index and not index.isdigit()):
         raise ValueError(f"device {name!r} is none of auto, cpu, cuda, cuda:N, mps")
@@ -43,6 +45,7 @@ def choose_device(name: str = "auto") -> torch.device:
 def choose_compute(device: str = "auto", precision: str = "auto") -> Compute:
     """The device and precision for a run, from what the processor can do, never from a timing, so
     that it repeats."""
+    # auto means bf16 only where it is fast; emulated bf16 is slower than fp32.
     place = choose_device(device)
     bf16 = precision == "bf16" or (precision == "auto" and has_bf16(place))
     return Compute(place, torch.bfloat16 if bf16 else torch.float32)

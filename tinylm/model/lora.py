@@ -18,25 +18,29 @@ class LoraLinear(nn.Module):
 
     def __init__(self, frozen: nn.Linear, config: LoraConfig, generator: torch.Generator) -> None:
         super().__init__()
+        # Divided by the rank, so that another rank needs no other learning rate.
         self.frozen, self.scale = frozen, config.alpha / config.rank
-        # (rank, in)
+        # x goes down to `rank` numbers (A) and up again (B): two thin matrices, (rank, in) ...
         self.a = nn.Parameter(frozen.weight.new_empty(config.rank, frozen.in_features))
-        # (out, rank)
+        # ... and (out, rank). Zeros: B A x = 0, so the first step starts from the base model
+        # itself.
         self.b = nn.Parameter(frozen.weight.new_zeros(frozen.out_features, config.rank))
-        # The initialisation of Hu et al.'s released code (Kaiming uniform with a = sqrt(5)): +-1 /
-        # sqrt(in).
+        # A must not be zero too: with both at zero neither would ever get a gradient. This is the
+        # initialisation of Hu et al.'s released code, uniform within +-1 / sqrt(in).
         nn.init.uniform_(
             self.a, -(frozen.in_features**-0.5), frozen.in_features**-0.5, generator=generator
         )
 
     def forward(self, x: Tensor) -> Tensor:
         """x (..., in) -> (..., out)."""
+        # Never B A first: that would be a matrix as large as W.
         return self.frozen(x) + self.scale * (x @ self.a.T @ self.b.T)
 
 
 def attach_lora(model: GPT, config: LoraConfig, generator: torch.Generator) -> None:
     """Freeze every weight of `model` and put adapters beside the matrices named in
     `config.targets`, in place."""
+    # Norms and embeddings are frozen as well: only A and B will have gradients and moments.
     model.requires_grad_(False)
     for parent in model.modules():
         for name, child in list(parent.named_children()):

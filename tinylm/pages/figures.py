@@ -271,8 +271,8 @@ def metre_steps(curves: Sequence[dict[str, Any]]) -> Figure:
     bands."""
     ends = [(c["run"], c["points"][0], c["points"][-1]) for c in curves]
     told = [
-        f"{run} {percent(first['mean'])} at step {first['step']}, {percent(last['mean'])} at step {last['step']} "
-        f"({verdict(difference(measured(last), measured(first)))})"
+        f"{run} {percent(first['mean'])} at step {first['step']}, {percent(last['mean'])} at step "
+        f"{last['step']} ({verdict(difference(measured(last), measured(first)))})"
         for run, first, last in ends
     ]
     with canvas(f"Lines that scan: {'; '.join(told)}") as figure:
@@ -485,7 +485,10 @@ def settings(grid: dict[str, Any]) -> Figure:
     half = 50 * float(
         np.mean([cell["high"] - cell["low"] for row in found for cell in row if cell])
     )
-    title = f"{grid['run']}: {low:.0f} to {high:.0f} % of lines scan, by the settings alone (give or take {half:.0f})"
+    title = (
+        f"{grid['run']}: {low:.0f} to {high:.0f} % of lines scan, by the settings alone (give or "
+        f"take {half:.0f})"
+    )
     top = max(10.0, 10 * np.ceil(high / 10))
     with canvas(title, (7.6, 1.9 + 0.8 * len(grid["temperatures"]))) as figure:
         axes = figure.subplots()
@@ -496,7 +499,8 @@ def settings(grid: dict[str, Any]) -> Figure:
                     "no lines"
                     if cell["accepted"] is None
                     else (
-                        f"{accepted[row, column]:.0f} % scan\n{100 * cell['distinct']:.0f} % distinct"
+                        f"{accepted[row, column]:.0f} % scan\n{100 * cell['distinct']:.0f} % "
+                        "distinct"
                     )
                 )
                 dark = not accepted[row, column] > 0.55 * top

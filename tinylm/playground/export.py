@@ -95,18 +95,20 @@ def check(players: Sequence[Player]) -> None:
     first, *others = players
     if not isinstance(first.tokenizer, BpeTokenizer | CharTokenizer):
         raise ValueError(
-            f"{first.run.folder} has an imported tokenizer: a page knows only those that TinyLM trains"
+            f"{first.run.folder} has an imported tokenizer: a page knows only those that TinyLM "
+            "trains"
         )
     for other in others:
         if other.tokenizer.fingerprint() != first.tokenizer.fingerprint():
             raise ValueError(
-                f"{first.run.folder} and {other.run.folder} have different tokenizers, so their predictions cannot be "
-                "set side by side: export each on a page of its own"
+                f"{first.run.folder} and {other.run.folder} have different tokenizers, so their "
+                "predictions cannot be set side by side: export each on a page of its own"
             )
     total = sum(size_of(player.model.config).total for player in players)
     if total > LARGEST:
         raise ValueError(
-            f"{total:,} parameters are too many for a page that a browser opens: at most {LARGEST:,}"
+            f"{total:,} parameters are too many for a page that a browser opens: at most "
+            f"{LARGEST:,}"
         )
 
 
@@ -162,7 +164,10 @@ def lead_of(players: Sequence[Player]) -> str:
         if len(players) == 1
         else "Two trained language models live"
     )
-    return f"{what} in this file; your browser does the arithmetic. Nothing is fetched, nothing leaves the machine."
+    return (
+        f"{what} in this file; your browser does the arithmetic. Nothing is fetched, nothing "
+        "leaves the machine."
+    )
 
 
 def eight_numbers(player: Player) -> list[tuple[str, str]]:
@@ -194,13 +199,16 @@ def rounding(player: Player) -> str:
     """Which rounding was chosen, and the measurement behind it, in one sentence."""
     kind, nats = player.choice.packed.kind, player.choice.nats
     if not nats:
-        return f"{player.run.name}: weights as {kind}; the run has no validation text to measure the loss of int8 on."
+        return (
+            f"{player.run.name}: weights as {kind}; the run has no validation text to measure the "
+            "loss of int8 on."
+        )
     # + 0.0: no -0.0000
     apart = {name: round(nats[name] - nats["fp32"], 4) + 0.0 for name in ("int8", "fp16")}
     changes = " and ".join(f"{value:+.4f} as {name}" for name, value in apart.items())
     return (
-        f"{player.run.name}: weights as {kind}. Rounding changes its loss of {nats['fp32']:.4f} nats per token by "
-        f"{changes}, measured on {player.choice.tokens:,} tokens."
+        f"{player.run.name}: weights as {kind}. Rounding changes its loss of {nats['fp32']:.4f} "
+        f"nats per token by {changes}, measured on {player.choice.tokens:,} tokens."
     )
 
 
@@ -259,7 +267,10 @@ def weight_parts(number: int, body: bytes) -> Iterator[str]:
     worker."""
     text = base64.b64encode(body).decode()
     for start in range(0, len(text), PART):
-        yield f'<script type="text/plain" class="weights-{number}">{text[start : start + PART]}</script>'
+        yield (
+            '<script type="text/plain" '
+            f'class="weights-{number}">{text[start : start + PART]}</script>'
+        )
     yield f"<script>{NEXT}</script>"
 
 

@@ -128,6 +128,7 @@ class Batches:
         self.epoch, self.phase, self.order = -1, 0, self.starts[None]
 
     def __getitem__(self, k: int) -> Batch:
+        # k alone decides the epoch and the place in it; the order of an epoch is drawn when needed.
         epoch, place = divmod(k, max(1, len(self.starts) // self.batch_size))
         if epoch != self.epoch:
             self.shuffle(epoch)
@@ -138,6 +139,7 @@ class Batches:
     def shuffle(self, epoch: int) -> None:
         """Put an epoch's windows in random order, (batches, rows); a rest that fills no batch is
         left out this time."""
+        # From the seed and the epoch alone: batch 5,000 can be had without the 4,999 before it.
         random = np.random.default_rng((self.seed, epoch))
         size = min(self.batch_size, len(self.starts))
         count = max(1, len(self.starts) // self.batch_size)
@@ -163,6 +165,7 @@ def validation_windows(
     >>> [batch.targets.tolist() for batch in windows]
     [[[9, -100, -100], [4, -100, -100]], [[1, 2, 3]]]
     """
+    # Sorted by length, so that windows stacked together need little padding; sums do not care.
     starts = window_starts(ids, begin, context)
     lengths = np.diff(starts, append=len(ids) - 1)
     order = np.argsort(lengths, kind="stable")

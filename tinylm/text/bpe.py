@@ -43,6 +43,7 @@ def split_words(text: str) -> list[str]:
     >>> split_words("Mara's ladle,  3 nets")
     ['Mara', "'s", ' ladle', ',', ' ', ' 3', ' nets']
     """
+    # isascii() looks at a flag of the string and costs nothing.
     return (ASCII_WORD if text.isascii() else WORD).findall(text)
 
 
@@ -122,6 +123,7 @@ class WordEncoder(dict[str, bytes]):
         self.ranks = {pair: rank for rank, pair in enumerate(merges)}
 
     def __missing__(self, word: str) -> bytes:
+        # The ids as bytes: a text's ids are then joined without looking at a single one.
         packed = array(self.typecode, self.merge(word.encode("utf-8"))).tobytes()
         if len(word) <= self.LONGEST:
             if len(self) >= self.WORDS:
@@ -131,6 +133,8 @@ class WordEncoder(dict[str, bytes]):
 
     def merge(self, spelt: bytes) -> list[int]:
         """The ids of one word: the earliest learned pair first, from the left."""
+        # The search below costs the square of the length: nothing for a word, much for a line of a
+        # script without blanks, and all day for a file of one letter.
         if len(spelt) > self.LONGEST:
             return self.merge_long(spelt)
         rank_of, none = self.ranks.get, len(self.merges)  # none: no merge joins this pair

@@ -26,42 +26,55 @@ def merge_pair(ids: Sequence[int], pair: Pair, new_id: int) -> list[int]:
     >>> merge_pair([1, 1, 1, 2], (1, 1), 256)
     [256, 1, 2]
     """
+    # From the left, without overlap: of three equal neighbours the first two are joined.
     merged: list[int] = []
     place = 0
     while place < len(ids):
-        found = tuple(ids[place : place + 2]) == pair
-        merged.append(new_id if found else ids[place])
-        place += 2 if found else 1
+        matches = tuple(ids[place : place + 2]) == pair
+        merged.append(new_id if matches else ids[place])
+        place += 2 if matches else 1
     return merged
 
 
 def train_bpe_reference(text: str, n_merges: int) -> list[Pair]:
-    """Learn merges by recounting every pair of the text after each merge: far too slow for a book.
+    """Learn merges by recounting every pair of the text after each merge.
 
-    >>> train_bpe_reference("aaabdaaabac", 10)   # aa -> 256, ab -> 257, then these two -> 258; no other pair is left
+    The algorithm as it is explained (Sennrich et al. 2016), and far too slow for a book: the tests
+    hold the fast one below to the same list. In the example aa becomes 256, ab 257, and then these
+    two 258; no other pair is left that occurs twice.
+
+    >>> train_bpe_reference("aaabdaaabac", 10)
     [(97, 97), (97, 98), (256, 257)]
     """
     words = [list(word.encode("utf-8")) for word in split_words(text)]
     merges: list[Pair] = []
     while len(merges) < n_merges:
+        # 1. Count all pairs of neighbours, inside words only.
         counts = Counter(pair for ids in words for pair in pairwise(ids))
+        # 2. Take the most frequent; of equals the one with the lowest ids, so that every platform
+        #    learns the same list.
         best = min(counts, key=lambda pair: (-counts[pair], pair), default=None)
         if best is None or counts[best] < 2:
-            break
+            break  # a pair that occurs once shortens nothing anywhere else
+        # 3. Join it everywhere, as a new token with the next id.
         merges.append(best)
         words = [merge_pair(ids, best, 255 + len(merges)) for ids in words]
     return merges
 
 
 class PairIndex:
-    """Every different word once, with the count and the places of each pair, kept up to date by
-    `merge`."""
+    """Every different word once, with the count and the places of each pair.
+
+    `merge` keeps both up to date: a merge changes only the pairs beside the places where it
+    happens, so there is nothing to count anew.
+    """
 
     def __init__(self, words: Mapping[str, int]) -> None:
-        # ids; how often the word at this slot occurs
+        # All words behind each other in slots (see bpe.py), each slot with the number of times that
+        # its word occurs in the text: a word is merged once, and counts as often as it occurs.
         self.slots, self.weights = array("i", [EMPTY]), array("q", [0])
         self.counts: defaultdict[Pair, int] = defaultdict(int)
-        # slots where it starts, rising
+        # Slots where a pair starts, from left to right.
         self.places: defaultdict[Pair, array[int]] = defaultdict(lambda: array("q"))
         for word, weight in words.items():
             spelt = word.encode("utf-8")
@@ -72,12 +85,12 @@ class PairIndex:
             self.weights.extend([weight] * (len(spelt) + 1))
 
     def merge(self, pair: Pair, tokens: Sequence[bytes]) -> set[Pair]:
-        """Join `pair` into the last of `tokens` wherever it stands; return the pairs that this
-        created."""
+        """Join `pair` into the last of `tokens` wherever it stands; the pairs that this created."""
         counts, new, created = self.counts, len(tokens) - 1, set()
         for start in self.places.pop(pair):
             if around := join(self.slots, tokens, start, pair, new):
                 (before, after), weight = around, self.weights[start]
+                # Joining b c in "a b c d" breaks the pairs ab and cd and makes a(bc) and (bc)d.
                 left_side = (before, pair[0]), (before, new), start - len(tokens[before])
                 right_side = (pair[1], after), (new, after), start
                 for broken, fresh, place in (left_side, right_side):
@@ -90,8 +103,9 @@ class PairIndex:
 
 
 def train_bpe(chunks: str | Iterable[str], n_merges: int) -> list[Pair]:
-    """Learn at most `n_merges` merges, fewer where no pair occurs twice; the same list as
-    `train_bpe_reference`.
+    """Learn at most `n_merges` merges, fewer where no pair occurs twice.
+
+    The same list as `train_bpe_reference`, fast.
 
     `chunks` is a text or an iterable of texts (documents); words never cross from one to the next.
     Time and memory (80 bytes per byte) grow with the different words only and almost linearly, also
@@ -112,8 +126,8 @@ def train_bpe(chunks: str | Iterable[str], n_merges: int) -> list[Pair]:
     heapify(heap)
     merges: list[Pair] = []
     while heap and len(merges) < n_merges:
-        noted, pair = heappop(heap)
-        if (count := index.counts[pair]) != -noted:
+        old_count, pair = heappop(heap)  # negative: Python's heap keeps the smallest on top
+        if (count := index.counts[pair]) != -old_count:
             heappush(heap, (-count, pair))
         elif count >= 2:
             merges.append(pair)

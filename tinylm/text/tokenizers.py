@@ -51,10 +51,12 @@ class Tokenizer(ABC):
         if "" in specials or len(set(specials)) < len(specials):
             names = list(specials)
             raise ValueError(f"special tokens need different names that are not empty, not {names}")
+        # Their ids stand behind all others, so that adding one moves no other id.
         self.specials = tuple(map(check_unicode, specials))
         self.special_ids = {name: id for id, name in enumerate(self.specials, start=len(pieces))}
         self._pieces = [*pieces, *(b"" for _ in specials)]  # special tokens stand for no bytes
         self._content = content
+        # Two bytes per id where that is enough: a corpus on disk is half as large.
         self._dtype = np.dtype(np.uint16 if len(self._pieces) <= 2**16 else np.uint32)
 
     @property
@@ -79,6 +81,7 @@ class Tokenizer(ABC):
         >>> CharTokenizer("ab").decode([0, 1, 2 + 0xE2])
         'ab\ufffd'
         """
+        # Bytes first, text last: one character may be spread over several tokens.
         return b"".join([self._pieces[id] for id in self._checked(ids)]).decode("utf-8", "replace")
 
     def _checked(self, ids: Iterable[int]) -> list[int]:
@@ -94,6 +97,7 @@ class Tokenizer(ABC):
 
     def bytes_per_token(self) -> NDArray[np.int64]:
         """(vocab_size,) bytes of each id; over a text's ids they add up to its length."""
+        # Of the bytes, not of a decoded text: half a character would count as U+FFFD, three bytes.
         return np.array([len(piece) for piece in self._pieces], dtype=np.int64)
 
     def special_id(self, name: str) -> int:
@@ -131,6 +135,7 @@ class CharTokenizer(Tokenizer):
     def __init__(self, characters: str, specials: Sequence[str] = ()) -> None:
         if any(left >= right for left, right in pairwise(characters)):
             raise ValueError("characters must be different and in the order of their code points")
+        # One order for one set of characters: the same text always gives the same ids.
         letters = [character.encode("utf-8") for character in check_unicode(characters)]
         super().__init__(letters + BYTES, specials, {"kind": "char", "characters": characters})
         self.characters = characters
@@ -148,6 +153,7 @@ class CharTokenizer(Tokenizer):
 
     def encode_array(self, text: str) -> NDArray[Any]:
         """The ids of a text, (tokens,) uint16 or uint32, without a loop over its characters."""
+        # UTF-32 is an array of code points, and a table gives each its id: all in NumPy.
         codes = np.frombuffer(check_unicode(text).encode("utf-32-le"), dtype="<u4")
         ids = self._id_of[np.minimum(codes, len(self._id_of) - 1)]  # the last entry is always -1
         if (unseen := ids < 0).any():
@@ -177,6 +183,7 @@ class BpeTokenizer(Tokenizer):
 
     def encode_array(self, text: str) -> NDArray[Any]:
         """The ids of a text, (tokens,) uint16 or uint32: one look-up per word."""
+        # A megabyte at a time, word by word, each word looked up in a dictionary of packed ids.
         packed = bytearray()
         for part in stretches(check_unicode(text)):
             packed += b"".join(map(self._words.__getitem__, split_words(part)))
@@ -193,6 +200,7 @@ class StreamDecoder:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
+        # Python's own incremental decoder keeps the bytes of an unfinished character.
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
     def push(self, id: int) -> str:
@@ -205,4 +213,5 @@ class StreamDecoder:
 
 
 def canonical(d: dict[str, Any]) -> str:
+    # One spelling for one tokenizer, so that its hash can serve as its name.
     return json.dumps(d, sort_keys=True, separators=(",", ":")) + "\n"

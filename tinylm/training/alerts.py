@@ -30,12 +30,13 @@ def watched(records: Iterator[Record]) -> Iterator[Record]:
         if record.loss == 0 and not idle:
             idle, found = (
                 True,
-                "the loss is exactly 0: the batch held no token to learn, or nothing that is not known",
+                "the loss is exactly 0: the batch held no token to learn, or nothing that is not "
+                "known",
             )
         elif record.grad_norm > JUMP * usual:
             found = (
-                f"the gradient jumped to {record.grad_norm / usual:,.0f} times its usual norm and was clipped; where "
-                "that goes on, lower train.learning_rate"
+                f"the gradient jumped to {record.grad_norm / usual:,.0f} times its usual norm and "
+                "was clipped; where that goes on, lower train.learning_rate"
             )
         norms.append(record.grad_norm)
         yield (

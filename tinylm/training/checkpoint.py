@@ -23,16 +23,19 @@ STATE = "state/state.safetensors"
 
 def trained(model: GPT) -> dict[str, Tensor]:
     """The weights that training changes, by name, on the CPU: all, or a LoRA run's adapters."""
+    # What is frozen lies in the parent's folder already.
     weights = {name: w for name, w in model.named_parameters() if w.requires_grad}
     return {name: weight.detach().cpu().contiguous() for name, weight in weights.items()}
 
 
 def weights_file(recipe: Recipe) -> str:
+    # Another name for adapters: nobody should take one for a whole model.
     return "model/model.safetensors" if recipe.lora is None else "model/adapter.safetensors"
 
 
 def model_files(recipe: Recipe, config: ModelConfig, tokenizer: Tokenizer) -> dict[str, bytes]:
     """The files of model/ that do not change while training, as name -> content."""
+    # With the tokenizer inside, a folder can be sampled from without the data it was trained on.
     return {
         "recipe.json": to_json(recipe.model_dump(mode="json")),
         "model/config.json": to_json(config.model_dump()),
@@ -42,6 +45,7 @@ def model_files(recipe: Recipe, config: ModelConfig, tokenizer: Tokenizer) -> di
 
 def state_file(model: GPT, optimizer: dict[str, Tensor], progress: dict[str, Any]) -> bytes:
     """The content of state/: weights/NAME, optimizer/NAME/QUANTITY, `progress` in the header."""
+    # One file for weights, optimiser and progress: it is replaced as a whole or not at all.
     tensors = {f"weights/{name}": weight for name, weight in trained(model).items()}
     for key, value in optimizer.items():
         tensors[f"optimizer/{key}"] = value.detach().cpu().contiguous()

@@ -46,8 +46,8 @@ class Team(Alone):
         except RuntimeError as error:
             reason = str(error).splitlines()[0][:100]
             raise ValueError(
-                f"another process of this run has ended ({reason}). The last save is good: go on with tinylm resume, "
-                "with any number of processes"
+                f"another process of this run has ended ({reason}). The last save is good: go on "
+                "with tinylm resume, with any number of processes"
             ) from None
         for gradient, summed in zip(gradients, block[:-1].split([g.numel() for g in gradients])):
             gradient.copy_(summed.view_as(gradient))
@@ -115,5 +115,6 @@ def check(team: Alone, recipe: Recipe) -> None:
     """ValueError where a process would have nothing to do."""
     if recipe.train.batch_size < team.count:
         raise ValueError(
-            f"train.batch_size = {recipe.train.batch_size} is less than a row for each of {team.count}"
+            f"train.batch_size = {recipe.train.batch_size} is less than a row for each of "
+            f"{team.count}"
         )

@@ -1,4 +1,4 @@
-"""What a run will take, measured on a few steps before it starts; and as many steps as fit a time."""
+"""What a run will take, measured on a few steps before it starts, and the steps that fit a time."""
 
 import copy
 import math

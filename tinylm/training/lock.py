@@ -1,7 +1,7 @@
 """One process trains in a run folder at a time.
 
-The lock is the operating system's own (by the library filelock) and ends with the process that holds
-it, however that process ends: a crash leaves nothing behind that somebody would have to delete.
+The lock is the operating system's own (by the library filelock). It ends with the process that
+holds it, however that process ends: a crash leaves nothing behind that somebody has to delete.
 
 Trade-offs: the lock lies on a file in the system's folder for temporary files, named after the run
 folder's place. So nothing stands in or beside the run, but other machines on a network drive do not
@@ -22,6 +22,7 @@ def lock_folder(folder: Path) -> BaseFileLock:
 
     ValueError in one line where another process holds it.
     """
+    # The user's name is part of it: a file of another user could not be opened for locking.
     place = f"{getpass.getuser()} {folder.resolve()}"
     name = f"tinylm-{hashlib.sha256(place.encode()).hexdigest()[:24]}.lock"
     # A singleton: all of this process who lock the same file share one lock, counted.

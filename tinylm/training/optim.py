@@ -28,12 +28,14 @@ def learning_rate_share(step: int, config: TrainConfig) -> float:
     >>> [round(learning_rate_share(step, config), 2) for step in range(10)]
     [0.5, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.75, 0.5, 0.25]
     """
+    # Warm-up: the moments of AdamW mean little in the first steps, so those are kept small.
     rising = config.warmup * config.steps
     if step < rising:
         return min(1.0, (step + 1) / rising)
     if config.schedule == "cosine":
         progress = (step - rising) / max(1.0, config.steps - rising)
         return config.final + (1 - config.final) * 0.5 * (1 + math.cos(math.pi * progress))
+    # wsd. `left` is the share of the decay that is still ahead; above 1 before it begins.
     falling = config.decay * config.steps
     left = (config.steps - step) / falling if falling else 1.0
     return config.final + (1 - config.final) * min(1.0, left)
@@ -89,9 +91,12 @@ def orthogonal(matrices: Tensor, steps: int = 5) -> Tensor:
     Newton-Schulz: an odd polynomial of the matrix moves every singular value towards 1 and needs
     only products. The coefficients are Jordan's, chosen for speed rather than for an exact limit.
     """
+    # x -> a x + b (x x^T) x + c (x x^T)^2 x, which does to each singular value s what the
+    # polynomial a s + b s^3 + c s^5 does to a number: five rounds take 0.01 to 1 near 1.
     a, b, c = 3.4445, -4.7750, 2.0315
     tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if tall else matrices  # the products below are as large as the shorter side
+    # By the Frobenius norm, which bounds the largest singular value: the rounds start below 1.
     x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
     for _ in range(steps):
         gram = x @ x.mT
@@ -107,6 +112,7 @@ class Optimizers:
 
     def __init__(self, model: nn.Module, config: TrainConfig) -> None:
         self.config = config
+        # Frozen weights, as beside adapters, have no optimiser and cost no memory.
         named = [(name, w) for name, w in model.named_parameters() if w.requires_grad]
         self.names: dict[Tensor, str] = {weight: name for name, weight in named}
         hidden = {weight for _, weight in matrices(model)} if config.optimizer == "muon" else set()
@@ -130,6 +136,7 @@ class Optimizers:
 
         Returns AdamW's learning rate.
         """
+        # Both optimisers follow one schedule, each from its own peak.
         share = learning_rate_share(number, self.config)
         for optimizer, peak in self.parts:
             for group in optimizer.param_groups:

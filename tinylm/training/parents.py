@@ -19,8 +19,8 @@ def check_shape(config: ModelConfig, parent: Run) -> None:
         asked, present = getattr(config, field), getattr(parent.model_config, field)
         if asked != present:
             raise ValueError(
-                f"model.{field} = {asked}, but {parent.folder} has {present}: a fine-tune keeps its "
-                "parent's shape; leave the field out"
+                f"model.{field} = {asked}, but {parent.folder} has {present}: a fine-tune keeps "
+                "its parent's shape; leave the field out"
             )
 
 

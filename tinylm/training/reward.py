@@ -3,9 +3,9 @@
     trainer = start_run(load_recipe("demo-reward"), Path("runs/rewarded"))
     for record in trainer.run(): ...
 
-Pretraining and fine-tuning imitate: at every position the text says which token comes next. A reward
-says nothing about single tokens. It judges a finished line, and the model has to find out by trying
-which of its tokens earned the score. One step of policy gradient does that:
+Pretraining and fine-tuning imitate: at every position the text says which token comes next. A
+reward says nothing about single tokens. It judges a finished line, and the model has to find out by
+trying which of its tokens earned the score. One step of policy gradient does that:
 
     1. sample     the model continues B prompts by itself, at temperature 1
     2. score      each finished line gets a reward r (evaluation/rewards.py)
@@ -15,19 +15,21 @@ which of its tokens earned the score. One step of policy gradient does that:
                          - entropy x H(model)
 
 The gradient of A log p(token) makes the tokens of a line that did better than its fellows likelier,
-and those of a worse line less likely (REINFORCE: Williams 1992). Subtracting the mean changes nothing
-on average and removes most of the noise; with the mean of a group of samples for baseline no second
-network has to guess it (GRPO: Shao et al. 2024, from which the division by the deviation comes too).
+and those of a worse line less likely (REINFORCE: Williams 1992). Subtracting the mean changes
+nothing on average and removes most of the noise; with the mean of a group of samples for baseline
+no second network has to guess it (GRPO: Shao et al. 2024, from which the division by the deviation
+comes too).
 
-The reference is the model as it was before this stage, frozen. KL(model || reference) counts the nats
-by which the model has moved away from it, and pulls it back (Ziegler et al. 2019): without this
-term whatever the reward does not mention is given up, words and sense first. The entropy H rewards
-the model for keeping several continuations open; it is what keeps the vocabulary.
+The reference is the model as it was before this stage, frozen. KL(model || reference) counts the
+nats by which the model has moved away from it, and pulls it back (Ziegler et al. 2019): without
+this term whatever the reward does not mention is given up, words and sense first. The entropy H
+rewards the model for keeping several continuations open; it is what keeps the vocabulary.
 
-Trade-offs. Samples are drawn in fp32 by the NumPy decoder and learned from in the training precision,
-so that the probabilities differ in the third digit. Each batch is used for one update and thrown
-away: simple, and right without corrections for samples of an older model (the clipped ratio of PPO).
-All samples of a step share one length of prompt, so that they can be drawn side by side.
+Trade-offs. Samples are drawn in fp32 by the NumPy decoder and learned from in the training
+precision, so that the probabilities differ in the third digit. Each batch is used for one update
+and thrown away: simple, and right without corrections for samples of an older model (the clipped
+ratio of PPO). All samples of a step share one length of prompt, so that they can be drawn side by
+side.
 """
 
 import copy
@@ -77,7 +79,7 @@ class Rollout:
         # The small number keeps a step in which all lines earn the same from dividing by zero.
         normalised = centred / (centred.square().mean().sqrt() + 1e-6)
         padded = torch.cat((normalised, torch.zeros(1)))  # NO_LINE = -1 reads the last entry
-        return padded[self.line]
+        return padded[self.line]  # one number per line becomes one per token
 
 
 class Prompts:
@@ -89,6 +91,8 @@ class Prompts:
     """
 
     def __init__(self, corpus: Corpus) -> None:
+        # Real beginnings, not the model's own: it should write verse behind any line, not only
+        # behind the lines that it likes best.
         tokenizer, ids = corpus.tokenizer, np.asarray(corpus.train).astype(np.int64)
         marked = DOCUMENT in tokenizer.specials
         self.begin = [tokenizer.special_id(DOCUMENT)] if marked else []
@@ -102,6 +106,7 @@ class Prompts:
             self.by_length.setdefault(len(prompt), []).append(prompt)
         if not self.by_length:
             raise ValueError("the training text has no line to begin with; reward needs lines")
+        # A length is drawn as often as prompts have it, so every prompt is equally likely.
         self.lengths = sorted(self.by_length)
         counts = np.array([len(self.by_length[length]) for length in self.lengths])
         self.shares = counts / counts.sum()
@@ -153,8 +158,8 @@ class RewardStage:
     def __init__(self, model: GPT, reference: GPT, corpus: Corpus, config: RewardConfig) -> None:
         if model.config.dropout:
             raise ValueError(
-                "model.dropout must be 0 in a run with a reward: the model that is scored has to be "
-                "the one that learns"
+                "model.dropout must be 0 in a run with a reward: the model that is scored has to "
+                "be the one that learns"
             )
         self.model, self.config, self.tokenizer = model, config, corpus.tokenizer
         self.reference = reference.eval().requires_grad_(False)
@@ -169,6 +174,7 @@ class RewardStage:
                 f"reward.tokens = {config.tokens} behind a prompt of {self.prompts.lengths[-1]} "
                 f"tokens pass the context of {model.config.context}: use fewer reward.tokens"
             )
+        # To know what is copied. A set: looking a line up costs the same for any size of text.
         text = self.tokenizer.decode(np.asarray(corpus.train).tolist())
         self.training_lines = {line.strip() for line in text.split("\n")}
 
@@ -185,6 +191,8 @@ class RewardStage:
             merge_lora(model := copy.deepcopy(model))
         rows: list[list[int]] = []  # prompts and continuations
         starts: list[int] = []  # where each continuation begins
+        # Temperature 1, no cuts: what is drawn must be what the loss differentiates. A distribution
+        # whose tail is cut would be pushed towards tokens that it could never have drawn.
         for group in self.prompts.draw(self.config.samples, random):
             seeds = random.integers(2**62, size=len(group)).tolist()
             generators = [torch.Generator().manual_seed(s) for s in seeds]
@@ -199,6 +207,7 @@ class RewardStage:
 
     def score(self, rows: Sequence[list[int]], starts: Sequence[int]) -> Rollout:
         """Step 2: cut each continuation into lines, score them, and note which token is whose."""
+        # Rows of unequal length are filled up on the right with 0; `sampled` leaves that out.
         width = max(map(len, rows))
         ids = torch.zeros(len(rows), width, dtype=torch.long)
         sampled = torch.zeros(len(rows), width - 1, dtype=torch.bool)
@@ -217,7 +226,7 @@ class RewardStage:
             for (_, first, end), score in zip(spans, line_scores):
                 line[number, start - 1 + first : start - 1 + end] = len(scores)
                 scores.append(score)
-            known.update(lines)
+            known.update(lines)  # the second time, a line is no news
             texts.append(self.tokenizer.decode(row[start:]))
         return Rollout(ids, sampled, line, scores, texts)
 
@@ -225,7 +234,8 @@ class RewardStage:
         """The lines of a continuation as (text, first token, token after the last).
 
         The token with the line break belongs to the line that it ends: ending the line there is a
-        decision that earns or costs as much as any word. A document that ends finishes its line too.
+        decision that earns or costs as much as any word. A document that ends finishes its line
+        too.
         """
         spans, first = [], 0
         begin = self.prompts.begin
@@ -263,9 +273,14 @@ class RewardStage:
             log_p = F.log_softmax(logits.float(), dim=-1)
             log_q = F.log_softmax(reference_logits.float(), dim=-1)
             p = log_p.exp()
+            # What the samples consist of: log p of each token that was drawn.
             chosen = log_p.gather(-1, ids[:, 1:, None]).squeeze(-1)  # (b, T - 1)
-            kl = (p * (log_p - log_q)).sum(-1)  # exact: over the whole vocabulary
+            # sum over v of p(v) log(p(v) / q(v)): exact over the vocabulary at each position, where
+            # estimates from the drawn token alone (as in GRPO) would add noise. (b, T - 1)
+            kl = (p * (log_p - log_q)).sum(-1)
             entropy = -(p * log_p).sum(-1)
+            # Minus: the optimiser goes down, the reward should go up. The advantage is a constant;
+            # the gradient flows through log p, KL and H.
             per_token = -advantage * chosen + self.config.kl * kl - self.config.entropy * entropy
             # Divided by the tokens of the whole batch, so that cutting it changes nothing.
             loss = (per_token * sampled).sum() / count

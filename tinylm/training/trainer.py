@@ -89,10 +89,12 @@ class Trainer:
     ) -> None:
         train = recipe.train
         self.recipe, self.corpus, self.folder, self.parent = recipe, corpus, folder, parent
+        # Precision follows from the processor's features, never from a timing: it must repeat.
         self.compute = choose_compute(train.device, train.precision)
         self.model = model.to(self.compute.device)
         self.forward: Callable[[Tensor], Tensor] = self.model  # may be compiled (performance.py)
         self.team = Alone()
+        # batches[k] is a function of k: the place in the data is the step, nothing else.
         self.batches = Batches(corpus, model.config.context, train.batch_size, train.seed)
         self.optimizers = Optimizers(self.model, train)
         self.manifest: dict[str, Any] = {}
@@ -197,6 +199,8 @@ class Trainer:
         """
         if math.isnan(self.first_loss):
             self.first_loss = loss
+        # An untrained model's first loss is about that of guessing, a fine-tune's may be far below
+        # it on its first batch: the larger of the two is the measure.
         finite = math.isfinite(loss) and math.isfinite(norm)
         guessing = math.log(self.model.config.vocab_size)
         if finite and loss < 2 * max(self.first_loss, guessing) + 2:
@@ -211,11 +215,13 @@ class Trainer:
         """Measure all validation ids, and those of the base run's corpus; log and return it."""
         corpus = self.corpus
         score = measure(self.model, corpus.valid, corpus.tokenizer, self.compute, corpus.valid_mask)
+        # A full pass, never a random batch: two validations differ by the weights alone.
         record: dict[str, Any] = {"step": self.step}
         record |= {name: getattr(score, name) for name in (*COMPARED, "tokens", "context")}
         if corpus.base_valid is not None:  # what a fine-tune forgets
             base = measure(self.model, corpus.base_valid, corpus.tokenizer, self.compute)
             record |= {f"base_{name}": getattr(base, name) for name in COMPARED}
+        # Logged before it is checked: the curve should show where a run broke.
         self.log("metrics.jsonl", {"kind": "valid", **record})
         if not math.isfinite(score.nats):
             reason = "the validation loss is not a finite number; lower the learning rates"
@@ -239,6 +245,7 @@ class Trainer:
 
     def sample(self) -> tuple[str, ...]:
         """Continue the recipe's prompts with this step's weights; log and return the texts."""
+        # The same seed each time: what changes between two samples is the model alone.
         config, seed = self.recipe.sample, self.recipe.train.seed
         begin = DOCUMENT if self.recipe.corpus.document_token else None
         texts = []
@@ -256,6 +263,7 @@ class Trainer:
         # An interruption is no part of the recipe: a resumed run goes on to the end.
         train = self.recipe.train.model_copy(update={"stop_after": None})
         lasting = self.recipe.model_copy(update={"model": self.model.config, "train": train})
+        # The token files are in place already (corpora/build.py wrote them); list them.
         data = sorted((self.folder / "data").glob("*"))
         self.manifest = {"files": {f"data/{path.name}": file_entry(path) for path in data}}
         self.validate()
@@ -265,13 +273,17 @@ class Trainer:
     def save(self, improved: bool, files: dict[str, bytes] | None = None) -> None:
         """Write state/, model/ where these weights are the best so far, and last the manifest."""
         if self.team.rank > 0:
-            return
+            return  # one process writes for all
+        # Seconds stand in a log of their own: metrics.jsonl is then equal, to the bit, for a run
+        # that was interrupted and one that was not.
         speed = round(self.tokens / max(self.seconds, 1e-9), 1)
         timing = {"step": self.step, "seconds": round(self.seconds, 3), "tokens_per_second": speed}
         append_line(self.folder / "timings.jsonl", timing)
+        # A resume cuts the logs back to the length they had at this save.
         paths = [self.folder / name for name in LOGS]
         logs = {path.name: path.stat().st_size for path in paths if path.exists()}
         progress = {name: getattr(self, name) for name in PROGRESS} | {"logs": logs}
+        # model/ keeps the best weights, state/ the last ones with all that the next step needs.
         files = dict(files or {})
         if improved:
             files[weights_file(self.recipe)] = to_safetensors(trained(self.model))
@@ -283,6 +295,7 @@ class Trainer:
 
     def describe(self) -> dict[str, Any]:
         """The manifest's account of the run so far."""
+        # "stopped" can be resumed as "running" can; it says that a person asked for it.
         steps = self.recipe.train.steps
         unfinished = "stopped" if self.stopping else "running"
         status = "finished" if self.step == steps else unfinished

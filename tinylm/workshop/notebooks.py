@@ -97,7 +97,8 @@ def begin(notebook: str) -> None:
         )
     elif TIMINGS.is_file() and notebook in (known := read_json(TIMINGS))["minutes"]:
         tell(
-            f"Running it took {known['minutes'][notebook]:.1f} minutes ({known['machine']}); reading it takes longer."
+            f"Running it took {known['minutes'][notebook]:.1f} minutes ({known['machine']}); "
+            "reading it takes longer."
         )
 
 
@@ -157,7 +158,8 @@ def explore(draw: Callable[..., Figure], **choices: Sequence[Any]) -> None:
     if util.find_spec("ipywidgets") is None:
         told = ", ".join(f"{name} {value}" for name, value in middle.items())
         tell(
-            f"Sliders need `ipywidgets`; this is {told}. Call the function with other values to see them."
+            f"Sliders need `ipywidgets`; this is {told}. Call the function with other values to "
+            "see them."
         )
         show(draw(**middle))
         return
@@ -254,13 +256,14 @@ def finding(lesson: str) -> None:
             else ""
         )
         tell(
-            f"The lesson `{lesson}` puts this to the test with several seeds. It was not run here yet: "
-            f"`tinylm lesson {lesson}` takes about {known.minutes:g} minutes{shared}."
+            f"The lesson `{lesson}` puts this to the test with several seeds. It was not run here "
+            f"yet: `tinylm lesson {lesson}` takes about {known.minutes:g} minutes{shared}."
         )
         return
     tell(
-        f"**{results['verdict'].capitalize()}**, says the lesson `{lesson}`, run on this machine with "
-        f"{len(results['seeds'])} seeds in {results['minutes']:.1f} minutes. {results['sentence']}"
+        f"**{results['verdict'].capitalize()}**, says the lesson `{lesson}`, run on this machine "
+        f"with {len(results['seeds'])} seeds in {results['minutes']:.1f} minutes. "
+        f"{results['sentence']}"
     )
     for name in results["figures"]:
         display(
@@ -275,7 +278,8 @@ def demo_runs() -> tuple[Run, Run]:
     if all(is_finished(demo / name) for name in ("base", "verse")):
         return open_run(demo / "base"), open_run(demo / "verse")
     tell(
-        f"No finished demo is in `{demo}`; two smaller models take its place. `tinylm demo` makes the real ones."
+        f"No finished demo is in `{demo}`; two smaller models take its place. `tinylm demo` makes "
+        "the real ones."
     )
     smoke = {name: value for name, value in SMOKE.items() if name.startswith(("train.", "sample."))}
     base = kept_run("base", "demo-base", sized({"train.max_minutes": "1"}, SMOKE))
@@ -302,8 +306,8 @@ def assistant_run(base: Run, steps: int = 1_000) -> Run:
         return open_run(place)
     whole = SIZES["full"]
     tell(
-        f"No trained assistant is in `runs`, so one practises now, for {sized(steps, 3):,} steps instead of "
-        f"{whole.steps:,}: expect mistakes. `tinylm chat` trains the whole one."
+        f"No trained assistant is in `runs`, so one practises now, for {sized(steps, 3):,} steps "
+        f"instead of {whole.steps:,}: expect mistakes. `tinylm chat` trains the whole one."
     )
     parent = prepared(base, home() / f"prepared-{key_of(base.fingerprint)}")
     cases = assistant_cases(1, sized(whole.dialogues * steps // whole.steps, 60))

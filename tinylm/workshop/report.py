@@ -101,7 +101,8 @@ def find(folders: Sequence[Path]) -> Found:
     found.lessons.sort(key=lambda lesson: place_of(lesson[1]["lesson"]))
     if not (found.runs or found.comparisons or found.lessons):
         raise ValueError(
-            f"no runs, comparisons or lessons in {', '.join(map(str, folders))}; begin with: tinylm demo"
+            f"no runs, comparisons or lessons in {', '.join(map(str, folders))}; begin with: "
+            "tinylm demo"
         )
     return found
 
@@ -137,8 +138,8 @@ def place_of(lesson: str) -> int:
 def report(found: Found) -> Html:
     """The whole page."""
     lead = (
-        f"{len(found.lessons)} lessons, {len(found.comparisons)} comparisons and {len(found.runs)} runs, as their "
-        "folders tell it."
+        f"{len(found.lessons)} lessons, {len(found.comparisons)} comparisons and {len(found.runs)} "
+        "runs, as their folders tell it."
     )
     parts = [
         *overview(found),
@@ -192,7 +193,8 @@ def decisions(found: Found) -> Iterator[Html]:
     known = {results["lesson"]: results for _, results in found.lessons}
     yield heading("What to do about what")
     yield paragraph(
-        "Each line rests on the verdict of the lesson beside it, measured here; none is taken on trust."
+        "Each line rests on the verdict of the lesson beside it, measured here; none is taken on "
+        "trust."
     )
     rows = [(row.need, decision(row, known.get(row.lesson)), row.lesson) for row in ROWS]
     yield table(["need", "decision", "lesson"], rows)
