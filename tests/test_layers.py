@@ -1,4 +1,4 @@
-"""The package's floors: a module imports only from floors below its own; `import tinylm` is light."""
+"""The package's floors: a module imports only from floors below its own."""
 
 import ast
 import subprocess

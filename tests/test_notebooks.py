@@ -149,7 +149,8 @@ def test_a_notebook_asks_before_it_reveals_and_ends_with_exercises_that_fold_out
 
 @each
 def test_a_notebook_defines_nothing_longer_than_a_plot(name):
-    long = [node.name for tree in trees(name) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)
+    long = [node.name for tree in trees(name) for node in ast.walk(tree) if isinstance(node,
+    ast.FunctionDef)
             if node.end_lineno - node.lineno >= LONGEST_FUNCTION]  # fmt: skip
     assert long == []
 

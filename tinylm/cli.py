@@ -24,7 +24,8 @@ from tinylm.commands.workshop import doctor, pack, report
 from tinylm.config import Recipe, Section, closest
 
 app = tyro.extras.SubcommandApp()
-COMMANDS = (demo, train, resume, sample, evaluate, compare, plot, lesson, chat, cost, host, corpus, tokenizer, meter,
+COMMANDS = (demo, train, resume, sample, evaluate, compare, plot, lesson, chat, cost, host, corpus,
+tokenizer, meter,
             export, fetch, bench, report, doctor, pack)  # fmt: skip
 for command in COMMANDS:
     app.command(command)

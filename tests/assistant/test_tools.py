@@ -36,12 +36,14 @@ def test_the_calculator_is_exact(expression, value):
     "expression",
     ["__import__('os').system('x')", "9**9**9**9", "10 ** 20 ** "
                                                    "1", "(1).__class__", "a + "
-                                                                         "1", "1 if 1 else 2", "[1]",
+                                                                         "1", "1 if 1 else 2",
+                                                                         "[1]",
      "lambda: 1", "1 // 0", "1 / 0", "1e400", "9e99 * 9", "True + 1", "'a' * 9", "1_000 @ 2", "",
      "(" * 79, "-" * 80 + "1", "1 + " * 300 + "1", "2 ** "
                                                    "-1", "2 ** "
                                                          "0.5", "1j * "
-                                                                "1j", "print(1)", "x := 3", "1 2", "0x",
+                                                                "1j", "print(1)", "x := 3", "1 2",
+                                                                "0x",
      "1\n+1\nimport os"],
 )  # fmt: skip
 def test_what_is_no_small_sum_is_refused_at_once(expression):

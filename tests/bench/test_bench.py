@@ -200,7 +200,8 @@ from model import GPT, GPTConfig
 out = Path(sys.argv[-1].removeprefix("--out_dir="))
 out.mkdir()
 shape = {"block_size": 8, "vocab_size": 4}
-torch.save({"model": GPT(GPTConfig(**shape)).state_dict(), "model_args": shape, "iter_num": 7}, out / "ckpt.pt")
+torch.save({"model": GPT(GPTConfig(**shape)).state_dict(), "model_args": shape, "iter_num": 7},
+out / "ckpt.pt")
 print("iter 20: loss 1.0, time 30.00ms, mfu 1.00%")
 """
 MODEL = """

@@ -22,10 +22,12 @@ from tinylm.corpora.domain import (
 )
 
 ENTRY = re.compile(
-    r"(?P<time>\d{4}) (?P<watch>\w+), (?P<stream>\w+), vlod (?P<vlod>\d+), blaest (?P<blaest>\d+) \w+\. "
+    r"(?P<time>\d{4}) (?P<watch>\w+), (?P<stream>\w+), vlod (?P<vlod>\d+), "
+    r"blaest (?P<blaest>\d+) \w+\. "
     r"(?P<first>\w+) (?P<last>\w+) \((?P<sign>\w{4})\), (?P<kind>\w+) for (?P<berth>\w+): "
     r"sull (?P<sull>\d+), dypt (?P<dypt>\d+), dreft (?P<dreft>\d+), kelm (?P<kelm>-?\d+), "
-    r"(?P<code>VAY|LENT|TUGG|HALD|STRYK)(?: by (?P<tug>\w+)| at (?P<anchorage>[\w ]+) til (?P<until>\w+))?\. "
+    r"(?P<code>VAY|LENT|TUGG|HALD|STRYK)"
+    r"(?: by (?P<tug>\w+)| at (?P<anchorage>[\w ]+) til (?P<until>\w+))?\. "
     r"(?P<light>pennants|lamps) (?P<signal>[A-Z]{3})\.(?: [A-Z][a-z].*[.])?"
 )
 HEADING = re.compile(r"DROGLOG (\w+) dag (\d+) stain (\d+) hiwater ((?:\d{4} ?)+)")

@@ -36,7 +36,8 @@ transformers = pytest.importorskip("transformers")
 tokenizers = pytest.importorskip("tokenizers")
 
 MANY = (
-    "the net and the sea. Zoë's naïve café — 12½ kg für 3€!\n\n\tdéjà-vu, Ελλάδα και море: 東京 日本語 "
+    "the net and the sea. Zoë's naïve café — 12½ kg für 3€!\n\n\tdéjà-vu, Ελλάδα και море: "
+    "東京 日本語 "
     "👩‍🚀 नमस्ते عربى"
 )
 FIELDS = {

@@ -49,7 +49,8 @@ def test_results_of_another_scale_decide_nothing(tmp_path):
 
 @pytest.mark.parametrize("verdict, "
                          "words", [("supported", ROWS[0].supported), ("not "
-                                                                      "supported", ROWS[0].not_supported),
+                                                                      "supported",
+                                                                      ROWS[0].not_supported),
                                             ("no measurable difference", "Undecided")])  # fmt: skip
 def test_the_advice_follows_the_verdict(verdict, words):
     assert decision(ROWS[0], results(verdict)).startswith(words)

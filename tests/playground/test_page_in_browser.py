@@ -110,7 +110,8 @@ def test_greedy_text_is_identical_to_pythons(fresh, bpe_run):
 
 LOGITS = """request => {
     const body = Uint8Array.from(atob(request.body), (c) => c.charCodeAt(0)).buffer;
-    const session = new Session(new Transformer(request.config, readTensors(request.tensors, body)));
+    const session = new Session(new Transformer(request.config, readTensors(request.tensors,
+    body)));
     const rows = request.ids.map((_, i) => Array.from(session.read(request.ids.slice(0, i + 1))));
     const greedy = request.ids.slice(0, request.prompt);
     for (let i = 0; i < request.greedy; i++) {

@@ -34,7 +34,8 @@ NOTEBOOK = """
 import nbformat
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
-NotebookClient(nbformat.read({!r}, as_version=4), km=AsyncKernelManager(transport="ipc"), timeout=240).execute()
+NotebookClient(nbformat.read({!r}, as_version=4), km=AsyncKernelManager(transport="ipc"),
+timeout=240).execute()
 """
 
 

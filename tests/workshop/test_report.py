@@ -27,7 +27,8 @@ def home(text_file, tmp_path_factory):
         start_from=str(home / "demo" / "base"),
         model={"context": 16},
     )
-    cli.main(["compare", str(home / "demo/base"), str(home / "demo/verse"), "--out", str(home / "demo/compare"),
+    cli.main(["compare", str(home / "demo/base"), str(home / "demo/verse"), "--out",
+    str(home / "demo/compare"),
               "--scale", "smoke"])  # fmt: skip
     for lesson, scale in (("tools", "full"), ("retrieval", "full"), ("style", "smoke")):
         folder = home / ("lessons" if scale == "full" else "lessons-smoke") / lesson
@@ -120,7 +121,8 @@ def test_the_command_of_a_run_names_what_differs_from_its_recipe(text_file, tmp_
 
 def test_the_command_of_a_fine_tune_leaves_its_parents_shape_out(home):
     words = shlex.split(command_of(open_run(home / "demo" / "verse")))
-    assert words == ["tinylm", "train", "tiny.toml", "--start-from", str(home / "demo" / "base"), "--out",
+    assert words == ["tinylm", "train", "tiny.toml", "--start-from", str(home / "demo" / "base"),
+    "--out",
                      str(home / "demo" / "verse")]  # fmt: skip
     verse = load_recipe("demo-verse")
     wide = tiny_recipe("x").model.model_copy(update={"dropout": verse.model.dropout})

@@ -280,10 +280,13 @@ def cases(
     """Endless cases in the given shares, a pure function of the seed."""
     chance = Chance(seed)
     makers = {
-        "search": lambda: looked_up(practice.reading(chance)), "quote": lambda: quoted(practice.reading(chance)),
+        "search": lambda: looked_up(practice.reading(chance)),
+        "quote": lambda: quoted(practice.reading(chance)),
         "not "
-        "found": lambda: not_found(practice.reading(chance).question), "foreign": lambda: foreign(chance, practice),
-        "calculator": lambda: calculation(chance), "order": lambda: order(chance), "book": lambda: booking(chance),
+        "found": lambda: not_found(practice.reading(chance).question),
+        "foreign": lambda: foreign(chance, practice),
+        "calculator": lambda: calculation(chance), "order": lambda: order(chance),
+        "book": lambda: booking(chance),
         "step": lambda: steps(chance), "talk": lambda: talk(chance),
     }  # fmt: skip
     hundred = [name for name, share in shares for _ in range(round(100 * share))]

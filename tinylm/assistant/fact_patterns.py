@@ -19,18 +19,21 @@ from tinylm.corpora.chance import Chance
 # value | statements | questions; {a} a thing ("the old lamp"), {v} the value; ways are parted by
 # semicolons
 _RELATIONS = """
-price | {a} costs {v}; you pay {v} for {a}; the price of {a} is {v}; {a} is sold for {v}; for {a} we ask {v} \
+price | {a} costs {v}; you pay {v} for {a}; the price of {a} is {v}; {a} is sold for {v}; \
+for {a} we ask {v} \
 | What does {a} cost?; How much is {a}?; What is the price of {a}?; What do you pay for {a}?
 price | the fee for {a} is {v}; {a} has a fee of {v}; whoever wants {a} pays a fee of {v} \
 | What is the fee for {a}?; How high is the fee for {a}?; What fee does {a} have?
-price | there is a fine of {v} for {a}; leaving {a} behind means a fine of {v}; the fine for {a} is {v} \
+price | there is a fine of {v} for {a}; leaving {a} behind means a fine of {v}; \
+the fine for {a} is {v} \
 | What is the fine for {a}?; How high is the fine for {a}?; How much is the fine for {a}?
 price | {a} is worth {v}; we value {a} at {v}; {a} was bought for {v} \
 | How much is {a} worth?; What is {a} worth?; What is the value of {a}?
 price | {a} earns {v} a month; the wage of {a} is {v}; each month {a} gets {v} \
 | What does {a} earn a month?; How much does {a} get?; What is the wage of {a}?
 price | {a} may cost up to {v}; no more than {v} may be spent on {a}; at most {v} is paid for {a} \
-| Up to how many crowns may {a} cost?; How many crowns may be spent on {a} at most?; How much is paid for {a} at most?
+| Up to how many crowns may {a} cost?; How many crowns may be spent on {a} at most?; \
+How much is paid for {a} at most?
 price | {a} brought in {v} last year; last year {v} came in from {a} \
 | How much did {a} bring in last year?; What did {a} bring in?
 person | the keeper of {a} is {v}; {a} is kept by {v}; {v} looks after {a}; {v} keeps {a} \
@@ -48,61 +51,85 @@ person | for {a} you need leave from {v}; {v} gives leave for {a}; {a} must be s
 count | {a} has {v} {w}s; there are {v} {w}s in {a}; {v} {w}s belong to {a}; {a} holds {v} {w}s \
 | How many {w}s does {a} have?; How many {w}s are there in {a}?; How many {w}s belong to {a}?
 count | we own {v} {w}s; the house has {v} {w}s; there are {v} {w}s on the quay; you have {v} {w}s \
-| How many {w}s do we own?; How many {w}s does the house have?; How many {w}s are there?; How many {w}s do you have?
-count | {a} may take {v} {w}s; no more than {v} {w}s go into {a}; up to {v} {w}s are allowed in {a} \
+| How many {w}s do we own?; How many {w}s does the house have?; How many {w}s are there?; \
+How many {w}s do you have?
+count | {a} may take {v} {w}s; no more than {v} {w}s go into {a}; \
+up to {v} {w}s are allowed in {a} \
 | How many {w}s may {a} take?; How many {w}s go into {a}?; How many {w}s are allowed in {a}?
 count | every {w} gets {v} {x}s; each {w} has {v} {x}s; for one {w} there are {v} {x}s \
-| How many {x}s does a {w} get?; How many {x}s does each {w} have?; How many {x}s are there for one {w}?
-count | you must be {v} to use {a}; {a} is for people of {v} and older; nobody under {v} may use {a} \
+| How many {x}s does a {w} get?; How many {x}s does each {w} have?; \
+How many {x}s are there for one {w}?
+count | you must be {v} to use {a}; {a} is for people of {v} and older; \
+nobody under {v} may use {a} \
 | How old must one be to use {a}?; At what age may one use {a}?; Below which age may nobody use {a}?
 time | {a} opens at {v}; the doors of {a} open at {v}; {a} is open from {v} \
 | When does {a} open?; At what time does {a} open?; From what time is {a} open?
 time | {a} closes at {v}; {a} is open until {v}; {a} is locked at {v} \
 | When does {a} close?; At what time is {a} locked?; Until what time is {a} open?
-time | {a} begins at {v}; {a} starts at {v}; we begin {a} at {v}; {a} leaves at {v}; {a} is held at {v} \
-| When does {a} begin?; At what time does {a} start?; When does {a} leave?; At what time is {a} held?
+time | {a} begins at {v}; {a} starts at {v}; we begin {a} at {v}; {a} leaves at {v}; \
+{a} is held at {v} \
+| When does {a} begin?; At what time does {a} start?; When does {a} leave?; \
+At what time is {a} held?
 day | {a} is open on {v}; {a} is held on a {v}; on {v} there is {a}; {a} is washed every {v} \
-| On which day is {a}?; On which day of the week is {a} held?; On what weekday is {a} open?; On which day is {a} washed?
+| On which day is {a}?; On which day of the week is {a} held?; On what weekday is {a} open?; \
+On which day is {a} washed?
 month | {a} is tested every {v}; {a} takes place in {v}; in {v} we paint {a}; {a} is in {v} \
-| In which month is {a} tested?; In which month does {a} take place?; In which month is {a}?; When is {a} painted?
+| In which month is {a} tested?; In which month does {a} take place?; In which month is {a}?; \
+When is {a} painted?
 date | {a} begins on {v}; ask for {a} before {v}; {a} must arrive by {v}; {a} ends on {v} \
 | On which date does {a} begin?; By which date must {a} arrive?; When does {a} end?
 span | {a} takes {v}; {a} lasts {v}; it takes {v} to finish {a}; {a} is over after {v} \
-| How long does {a} take?; How long does {a} last?; How many {u} does {a} take?; For how many {u} does {a} last?
+| How long does {a} take?; How long does {a} last?; How many {u} does {a} take?; \
+For how many {u} does {a} last?
 span | {a} is kept for {v}; we keep {a} for {v}; after {v} {a} is given away; {a} may stay for {v} \
-| For how many {u} is {a} kept?; How long is {a} kept?; How long may {a} stay?; For how many {u} may {a} stay?
+| For how many {u} is {a} kept?; How long is {a} kept?; How long may {a} stay?; \
+For how many {u} may {a} stay?
 span | report {a} within {v}; {a} must be reported within {v}; {a} is mended within {v} \
-| Within how many {u} must {a} be reported?; Within how many {u} is {a} mended?; How soon must {a} be reported?
+| Within how many {u} must {a} be reported?; Within how many {u} is {a} mended?; \
+How soon must {a} be reported?
 span | ring at least {v} before {a}; order {a} {v} ahead; {a} is booked {v} ahead \
-| How many {u} ahead is {a} booked?; How many {u} before {a} must one ring?; How long ahead is {a} ordered?
-often | {a} is cleaned {v}; {v} {a} is inspected; {a} must be oiled {v}; {a} changes {v}; {v} we look at {a} \
-| How often is {a} cleaned?; How often is {a} inspected?; How often must {a} be oiled?; How often does {a} change?
+| How many {u} ahead is {a} booked?; How many {u} before {a} must one ring?; \
+How long ahead is {a} ordered?
+often | {a} is cleaned {v}; {v} {a} is inspected; {a} must be oiled {v}; {a} changes {v}; \
+{v} we look at {a} \
+| How often is {a} cleaned?; How often is {a} inspected?; How often must {a} be oiled?; \
+How often does {a} change?
 length | {a} is {v} long; {a} measures {v}; the length of {a} is {v}; {a} reaches up {v} \
 | How long is {a}?; What is the length of {a}?; How many metres does {a} measure?; How high is {a}?
 length | keep {v} away from {a}; stay {v} from {a}; nobody may come nearer than {v} to {a} \
-| How far must one stay from {a}?; How many metres must one keep away from {a}?; How near may one come to {a}?
+| How far must one stay from {a}?; How many metres must one keep away from {a}?; \
+How near may one come to {a}?
 weight | {a} lifts {v}; {a} carries {v}; {a} weighs {v}; {a} may not be heavier than {v} \
-| How much does {a} lift?; How many {u} does {a} carry?; How many {u} does {a} weigh?; How heavy may {a} be?
-limit | the speed limit in {a} is {v}; in {a} nobody goes faster than {v}; drive at most {v} in {a} \
+| How much does {a} lift?; How many {u} does {a} carry?; How many {u} does {a} weigh?; \
+How heavy may {a} be?
+limit | the speed limit in {a} is {v}; in {a} nobody goes faster than {v}; \
+drive at most {v} in {a} \
 | What is the speed limit in {a}?; How fast may one go in {a}?; How fast may one drive in {a}?
 limit | {a} is kept at {v}; the warmth of {a} is {v}; {a} must have {v} \
 | At which temperature is {a} kept?; At how many degrees is {a} kept?; How warm is {a}?
 percent | {a} rises by {v}; {v} is added to {a}; of {a} you keep {v} \
 | By how many percent does {a} rise?; By how much does {a} rise?; What share is added to {a}?
 colour | {a} is {v}; {a} is painted {v}; {w}s wear {v}; you know {a} by its {v} ribbon \
-| What colour is {a}?; In what colour is {a} painted?; What colour do {w}s wear?; What colour of ribbon does {a} have?
+| What colour is {a}?; In what colour is {a} painted?; What colour do {w}s wear?; \
+What colour of ribbon does {a} have?
 paper | write {a} down in the {v}; {a} is noted in the {v}; {a} needs a {v}; for {a} sign the {v} \
-| In which book is {a} written down?; Where is {a} noted?; What does {a} need?; What must be signed for {a}?
-place | {a} is kept in {v}; {a} stands in {v}; you find {a} in {v}; bring {a} to {v}; {a} hangs outside {v} \
+| In which book is {a} written down?; Where is {a} noted?; What does {a} need?; \
+What must be signed for {a}?
+place | {a} is kept in {v}; {a} stands in {v}; you find {a} in {v}; bring {a} to {v}; \
+{a} hangs outside {v} \
 | Where is {a} kept?; In which room is {a}?; Where do you find {a}?; To which hatch is {a} brought?
 place | {a} happens only in {v}; {w}s may park in {v}; {w}s stay behind {v}; take {w}s from {v} \
-| Where does {a} happen?; In which row may {w}s park?; Behind which shed do {w}s stay?; From which pump are {w}s taken?
-thing | {a} is kept behind the {v}; {a} lies under the {v}; {a} hangs beside the {v}; look for {a} in the {v} \
+| Where does {a} happen?; In which row may {w}s park?; Behind which shed do {w}s stay?; \
+From which pump are {w}s taken?
+thing | {a} is kept behind the {v}; {a} lies under the {v}; {a} hangs beside the {v}; \
+look for {a} in the {v} \
 | Where is {a} kept?; Behind which thing is {a}?; Under what does {a} lie?; Where does {a} hang?
 thing | the prize for {a} is a {v}; for {a} you get a {v}; {a} is honoured with a {v} \
 | What is the prize for {a}?; What is given for {a}?; What does one get for {a}?
-thing | on the last day there is {v}; the dish of {a} is {v}; in {a} they serve {v}; the oddest thing in {a} was a {v} \
-| What is the dish of {a}?; What do they serve in {a}?; What was the oddest thing in {a}?; What is served in {a}?
+thing | on the last day there is {v}; the dish of {a} is {v}; in {a} they serve {v}; \
+the oddest thing in {a} was a {v} \
+| What is the dish of {a}?; What do they serve in {a}?; What was the oddest thing in {a}?; \
+What is served in {a}?
 name | {a} is called the {v}; the name of {a} is {v}; we call {a} {v}; everybody calls {a} {v} \
 | What is {a} called?; What is the name of {a}?; What do we call {a}?
 name | the {v} carries {w}s; {w}s go on the {v}; the {v} is for {w}s \
@@ -112,20 +139,26 @@ name | {a} is on {v}; {a} stands at the corner of {v}; send {a} to {v}; {a} move
 code | the code of {a} is {v}; {a} opens with the code {v}; type {v} to open {a} \
 | What is the code of {a}?; What code opens {a}?; Which code does {a} have?
 code | {a} answers at extension {v}; dial {v} for {a}; {a} has the number {v}; ring {a} at {v} \
-| What is the extension of {a}?; Which number is dialled for {a}?; What number does {a} have?; What is {a}'s extension?
+| What is the extension of {a}?; Which number is dialled for {a}?; What number does {a} have?; \
+What is {a}'s extension?
 channel | {a} uses {v}; talk about {a} goes to {v}; {w}s listen on {v} \
-| Which channel does {a} use?; On which channel do {w}s listen?; To which channel goes talk about {a}?
+| Which channel does {a} use?; On which channel do {w}s listen?; \
+To which channel goes talk about {a}?
 form | {a} is asked for with {v}; fill in {v} for {a}; {a} is written on {v} \
 | With which form is {a} asked for?; On which form is {a} written?; Which form is filled in for {a}?
 year | {a} was built in {v}; in {v} {a} was founded; {a} dates from {v} \
 | In which year was {a} built?; When was {a} founded?; In which year was {a} founded?
-ordinal | from the {v} day on {a} is needed; {a} is due on the {v} day; on the {v} of the month there is {a} \
+ordinal | from the {v} day on {a} is needed; {a} is due on the {v} day; \
+on the {v} of the month there is {a} \
 | From which day on is {a} needed?; On which day is {a} due?; On which day of the month is {a}?
 """
 _SMALL_TALK = """
-, and nobody minds;, because it is old;, and it waits for nobody;, wet or dry;, so bring a {w};, with a {w};, whatever \
-the weather;, beside the {w};, even on feast days;, not counting the {w};, as long as the {w} lasts;, if the {w} is in;\
-, and it smells of {w}s;, which has stood there since {y};, and {n} {w}s stand by;, though the {w} says otherwise
+, and nobody minds;, because it is old;, and it waits for nobody;, wet or dry;, so bring a {w};, \
+with a {w};, whatever \
+the weather;, beside the {w};, even on feast days;, not counting the {w};, \
+as long as the {w} lasts;, if the {w} is in;\
+, and it smells of {w}s;, which has stood there since {y};, and {n} {w}s stand by;, \
+though the {w} says otherwise
 """
 _OPENINGS = (
     "in winter ;since last year ;by the {w} ;on quiet days ;as a rule ;for {n} years now "
@@ -185,7 +218,8 @@ def value(kind: str, chance: Chance) -> tuple[str, str]:
                   f"{load}", "percent": f"{decimal} "
                                         "percent", "code": str(chance.pick(range(10, 10_000))),
         "limit": f"{number} "
-                 f"{chance.pick((*LIMITS, DEGREES))}", "colour": chance.pick(KINDS["colour"].split()),
+                 f"{chance.pick((*LIMITS, DEGREES))}",
+                 "colour": chance.pick(KINDS["colour"].split()),
         "paper": f"{chance.pick(KINDS['colour'].split())} "
                  f"{chance.pick(('book', 'form', 'card', 'ledger', word))}",
         "place": f"{chance.pick(('room', 'shed', 'bay', 'hatch', 'row', 'pump', 'hall', word))} "
@@ -193,7 +227,8 @@ def value(kind: str, chance: Chance) -> tuple[str, str]:
         "thing": f"{new_word(chance)} "
                  f"{word}", "name": name if chance.happens(0.6) else word.capitalize(),
         "channel": f"channel {number}", "form": f"form {chance.pick('ABCDEFGKLQTVW')}{number}",
-        "year": str(chance.pick(range(1700, 2030))), "ordinal": chance.pick(KINDS["ordinal"].split()),
+        "year": str(chance.pick(range(1700, 2030))),
+        "ordinal": chance.pick(KINDS["ordinal"].split()),
     }  # fmt: skip
     return made[kind], load if kind == "weight" else unit
 

@@ -64,9 +64,11 @@ def same_answer(given: str, right: str, question: str = "") -> bool:
     """Whether two answers to a question say the same; a number may come with its unit or without
     it.
 
-    >>> same_answer("Anselm pike.", "Anselm  Pike"), same_answer("3.40", "3.40 crowns"), same_answer("3", "3.40 crowns")
+    >>> (same_answer("Anselm pike.", "Anselm  Pike"), same_answer("3.40", "3.40 crowns"),
+    ...  same_answer("3", "3.40 crowns"))
     (True, True, False)
-    >>> same_answer("form K7.", "K7", "On which form?"), same_answer("the form", "a form", "On which form?")
+    >>> (same_answer("form K7.", "K7", "On which form?"),
+    ...  same_answer("the form", "a form", "On which form?"))
     (True, False)
     """
     said, wanted = plain(given), plain(right)

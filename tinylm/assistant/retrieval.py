@@ -73,7 +73,8 @@ class Found:
 def split_passages(text: str, source: str) -> list[Passage]:
     """The sentences of a text; a Markdown heading belongs to the context of all that follow it.
 
-    >>> [(p.text, p.context) for p in split_passages("# Ferry\\nIt sails. It waits.\\n\\nIt is late.", "ferry")]
+    >>> [(p.text, p.context) for p
+    ...     in split_passages("# Ferry\\nIt sails. It waits.\\n\\nIt is late.", "ferry")]
     [('It sails.', 'Ferry'), ('It waits.', 'Ferry It sails.'), ('It is late.', 'Ferry')]
     """
     passages: list[Passage] = []
@@ -150,7 +151,8 @@ class Index:
         weights = {word: self.rarity(word) for word in words}
         total = sum(weights.values())
         return [
-            Found(self.passages[i], float(scores[i]), sum(weights[w] for w in self.words[i] & weights.keys()) / total)
+            Found(self.passages[i], float(scores[i]), sum(weights[w] for w
+            in self.words[i] & weights.keys()) / total)
             for i in best if scores[i] > 0
         ]  # fmt: skip
 

@@ -300,9 +300,11 @@ class Orders:
         self.database = sqlite3.connect(":memory:", check_same_thread=False)
         self.database.executescript(
             """
-            CREATE TABLE orders (number INTEGER PRIMARY KEY, amount INTEGER, goods TEXT, customer TEXT, state TEXT,
+            CREATE TABLE orders (number INTEGER PRIMARY KEY, amount INTEGER, goods TEXT,
+            customer TEXT, state TEXT,
                                  day TEXT);
-            CREATE TABLE bookings (number INTEGER PRIMARY KEY AUTOINCREMENT, berth INTEGER, day TEXT,
+            CREATE TABLE bookings (number INTEGER PRIMARY KEY AUTOINCREMENT, berth INTEGER,
+            day TEXT,
                                    UNIQUE (berth, day));
             """
         )
@@ -311,7 +313,8 @@ class Orders:
         while len(numbers) < self.count:
             numbers.add(chance.pick(range(1000, 10_000)))
         rows = [
-            (number, chance.pick(range(2, 40)), chance.pick(GOODS), chance.pick(CUSTOMERS), chance.pick(STATES),
+            (number, chance.pick(range(2, 40)), chance.pick(GOODS), chance.pick(CUSTOMERS),
+            chance.pick(STATES),
              chance.pick(DAYS))
             for number in sorted(numbers)
         ]  # fmt: skip
@@ -356,7 +359,8 @@ class Orders:
                           "up", (Parameter("number", whole_number(1, 99_999)),), self.look_up),
             Tool(
                 "book", "books a berth",
-                (Parameter("berth", whole_number(1, BERTHS)), Parameter("day", one_of(DAYS))), self.book, writes=True,
+                (Parameter("berth", whole_number(1, BERTHS)), Parameter("day", one_of(DAYS))),
+                self.book, writes=True,
             ),
         )  # fmt: skip
 

@@ -149,7 +149,8 @@ def contest(contestants: dict[str, Measure], repeats: int = REPEATS) -> dict[str
     order.
 
     >>> calls = []
-    >>> _ = contest({"a": lambda: calls.append("a") or 1.0, "b": lambda: calls.append("b") or 2.0}, repeats=2)
+    >>> _ = contest({"a": lambda: calls.append("a") or 1.0,
+    ...     "b": lambda: calls.append("b") or 2.0}, repeats=2)
     >>> calls
     ['a', 'b', 'b', 'a']
     """

@@ -43,7 +43,8 @@ checkpoint = torch.load(sys.argv[1] + "/ckpt.pt", map_location="cpu", weights_on
 model = GPT(GPTConfig(**checkpoint["model_args"])).eval()
 model.load_state_dict({k.removeprefix("_orig_mod."): v for k, v in checkpoint["model"].items()})
 model.to(sys.argv[2])
-ids = torch.from_numpy(np.fromfile("data/shakespeare_char/val.bin", dtype=np.uint16).astype(np.int64))
+ids = torch.from_numpy(np.fromfile("data/shakespeare_char/val.bin",
+dtype=np.uint16).astype(np.int64))
 context, nats, last = model.config.block_size, 0.0, len(ids) - 1
 whole = last // context * context
 x, y = (ids[shift : shift + whole].view(-1, context) for shift in (0, 1))
@@ -62,7 +63,8 @@ import json, sys, time
 import torch
 from model import GPT, GPTConfig
 depth, heads, width, context, vocab, tokens = map(int, sys.argv[1:])
-shape = dict(n_layer=depth, n_head=heads, n_embd=width, block_size=context, vocab_size=vocab, bias=False)
+shape = dict(n_layer=depth, n_head=heads, n_embd=width, block_size=context, vocab_size=vocab,
+bias=False)
 model = GPT(GPTConfig(**shape, dropout=0.0)).eval()
 start = torch.zeros(1, 1, dtype=torch.long)
 model.generate(start, 8, temperature=0.8)

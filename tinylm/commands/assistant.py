@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from tinylm.assistant.runtime import Assistant, Event
     from tinylm.runs import Run
 
-LABELS = {"step": "  step     ", "call": "  call     ", "result": "  result   ", "passage": "  passage  ",
-          "source": "  from     ", "answer": ""}  # fmt: skip
-HELLO = """Ask about the documents, large sums, orders ("Where is order {order}?") or berths ("Book berth 9
-on Monday."); an empty line or Ctrl-D ends the conversation."""
+NAMES = {"step": "step", "call": "call", "result": "result", "passage": "passage", "source": "from"}
+LABELS = {kind: f"  {name:9}" for kind, name in NAMES.items()} | {"answer": ""}
+HELLO = """Ask about the documents, large sums, orders ("Where is order {order}?") or berths
+("Book berth 9 on Monday."); an empty line or Ctrl-D ends the conversation."""
 
 
 def chat(

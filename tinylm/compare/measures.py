@@ -200,7 +200,8 @@ def seen_share(documents: Sequence[str], training: str, shortest: int = 20) -> f
     """Share of the documents' longer lines that stand in a training text: what one run keeps aside,
     another may learn.
 
-    >>> seen_share(["The tide comes in and lays its silver down\\nYes"], "The tide comes in and lays its silver down")
+    >>> seen_share(["The tide comes in and lays its silver down\\nYes"],
+    ...     "The tide comes in and lays its silver down")
     1.0
     """
     known = {line.strip() for line in training.splitlines()}

@@ -140,8 +140,8 @@ def iter_documents(path: Path, separator: str) -> Iterator[str]:
 def html_to_text(html: str) -> str:
     """The words of a web page, one line per block, without tags, scripts and styles.
 
-    >>> html_to_text("<h1>Ferry</h1><style>p{}</style><p>Leaves at <b>nine</b>,<br>fish &amp; all.</p>")
-    'Ferry\\nLeaves at nine,\\nfish & all.'
+    >>> html_to_text("<h1>Ferry</h1><style>p{}</style><p>At <b>nine</b>,<br>fish &amp; all.</p>")
+    'Ferry\\nAt nine,\\nfish & all.'
     """
     pieces: list[str] = []
     # where the next text begins; the name of the dropped element that is open, if one is

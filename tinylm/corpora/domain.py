@@ -79,14 +79,20 @@ _ANCHORAGES = (
     "Wick Voe",
 )
 FIRST_NAMES = (
-    "ONDRAK", "SKARNWYL", "BRAEGA", "TJORVE", "MUSKETH", "ELDVAR", "QUILLAN", "HROSSA", "VEMUND", "DRAGLE", "ULFRIKE",
-    "KESTVIG", "ORLAND", "PRAEST", "ISBRAND", "NJOLGA", "FRETTIR", "GUDVEIG", "WRECKAN", "YMIRSK", "LODVIG", "AEGILD",
-    "SNORRVA", "CRANOCH", "ZEVRIN", "RUNHILD", "THRENDA", "JOKULL", "BOLSTER", "HEKLA", "UMBROG", "MAELSTA",
+    "ONDRAK", "SKARNWYL", "BRAEGA", "TJORVE", "MUSKETH", "ELDVAR", "QUILLAN", "HROSSA", "VEMUND",
+    "DRAGLE", "ULFRIKE",
+    "KESTVIG", "ORLAND", "PRAEST", "ISBRAND", "NJOLGA", "FRETTIR", "GUDVEIG", "WRECKAN", "YMIRSK",
+    "LODVIG", "AEGILD",
+    "SNORRVA", "CRANOCH", "ZEVRIN", "RUNHILD", "THRENDA", "JOKULL", "BOLSTER", "HEKLA", "UMBROG",
+    "MAELSTA",
 )  # fmt: skip
 LAST_NAMES = (
-    "VEYL", "STROMAK", "AINSKERRY", "DROVE", "HALGAR", "OXMUIR", "TIRVAL", "BJARG", "KNOTTING", "ULSTAN", "FJORDA",
-    "PELAGH", "SKOLD", "WYRNE", "GRIMSA", "ESKVALD", "MORROCK", "CALDRA", "NORVIK", "IVELLE", "ROSTVAR", "LYNGOR",
-    "HAVERSK", "ZOLDER", "TROLLAS", "QUENDRY", "BROMSA", "AUSKER", "YARROWE", "DELVANG", "SIGURN", "FOLDRA",
+    "VEYL", "STROMAK", "AINSKERRY", "DROVE", "HALGAR", "OXMUIR", "TIRVAL", "BJARG", "KNOTTING",
+    "ULSTAN", "FJORDA",
+    "PELAGH", "SKOLD", "WYRNE", "GRIMSA", "ESKVALD", "MORROCK", "CALDRA", "NORVIK", "IVELLE",
+    "ROSTVAR", "LYNGOR",
+    "HAVERSK", "ZOLDER", "TROLLAS", "QUENDRY", "BROMSA", "AUSKER", "YARROWE", "DELVANG", "SIGURN",
+    "FOLDRA",
 )  # fmt: skip
 GANGS = (
     "drossels",
@@ -99,15 +105,18 @@ GANGS = (
     "haulmers",
 )
 DEEDS = (
-    "unshackled", "overgrabbled", "restoppered", "clewfasted", "beswifted", "outflensed", "twicewormed", "gripened",
+    "unshackled", "overgrabbled", "restoppered", "clewfasted", "beswifted", "outflensed",
+    "twicewormed", "gripened",
     "backspilled", "handkedged", "lowmarled", "undertrussed",
 )  # fmt: skip
 GEAR = (
-    "vangspool", "thrumrope", "skegpin", "fairgat", "kedgestaff", "bollardine", "quernlight", "sternwhelk",
+    "vangspool", "thrumrope", "skegpin", "fairgat", "kedgestaff", "bollardine", "quernlight",
+    "sternwhelk",
     "hawsepan", "drogueling", "capstrake", "fendrel", "mudspoor", "slipjaw", "grundle", "topchock",
 )  # fmt: skip
 STATES = (
-    "frayt", "siltful", "brinefast", "crank", "wellhitched", "gronnel", "slubbed", "tarsweet", "loosel", "overbitten",
+    "frayt", "siltful", "brinefast", "crank", "wellhitched", "gronnel", "slubbed", "tarsweet",
+    "loosel", "overbitten",
 )  # fmt: skip
 GROUNDS = (
     "skarnweed", "blue "

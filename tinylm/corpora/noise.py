@@ -19,8 +19,10 @@ from tinylm.corpora.chance import Chance
 OCR_SHARE = 0.08  # of the characters that have a look-alike: a poor scan, still readable
 # what a scanner takes for what; a lost space glues two words together
 LOOK_ALIKES = {
-    "a": "o", "b": "h", "c": "e", "d": "cl", "e": "c", "f": "t", "g": "q", "h": "b", "i": "l", "l": "1", "m": "rn",
-    "n": "ri", "o": "0", "r": "v", "s": "5", "t": "f", "u": "ii", "v": "y", "w": "vv", "y": "v", " ": "", ",": ".",
+    "a": "o", "b": "h", "c": "e", "d": "cl", "e": "c", "f": "t", "g": "q", "h": "b", "i": "l",
+    "l": "1", "m": "rn",
+    "n": "ri", "o": "0", "r": "v", "s": "5", "t": "f", "u": "ii", "v": "y", "w": "vv", "y": "v",
+    " ": "", ",": ".",
     "I": "l", "T": "7", "S": "5", "O": "0", "B": "8", "A": "4",
 }  # fmt: skip
 LINE_LENGTHS = range(3, 12)  # words in a line that was broken in the wrong place

@@ -17,115 +17,116 @@ from functools import cached_property
 
 # name | she or he | trade | home (a street) | boat | its colour | pet and its name | favourite food
 _PEOPLE = """
-Mara   | she | net-mender        | Lantern Lane    | Silver Wren   | green  | cat Thimble       | fish soup
-Tobin  | he  | ferryman          | Ferry Street    | Patient Goose | brown  | goat Pepper       | plum cake
-Ada    | she | baker             | Candle Street   | Floury Hand   | white  | hen Biscuit       | onion soup
-Jonas  | he  | lighthouse keeper | Anchor Street   | Evening Star  | red    | parrot Captain    | hot toast
-Nell   | she | letter carrier    | Quay Street     | Quick Penny   | yellow | dog Bandit        | apple pie
-Hugo   | he  | boat-builder      | Cork Lane       | Sturdy Oak    | brown  | donkey Acorn      | bean stew
-Rosa   | she | sail-maker        | Rope Alley      | White Wing    | blue   | rabbit Velvet     | lemon cake
-Otto   | he  | clockmaker        | Bell Square     | Tick Tock     | grey   | tortoise Comet    | rice pudding
-Greta  | she | fishmonger        | Herring Lane    | Lucky Herring | blue   | cat Kipper        | cherry pie
-Abel   | he  | shepherd          | Thistle Terrace | Woolly Cloud  | white  | dog Bramble       | pea soup
-Hanna  | she | doctor            | Willow Square   | Steady Heart  | red    | hedgehog Nettle   | honey buns
-Caleb  | he  | rope-maker        | Rope Alley      | Long Knot     | yellow | pony Tinker       | crab cakes
-Lotte  | she | gardener          | Moss Yard       | Green Bean    | green  | duck Radish       | mushroom stew
-Ezra   | he  | beekeeper         | Garden Court    | Golden Drop   | yellow | goat Clover       | seed bread
-Maud   | she | harbour master    | Quay Street     | Black Whistle | black  | crow Inky         | smoked herring
-Felix  | he  | fiddler           | Puddle Lane     | Merry Tune    | orange | goose Domino      | jam tarts
-Bess   | she | blacksmith        | Anchor Street   | Iron Duck     | black  | pig Dumpling      | baked potatoes
-Gus    | he  | crab fisher       | Crab Alley      | Sideways      | orange | ferret Pickle     | blackberry jam
-Clara  | she | teacher           | Mill Lane       | Tall Story    | blue   | lamb Button       | pancakes
-Harry  | he  | cobbler           | Cobble Court    | Left Shoe     | brown  | dog Patch         | oat cakes
-Dora   | she | potter            | Plum Yard       | Round Bowl    | grey   | hen Marble        | barley broth
-Isaac  | he  | bell-ringer       | Bell Square     | Sunday        | green  | pony Thunder      | roast chestnuts
-Edith  | she | librarian         | Needle Street   | Paper Moon    | white  | tortoise Chapter  | ginger biscuits
-Leo    | he  | carpenter         | Driftwood Row   | Two Planks    | yellow | rabbit Sawdust    | cheese bread
-Flora  | she | weaver            | Tern Terrace    | Blue Thread   | blue   | lamb Teasel       | plum cake
-Karl   | he  | cook              | Oyster Row      | Copper Pot    | orange | pig Gravy         | fish soup
-Gwen   | she | oyster farmer     | Shell Court     | Grey Pearl    | grey   | duck Pebble       | hot toast
-Max    | he  | painter           | Puddle Lane     | Rainbow       | red    | parrot Mustard    | onion soup
-Hilda  | she | cheesemaker       | Mill Lane       | Full Moon     | yellow | goat Smudge       | bean stew
-Ned    | he  | street sweeper    | Cobble Court    | Dusty Broom   | grey   | crow Feather      | apple pie
-Inga   | she | diver             | Salt Street     | Deep Breath   | green  | dog Scout         | rice pudding
-Oscar  | he  | tailor            | Needle Street   | Silk Pocket   | red    | cat Mittens       | lemon cake
-Juno   | she | map-maker         | Lantern Lane    | North Star    | blue   | crow Quill        | pea soup
-Piers  | he  | milkman           | Moss Yard       | White Jug     | white  | donkey Noodle     | cherry pie
-Kate   | she | glassblower       | Candle Street   | Clear Bubble  | green  | ferret Ember      | crab cakes
-Rory   | he  | tugboat captain   | Ferry Street    | Strong Bull   | black  | goose Muffin      | honey buns
-Lena   | she | basket-maker      | Willow Square   | Bent Reed     | brown  | rabbit Parsley    | seed bread
-Sam    | he  | barrel-maker      | Cork Lane       | Rolling Tub   | brown  | hedgehog Chestnut | mushroom stew
-Molly  | she | innkeeper         | Oyster Row      | Open Door     | red    | hen Gossip        | jam tarts
-Tom    | he  | lamplighter       | Garden Court    | Little Flame  | orange | tortoise Wick     | smoked herring
-Nora   | she | salt-maker        | Salt Street     | Dry Crystal   | white  | goose Snowflake   | blackberry jam
-Victor | he  | stonecutter       | Plum Yard       | Heavy Anvil   | grey   | donkey Boulder    | baked potatoes
-Ruth   | she | candle-maker      | Thistle Terrace | Warm Glow     | yellow | hedgehog Amber    | oat cakes
-Barney | he  | puppet-maker      | Driftwood Row   | Wooden King   | orange | ferret Punch      | pancakes
-Sadie  | she | kite-maker        | Tern Terrace    | High Wind     | blue   | parrot Ribbon     | roast chestnuts
-Dan    | he  | bookbinder        | Shell Court     | Last Page     | green  | cat Vellum         | barley broth
-Tess   | she | crane driver      | Herring Lane    | Long Neck     | black  | duck Puddles      | cheese bread
-Jack   | he  | tea seller        | Crab Alley      | Warm Cup      | red    | pony Cinnamon     | ginger biscuits
+Mara | she | net-mender | Lantern Lane | Silver Wren | green | cat Thimble | fish soup
+Tobin | he | ferryman | Ferry Street | Patient Goose | brown | goat Pepper | plum cake
+Ada | she | baker | Candle Street | Floury Hand | white | hen Biscuit | onion soup
+Jonas | he | lighthouse keeper | Anchor Street | Evening Star | red | parrot Captain | hot toast
+Nell | she | letter carrier | Quay Street | Quick Penny | yellow | dog Bandit | apple pie
+Hugo | he | boat-builder | Cork Lane | Sturdy Oak | brown | donkey Acorn | bean stew
+Rosa | she | sail-maker | Rope Alley | White Wing | blue | rabbit Velvet | lemon cake
+Otto | he | clockmaker | Bell Square | Tick Tock | grey | tortoise Comet | rice pudding
+Greta | she | fishmonger | Herring Lane | Lucky Herring | blue | cat Kipper | cherry pie
+Abel | he | shepherd | Thistle Terrace | Woolly Cloud | white | dog Bramble | pea soup
+Hanna | she | doctor | Willow Square | Steady Heart | red | hedgehog Nettle | honey buns
+Caleb | he | rope-maker | Rope Alley | Long Knot | yellow | pony Tinker | crab cakes
+Lotte | she | gardener | Moss Yard | Green Bean | green | duck Radish | mushroom stew
+Ezra | he | beekeeper | Garden Court | Golden Drop | yellow | goat Clover | seed bread
+Maud | she | harbour master | Quay Street | Black Whistle | black | crow Inky | smoked herring
+Felix | he | fiddler | Puddle Lane | Merry Tune | orange | goose Domino | jam tarts
+Bess | she | blacksmith | Anchor Street | Iron Duck | black | pig Dumpling | baked potatoes
+Gus | he | crab fisher | Crab Alley | Sideways | orange | ferret Pickle | blackberry jam
+Clara | she | teacher | Mill Lane | Tall Story | blue | lamb Button | pancakes
+Harry | he | cobbler | Cobble Court | Left Shoe | brown | dog Patch | oat cakes
+Dora | she | potter | Plum Yard | Round Bowl | grey | hen Marble | barley broth
+Isaac | he | bell-ringer | Bell Square | Sunday | green | pony Thunder | roast chestnuts
+Edith | she | librarian | Needle Street | Paper Moon | white | tortoise Chapter | ginger biscuits
+Leo | he | carpenter | Driftwood Row | Two Planks | yellow | rabbit Sawdust | cheese bread
+Flora | she | weaver | Tern Terrace | Blue Thread | blue | lamb Teasel | plum cake
+Karl | he | cook | Oyster Row | Copper Pot | orange | pig Gravy | fish soup
+Gwen | she | oyster farmer | Shell Court | Grey Pearl | grey | duck Pebble | hot toast
+Max | he | painter | Puddle Lane | Rainbow | red | parrot Mustard | onion soup
+Hilda | she | cheesemaker | Mill Lane | Full Moon | yellow | goat Smudge | bean stew
+Ned | he | street sweeper | Cobble Court | Dusty Broom | grey | crow Feather | apple pie
+Inga | she | diver | Salt Street | Deep Breath | green | dog Scout | rice pudding
+Oscar | he | tailor | Needle Street | Silk Pocket | red | cat Mittens | lemon cake
+Juno | she | map-maker | Lantern Lane | North Star | blue | crow Quill | pea soup
+Piers | he | milkman | Moss Yard | White Jug | white | donkey Noodle | cherry pie
+Kate | she | glassblower | Candle Street | Clear Bubble | green | ferret Ember | crab cakes
+Rory | he | tugboat captain | Ferry Street | Strong Bull | black | goose Muffin | honey buns
+Lena | she | basket-maker | Willow Square | Bent Reed | brown | rabbit Parsley | seed bread
+Sam | he | barrel-maker | Cork Lane | Rolling Tub | brown | hedgehog Chestnut | mushroom stew
+Molly | she | innkeeper | Oyster Row | Open Door | red | hen Gossip | jam tarts
+Tom | he | lamplighter | Garden Court | Little Flame | orange | tortoise Wick | smoked herring
+Nora | she | salt-maker | Salt Street | Dry Crystal | white | goose Snowflake | blackberry jam
+Victor | he | stonecutter | Plum Yard | Heavy Anvil | grey | donkey Boulder | baked potatoes
+Ruth | she | candle-maker | Thistle Terrace | Warm Glow | yellow | hedgehog Amber | oat cakes
+Barney | he | puppet-maker | Driftwood Row | Wooden King | orange | ferret Punch | pancakes
+Sadie | she | kite-maker | Tern Terrace | High Wind | blue | parrot Ribbon | roast chestnuts
+Dan | he | bookbinder | Shell Court | Last Page | green | cat Vellum | barley broth
+Tess | she | crane driver | Herring Lane | Long Neck | black | duck Puddles | cheese bread
+Jack | he | tea seller | Crab Alley | Warm Cup | red | pony Cinnamon | ginger biscuits
 """
 
 # trade | base form, past, -ing form | what is worked on | tool of the trade | habit of whoever has
 # it (~ is her or his)
 _TRADES = """
-net-mender        | mend mended mending       | torn nets            | bone needle      | hummed old sea songs
-ferryman          | row rowed rowing          | people over the bay  | long oar         | counted ~ steps aloud
-baker             | bake baked baking         | bread for the town   | wooden shovel    | rose before the sun
-lighthouse keeper | light lit lighting        | the great lamp       | oil can          | watched the sky
-letter carrier    | carry carried carrying    | letters and parcels  | leather bag      | ran up every stair
-boat-builder      | build built building      | strong boats         | wide saw         | tapped on wood
-sail-maker        | sew sewed sewing          | white sails          | curved needle    | kept pins handy
-clockmaker        | repair repaired repairing | clocks and watches   | tiny screwdriver | checked ~ watch
-fishmonger        | sell sold selling         | fresh fish           | sharp knife      | shouted good morning
-shepherd          | watch watched watching    | the sheep            | crooked stick    | leaned on ~ stick
-doctor            | cure cured curing         | coughs and cuts      | roll of bandage  | asked about sore toes
-rope-maker        | twist twisted twisting    | rope from hemp       | iron hook        | tied knots in everything
-gardener          | grow grew growing         | beans and roses      | small spade      | talked to the flowers
-beekeeper         | keep kept keeping         | nine hives of bees   | smoke pot        | walked very slowly
-harbour master    | count counted counting    | the ships            | brass whistle    | wrote everything down
-fiddler           | play played playing       | the fiddle           | fiddle bow       | tapped ~ foot
-blacksmith        | hammer hammered hammering | hot iron             | heavy hammer     | rolled up ~ sleeves
-crab fisher       | catch caught catching     | crabs in pots        | crab pot         | walked with a limp
-teacher           | teach taught teaching     | the children         | piece of chalk   | answered with a question
-cobbler           | fix fixed fixing          | boots and shoes      | shoe brush       | looked at people's feet
-potter            | shape shaped shaping      | cups and bowls       | turning wheel    | had muddy hands
-bell-ringer       | ring rang ringing         | the harbour bell     | bell rope        | spoke very softly
-librarian         | lend lent lending         | books                | rubber stamp     | read while walking
-carpenter         | make made making          | chairs and doors     | steel chisel     | chewed ~ pencil
-weaver            | weave wove weaving        | warm blankets        | wooden loom      | sang to ~ loom
-cook              | cook cooked cooking       | supper for sailors   | iron pan         | tasted everything twice
-oyster farmer     | raise raised raising      | oysters on ropes     | wire rake        | wore odd boots
-painter           | paint painted painting    | signs and shutters   | fat brush        | spilled paint
-cheesemaker       | press pressed pressing    | round cheeses        | cheese cloth     | hid cheese everywhere
-street sweeper    | sweep swept sweeping      | the streets          | straw broom      | whistled at corners
-diver             | fetch fetched fetching    | lost anchors         | copper helmet    | held ~ breath
-tailor            | stitch stitched stitching | coats and trousers   | pair of scissors | measured with ~ arms
-map-maker         | draw drew drawing         | maps of the coast    | ink pen          | drew in the sand
-milkman           | bring brought bringing    | milk to every door   | milk cart        | sneezed at cats
-glassblower       | blow blew blowing         | glass bottles        | hollow pipe      | puffed out ~ cheeks
-tugboat captain   | pull pulled pulling       | big ships            | thick cable      | stood very straight
-basket-maker      | bend bent bending         | reeds into baskets   | pruning knife    | picked up sticks
-barrel-maker      | roll rolled rolling       | barrels              | wooden mallet    | slapped ~ knees
-innkeeper         | rent rented renting       | rooms to travellers  | bunch of keys    | called everybody dear
-lamplighter       | tend tended tending       | the street lamps     | tall ladder      | stayed up late
-salt-maker        | boil boiled boiling       | sea water for salt   | salt pan         | licked ~ lips
-stonecutter       | cut cut cutting           | steps and millstones | stone wedge      | rubbed ~ chin
-candle-maker      | pour poured pouring       | candles              | pot of wax       | saved string
-puppet-maker      | carve carved carving      | puppets              | small knife      | did funny voices
-kite-maker        | fly flew flying           | kites                | ball of string   | looked up, not down
-bookbinder        | glue glued gluing         | books together       | pot of glue      | smelled of glue
-crane driver      | lift lifted lifting       | heavy crates         | steel chain      | climbed on walls
-tea seller        | mix mixed mixing          | tea from far away    | tea scale        | blew on ~ tea
+net-mender | mend mended mending | torn nets | bone needle | hummed old sea songs
+ferryman | row rowed rowing | people over the bay | long oar | counted ~ steps aloud
+baker | bake baked baking | bread for the town | wooden shovel | rose before the sun
+lighthouse keeper | light lit lighting | the great lamp | oil can | watched the sky
+letter carrier | carry carried carrying | letters and parcels | leather bag | ran up every stair
+boat-builder | build built building | strong boats | wide saw | tapped on wood
+sail-maker | sew sewed sewing | white sails | curved needle | kept pins handy
+clockmaker | repair repaired repairing | clocks and watches | tiny screwdriver | checked ~ watch
+fishmonger | sell sold selling | fresh fish | sharp knife | shouted good morning
+shepherd | watch watched watching | the sheep | crooked stick | leaned on ~ stick
+doctor | cure cured curing | coughs and cuts | roll of bandage | asked about sore toes
+rope-maker | twist twisted twisting | rope from hemp | iron hook | tied knots in everything
+gardener | grow grew growing | beans and roses | small spade | talked to the flowers
+beekeeper | keep kept keeping | nine hives of bees | smoke pot | walked very slowly
+harbour master | count counted counting | the ships | brass whistle | wrote everything down
+fiddler | play played playing | the fiddle | fiddle bow | tapped ~ foot
+blacksmith | hammer hammered hammering | hot iron | heavy hammer | rolled up ~ sleeves
+crab fisher | catch caught catching | crabs in pots | crab pot | walked with a limp
+teacher | teach taught teaching | the children | piece of chalk | answered with a question
+cobbler | fix fixed fixing | boots and shoes | shoe brush | looked at people's feet
+potter | shape shaped shaping | cups and bowls | turning wheel | had muddy hands
+bell-ringer | ring rang ringing | the harbour bell | bell rope | spoke very softly
+librarian | lend lent lending | books | rubber stamp | read while walking
+carpenter | make made making | chairs and doors | steel chisel | chewed ~ pencil
+weaver | weave wove weaving | warm blankets | wooden loom | sang to ~ loom
+cook | cook cooked cooking | supper for sailors | iron pan | tasted everything twice
+oyster farmer | raise raised raising | oysters on ropes | wire rake | wore odd boots
+painter | paint painted painting | signs and shutters | fat brush | spilled paint
+cheesemaker | press pressed pressing | round cheeses | cheese cloth | hid cheese everywhere
+street sweeper | sweep swept sweeping | the streets | straw broom | whistled at corners
+diver | fetch fetched fetching | lost anchors | copper helmet | held ~ breath
+tailor | stitch stitched stitching | coats and trousers | pair of scissors | measured with ~ arms
+map-maker | draw drew drawing | maps of the coast | ink pen | drew in the sand
+milkman | bring brought bringing | milk to every door | milk cart | sneezed at cats
+glassblower | blow blew blowing | glass bottles | hollow pipe | puffed out ~ cheeks
+tugboat captain | pull pulled pulling | big ships | thick cable | stood very straight
+basket-maker | bend bent bending | reeds into baskets | pruning knife | picked up sticks
+barrel-maker | roll rolled rolling | barrels | wooden mallet | slapped ~ knees
+innkeeper | rent rented renting | rooms to travellers | bunch of keys | called everybody dear
+lamplighter | tend tended tending | the street lamps | tall ladder | stayed up late
+salt-maker | boil boiled boiling | sea water for salt | salt pan | licked ~ lips
+stonecutter | cut cut cutting | steps and millstones | stone wedge | rubbed ~ chin
+candle-maker | pour poured pouring | candles | pot of wax | saved string
+puppet-maker | carve carved carving | puppets | small knife | did funny voices
+kite-maker | fly flew flying | kites | ball of string | looked up, not down
+bookbinder | glue glued gluing | books together | pot of glue | smelled of glue
+crane driver | lift lifted lifting | heavy crates | steel chain | climbed on walls
+tea seller | mix mixed mixing | tea from far away | tea scale | blew on ~ tea
 """
 
 # how two people are related | the pairs
 _KIN = """
 sibling | Mara Tobin, Hugo Leo, Greta Gus, Maud Rory, Clara Edith, Hilda Nora, Molly Jack
-cousin  | Ada Karl, Rosa Oscar, Abel Flora, Felix Barney, Gwen Inga, Juno Tess
-friend  | Jonas Tom, Otto Isaac, Hanna Piers, Lotte Ezra, Bess Victor, Harry Dan, Max Sadie, Lena Ruth
-twin    | Nell Ned, Caleb Sam, Dora Kate
+cousin | Ada Karl, Rosa Oscar, Abel Flora, Felix Barney, Gwen Inga, Juno Tess
+friend | Jonas Tom, Otto Isaac, Hanna Piers, Lotte Ezra, Bess Victor, Harry Dan, Max Sadie, \
+Lena Ruth
+twin | Nell Ned, Caleb Sam, Dora Kate
 """
 
 # kind | its cry | its way of moving | a part of it | what it likes to do
@@ -179,14 +180,14 @@ the fountain         | by     | land  | under the stone fish    | water dripped 
 
 # label | words for the day | words for the night | what it does by day | and by night
 _WEATHER = """
-sun   | sunny, bright, warm      | starry, moonlit, clear   | the sun shone         | the moon shone
-wind  | windy, gusty, blustery   | windy, gusty, blustery   | the wind blew         | the wind blew
-rain  | rainy, wet, dripping     | rainy, wet, dripping     | the rain fell         | the rain fell
-fog   | foggy, misty, grey       | foggy, misty, murky      | the fog hung low      | the fog hung low
-snow  | snowy, white, frosty     | snowy, white, frosty     | the snow drifted down | the snow drifted down
-storm | stormy, wild, thundery   | stormy, wild, thundery   | the thunder rolled    | the thunder rolled
-calm  | calm, quiet, still       | calm, quiet, still       | the water lay flat    | the water lay flat
-cold  | cold, chilly, bitter     | cold, chilly, bitter     | the air bit every nose | the air bit every nose
+sun | sunny, bright, warm | starry, moonlit, clear | the sun shone | the moon shone
+wind | windy, gusty, blustery | windy, gusty, blustery | the wind blew | the wind blew
+rain | rainy, wet, dripping | rainy, wet, dripping | the rain fell | the rain fell
+fog | foggy, misty, grey | foggy, misty, murky | the fog hung low | the fog hung low
+snow | snowy, white, frosty | snowy, white, frosty | the snow drifted down | the snow drifted down
+storm | stormy, wild, thundery | stormy, wild, thundery | the thunder rolled | the thunder rolled
+calm | calm, quiet, still | calm, quiet, still | the water lay flat | the water lay flat
+cold | cold, chilly, bitter | cold, chilly, bitter | the air bit every nose | the air bit every nose
 """
 
 # how it is served | favourite foods
@@ -204,23 +205,37 @@ a tin of   | ginger biscuits
 
 # group | words that fit every thing of the group | the things
 _THINGS = """
-metal | brass, copper, silver, tin, dented, shiny, tiny, old | key, bell, kettle, lantern, spoon, ladle, compass, \
-whistle, thimble, hook, bucket, padlock, coin, buckle, candlestick, tray, medal, ring, watering can, funnel, horseshoe
-wood  | wooden, carved, oak, painted, polished, light, little, smooth | stool, box, comb, spool, bowl, ruler, \
-paddle, rolling pin, picture frame, walking stick, birdhouse, clog, crate, bread board, mallet, rake, tub, drawer, bench
-cloth | red, blue, green, yellow, striped, spotted, patched, woolly | scarf, hat, cap, apron, glove, sock, blanket, \
-bag, flag, handkerchief, mitten, shawl, cushion, towel, coat, bonnet, purse, quilt, waistcoat, slipper
-glass | white, blue, green, round, chipped, painted, tiny, heavy | cup, jug, bottle, vase, plate, teapot, jar, mug, \
+metal | brass, copper, silver, tin, dented, shiny, tiny, old | key, bell, kettle, lantern, spoon, \
+ladle, compass, \
+whistle, thimble, hook, bucket, padlock, coin, buckle, candlestick, tray, medal, ring, \
+watering can, funnel, horseshoe
+wood | wooden, carved, oak, painted, polished, light, little, smooth | stool, box, comb, spool, \
+bowl, ruler, \
+paddle, rolling pin, picture frame, walking stick, birdhouse, clog, crate, bread board, mallet, \
+rake, tub, drawer, bench
+cloth | red, blue, green, yellow, striped, spotted, patched, woolly | scarf, hat, cap, apron, \
+glove, sock, blanket, \
+bag, flag, handkerchief, mitten, shawl, cushion, towel, coat, bonnet, purse, quilt, waistcoat, \
+slipper
+glass | white, blue, green, round, chipped, painted, tiny, heavy | cup, jug, bottle, vase, plate, \
+teapot, jar, mug, \
 pitcher, saucer, ink pot, lamp, butter dish, flowerpot, egg cup, basin, candle jar, soup dish
-paper | stained, yellow, small, thin, creased, secret, old, torn | letter, map, notebook, card, drawing, songbook, \
+paper | stained, yellow, small, thin, creased, secret, old, torn | letter, map, notebook, card, \
+drawing, songbook, \
 calendar, ticket, recipe, list, postcard, picture book, diary, poster, envelope, star chart
-toy   | red, blue, green, yellow, painted, little, striped, bright | kite, drum, ball, spinning top, doll, puppet, \
-marble, sailboat, hoop, rattle, rocking horse, whirligig, skipping rope, paper hat, pull cart, yo-yo, paper boat
-tool  | sturdy, worn, spare, long, trusty, heavy, good, fine | hammer, saw, file, chisel, needle, paintbrush, \
-broom, spade, trowel, ladder, wrench, clamp, fish hook, oar, rope, anchor, net, pulley, crab pot, shovel
-music | little, old, simple, funny, painted, battered, sweet, dear | fiddle, flute, horn, accordion, banjo, harp, \
+toy | red, blue, green, yellow, painted, little, striped, bright | kite, drum, ball, \
+spinning top, doll, puppet, \
+marble, sailboat, hoop, rattle, rocking horse, whirligig, skipping rope, paper hat, pull cart, \
+yo-yo, paper boat
+tool | sturdy, worn, spare, long, trusty, heavy, good, fine | hammer, saw, file, chisel, needle, \
+paintbrush, \
+broom, spade, trowel, ladder, wrench, clamp, fish hook, oar, rope, anchor, net, pulley, crab pot, \
+shovel
+music | little, old, simple, funny, painted, battered, sweet, dear | fiddle, flute, horn, \
+accordion, banjo, harp, \
 trumpet, mouth organ, tambourine, music box, concertina, guitar, pipe, triangle, cymbal
-find  | pink, white, speckled, smooth, pale, curly, strange, pretty | shell, pebble, feather, starfish, pearl, \
+find | pink, white, speckled, smooth, pale, curly, strange, pretty | shell, pebble, feather, \
+starfish, pearl, \
 cork, fossil, crystal, sea bean, piece of amber, button, bead
 """
 

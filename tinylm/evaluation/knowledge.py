@@ -89,7 +89,8 @@ def probe(questions: Sequence[Question], score: Score) -> ProbeResult:
     knowledge.
 
     >>> kettle = Question("Ann lives by", (" the sea", " the kettle"), 0, "It is by", "lives")
-    >>> result = probe([kettle], lambda pairs: np.array([len(option) - 5.0 * ("sea" in option) for _, option in pairs]))
+    >>> result = probe([kettle],
+    ...     lambda pairs: np.array([len(option) - 5.0 * ("sea" in option) for _, option in pairs]))
     >>> result.correct, result.calibrated_correct  # this scorer never looks at the prompt
     ((True,), (False,))
     """

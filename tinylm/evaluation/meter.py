@@ -459,7 +459,8 @@ def is_degenerate(line: str) -> bool:
     True when fewer than half of the words differ from each other, or two neighbours come together
     three times.
 
-    >>> is_degenerate("the king the king the king the king the king"), is_degenerate("the tide, the wind, the rain")
+    >>> (is_degenerate("the king the king the king the king the king"),
+    ...  is_degenerate("the tide, the wind, the rain"))
     (True, False)
     """
     return _repeats([word for word, _ in words_of(line)])
@@ -486,7 +487,9 @@ def cut_at_ten(text: str) -> list[str]:
     ten; where it jumps past ten, the first word is dropped and the count starts again at the next.
     No line holds a number.
 
-    >>> cut_at_ten("One grey morning her blue ladle was gone, and only the goat of the baker would look at her.")
+    >>> cut_at_ten(
+    ...     "One grey morning her blue ladle was gone, and only the goat of the baker would look"
+    ... )
     ['One grey morning her blue ladle was gone,', 'and only the goat of the baker would']
     """
     words = text.split()
@@ -517,7 +520,8 @@ def rhymes(a: str, b: str) -> bool:
     enough. Reduced vowels, and the vowels of `cot` and `caught`, count as alike; rhymes for the eye
     (`love`, `prove`) do not rhyme.
 
-    >>> rhymes("along the wall", "the tide takes all"), rhymes("wall", "wall"), rhymes("net", "neat")
+    >>> (rhymes("along the wall", "the tide takes all"), rhymes("wall", "wall"),
+    ...  rhymes("net", "neat"))
     (True, False, False)
     """
     ends = [tokens[-1][0] for tokens in (words_of(a), words_of(b)) if tokens]

@@ -111,7 +111,8 @@ class NgramModel:
         """Probabilities of the next token after any context, also one never seen: (vocab_size,),
         sum 1.
 
-        >>> NgramModel.fit(np.array([0, 1, 0, 1, 0]), order=2, vocab_size=3).distribution([0]).round(2)
+        >>> NgramModel.fit(np.array([0, 1, 0, 1, 0]), order=2,
+        ...     vocab_size=3).distribution([0]).round(2)
         array([0.25, 0.67, 0.08])
         """
         past = _checked(context, self.vocab_size)

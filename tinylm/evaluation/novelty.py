@@ -63,7 +63,8 @@ def novelty(training: str, groups: Mapping[str, Sequence[str]]) -> dict[str, Nov
     groups: for example {"tuned": samples, "held-out": cut_like(validation_text, samples)}.
     ValueError for a group without a line of text and for an empty training text.
 
-    >>> found = novelty("the cat sat\\non the mat\\n", {"model": ["the cat ran\\non the mat\\n"]})["model"]
+    >>> found = novelty("the cat sat\\non the mat\\n",
+    ...     {"model": ["the cat ran\\non the mat\\n"]})["model"]
     >>> found.longest, found.copied_lines.mean
     ((12,), 0.5)
     """

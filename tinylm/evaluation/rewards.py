@@ -10,11 +10,10 @@ gradient and no model: any program that can judge a text can teach one.
 To add a reward, write such a function and put it into `REWARDS` under a name; recipes and
 `--reward.scorer NAME` know it from then on.
 
-Guards. A number that can be had cheaply will be had cheaply (Goodhart's law; Amodei et al. 2016 call
-it reward hacking): a line learned by heart scans, one good line written a hundred times scans, "the
-king the king the king" scans. `guarded` rewards therefore lose a point for a line that stands in the
+Guards. A model finds the cheapest way to a reward, meant or not (reward hacking: Amodei et al.
+2016). A line learned by heart scans, one good line written a hundred times scans, and so does "the
+king the king the king". `guarded` rewards therefore lose a point for a line that stands in the
 training text or that the same batch holds already, and half a point for one that repeats its words.
-Without these guards the first two ways win within a hundred steps.
 """
 
 import re
@@ -73,7 +72,8 @@ def rhyme(prompt: str, lines: Sequence[str], scheme: str = "aabb") -> list[LineS
     `scheme` names the rhymes of a stanza, which repeats: "aabb" makes couplets, "abab" alternate
     rhymes. A line whose partner is not written yet earns its metre alone.
 
-    >>> pair = ["The tide comes in and lays its silver down,", "And no one sells a lantern in the town."]
+    >>> pair = ["The tide comes in and lays its silver down,",
+    ...     "And no one sells a lantern in the town."]
     >>> [score.success for score in rhyme("", pair)]
     [True, True]
     """

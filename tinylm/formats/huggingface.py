@@ -301,7 +301,7 @@ def modules(family: Family, config: ModelConfig) -> Iterator[Modules]:
     """Every module of theirs that holds weights, with those of ours that stand in it.
 
     >>> shape = ModelConfig(vocab_size=9, depth=1, mlp="relu2")
-    >>> dict(modules(QWEN3, shape))["layers.0.mlp.gate_proj"]     # relu2: gate and up are the same matrix
+    >>> dict(modules(QWEN3, shape))["layers.0.mlp.gate_proj"]
     ('blocks.0.mlp.up',)
     """
     for theirs, ours in family.outside.items():

@@ -176,7 +176,8 @@ def parts_of(part: dict[str, Any] | None) -> list[dict[str, Any]]:
 def spell(name: str, kinds: set[str]) -> bytes:
     """The bytes that a vocabulary entry stands for, by the kinds of its decoder.
 
-    >>> spell("Ġthe", {"ByteLevel"}), spell("▁the", {"Metaspace"}), spell("<0x0A>", {"ByteFallback"})
+    >>> (spell("Ġthe", {"ByteLevel"}), spell("▁the", {"Metaspace"}),
+    ...  spell("<0x0A>", {"ByteFallback"}))
     (b' the', b' the', b'\\n')
     """
     if "ByteLevel" in kinds:

@@ -37,7 +37,8 @@ from tinylm.runs import Run
 
 TEST_SEED = 20_000  # beyond all training seeds
 MIX = {  # how many of a hundred messages are of each kind
-    "known": 35, "unknown": 15, "foreign": 5, "calculator": 15, "order": 10, "book": 5, "step": 10, "talk": 5,
+    "known": 35, "unknown": 15, "foreign": 5, "calculator": 15, "order": 10, "book": 5, "step": 10,
+    "talk": 5,
 }  # fmt: skip
 
 
@@ -194,7 +195,8 @@ def finding(rows: dict[str, list[Rows]]) -> Finding:
         "answers"
     )
     by_kind = {kind: {field: share(flat("educated "
-                                        "hire", field, [kind])[0]) for field in ("decision right", "right")}
+                                        "hire", field, [kind])[0]) for field in ("decision right",
+                                        "right")}
                for kind in MIX}  # fmt: skip
     figures = {"assistant.png": dots(title, arms, "% of messages")}
     return Finding(verdict, sentence, arms, figures, bars, {"by_kind": by_kind, "rows": rows})

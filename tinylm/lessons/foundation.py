@@ -215,7 +215,8 @@ def steps_to(curve: Curve, bar: float) -> float | None:
     """The step at which a curve first comes down to `bar`, on straight lines between its points;
     None: never.
 
-    >>> steps_to([(0, 5.0), (10, 3.0), (20, 2.0)], bar=2.5), steps_to([(0, 5.0), (10, 3.0)], bar=2.5)
+    >>> (steps_to([(0, 5.0), (10, 3.0), (20, 2.0)], bar=2.5),
+    ...  steps_to([(0, 5.0), (10, 3.0)], bar=2.5))
     (15.0, None)
     """
     if curve[0][1] <= bar:

@@ -39,7 +39,8 @@ class Prices:
 def per_request(prices: Prices) -> float:
     """Dollars for one request where requests are paid one by one.
 
-    >>> round(per_request(Prices(million_tokens_in=1, million_tokens_out=2, tokens_in=1000, tokens_out=500)), 6)
+    >>> round(per_request(Prices(million_tokens_in=1, million_tokens_out=2, tokens_in=1000,
+    ...     tokens_out=500)), 6)
     0.002
     """
     spent = (
@@ -60,7 +61,8 @@ def break_even(prices: Prices) -> float | None:
     """Requests a day from which a host of one's own is cheaper; None where one host could not
     answer so many.
 
-    >>> break_even(Prices(host_per_hour=1, million_tokens_in=1, million_tokens_out=2, tokens_in=1000, tokens_out=500))
+    >>> break_even(Prices(host_per_hour=1, million_tokens_in=1, million_tokens_out=2,
+    ...     tokens_in=1000, tokens_out=500))
     12000.0
     """
     requests = 24 * prices.host_per_hour / per_request(prices)

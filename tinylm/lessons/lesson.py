@@ -183,7 +183,8 @@ def above(found: Interval, bar: float = 0.0) -> Verdict:
     """Whether a number, or the difference of two, lies above a bar: only if its whole interval
     does.
 
-    >>> above(Interval(0.3, 0.1, 0.5)), above(Interval(0.3, 0.1, 0.5), bar=0.2), above(Interval(-1.0, -2.0, -0.5))
+    >>> (above(Interval(0.3, 0.1, 0.5)), above(Interval(0.3, 0.1, 0.5), bar=0.2),
+    ...  above(Interval(-1.0, -2.0, -0.5)))
     ('supported', 'no measurable difference', 'not supported')
     """
     if found.low > bar:

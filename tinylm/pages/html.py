@@ -35,35 +35,46 @@ NEUTRAL = {INK: "ink", MUTED: "muted", GRID: "grid"}
 DARK_PALETTE = ("#56a8e0", "#f0894a", "#35c79b", "#e3a6c8", "#f0b840", "#8fd0f5")
 
 CSS = """
-:root { color-scheme: light dark; --ink: #1f2328; --muted: #59636f; --grid: #d0d7df; --paper: #fff; --soft: #f4f6f8;
+:root { color-scheme: light dark; --ink: #1f2328; --muted: #59636f; --grid: #d0d7df;
+  --paper: #fff; --soft: #f4f6f8;
   --yes: #00664d; --no: #a33c00; %(light)s }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --muted: #9aa7b4; --grid: #3a444e; --paper: #0f141a;
+@media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --muted: #9aa7b4; --grid: #3a444e;
+  --paper: #0f141a;
   --soft: #1a2129; --yes: #4cd6ac; --no: #f79a63; %(dark)s } }
 * { box-sizing: border-box }
-body { margin: 0 auto; max-width: 62rem; padding: 1rem 1.1rem 4rem; background: var(--paper); color: var(--ink);
+body { margin: 0 auto; max-width: 62rem; padding: 1rem 1.1rem 4rem; background: var(--paper);
+  color: var(--ink);
   font: 1rem/1.55 system-ui, sans-serif; overflow-wrap: anywhere }
-h1 { font-size: 1.7rem; line-height: 1.2; margin: 1rem 0 .4rem } h2 { font-size: 1.25rem; margin: 2.6rem 0 .5rem }
+h1 { font-size: 1.7rem; line-height: 1.2; margin: 1rem 0 .4rem } h2 { font-size: 1.25rem;
+  margin: 2.6rem 0 .5rem }
 .lead { font-size: 1.1rem; color: var(--muted); margin: 0 0 1rem }
-figure { margin: 1rem 0 1.6rem } figcaption { color: var(--muted); margin-top: .4rem; max-width: 46rem }
+figure { margin: 1rem 0 1.6rem } figcaption { color: var(--muted);
+  margin-top: .4rem; max-width: 46rem }
 .scroll { overflow-x: auto } .scroll:focus-visible { outline: 2px solid var(--c0) }
 svg { display: block; width: 100%%; min-width: 20rem; height: auto }
 img { display: block; max-width: 100%%; height: auto; border-radius: .3rem }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .6rem 0; font-size: .93rem }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .6rem 0;
+  font-size: .93rem }
 .short { white-space: nowrap }
-th, td { text-align: left; vertical-align: top; padding: .3rem .9rem .3rem 0; border-bottom: 1px solid var(--grid);
+th, td { text-align: left; vertical-align: top; padding: .3rem .9rem .3rem 0;
+  border-bottom: 1px solid var(--grid);
   overflow-wrap: normal } th { font-weight: 600 }
 caption { text-align: left; color: var(--muted) }
 details { margin: .4rem 0 } summary { cursor: pointer; color: var(--muted) }
-.finding { font-weight: 700; font-size: 1.05rem; line-height: 1.35; margin: 0 0 .3rem; max-width: 46rem }
-.columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(19rem, 100%%), 1fr)); gap: .8rem }
+.finding { font-weight: 700; font-size: 1.05rem; line-height: 1.35; margin: 0 0 .3rem;
+  max-width: 46rem }
+.columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(19rem, 100%%), 1fr));
+  gap: .8rem }
 .card { background: var(--soft); border-radius: .5rem; padding: .7rem .9rem; min-width: 0 }
 .card h3 { font-size: .95rem; margin: 0 0 .3rem }
 .line { margin: 0 0 .35rem; white-space: pre-wrap }
 .line small { display: block; color: var(--muted); font-size: .78rem }
-.line code { font: .85rem/1.2 ui-monospace, monospace } .yes { color: var(--yes) } .no { color: var(--no) }
+.line code { font: .85rem/1.2 ui-monospace, monospace } .yes { color: var(--yes) }
+  .no { color: var(--no) }
 @media (max-width: 40rem) { .short { white-space: normal } }
 @media print {
-  body { max-width: none; padding: 0; font-size: 10pt } table { font-size: 8pt } .short { white-space: normal }
+  body { max-width: none; padding: 0; font-size: 10pt } table { font-size: 8pt }
+    .short { white-space: normal }
   figure, .line, tr { break-inside: avoid } h2, .finding { break-after: avoid }
   svg { min-width: 0; max-width: 13cm } .scroll { overflow: visible } }
 """
@@ -157,9 +168,10 @@ def picture(
     The title becomes text of the page, so that it is readable on a phone, where a drawing shrinks.
     """
     title = figure.get_suptitle().replace("\n", " ")
+    numbers = folded("The numbers behind it", table(columns, rows))
     return Html(
         f'<figure><p class="finding">{escape(title)}</p>{scroller(svg(figure), title)}'
-        f"<figcaption>{escape(caption)}</figcaption>{folded('The numbers behind it', table(columns, rows))}</figure>"
+        f"<figcaption>{escape(caption)}</figcaption>{numbers}</figure>"
     )
 
 

@@ -98,7 +98,8 @@ def required() -> Iterator[Check]:
 def fits(version: str, requirement: str) -> bool:
     """Whether a version lies within the bounds of a requirement.
 
-    >>> fits("2.13.0+cpu", "torch<2.14,>=2.9"), fits("2.8", "torch<2.14,>=2.9"), fits("2.14", "torch<2.14,>=2.9")
+    >>> (fits("2.13.0+cpu", "torch<2.14,>=2.9"), fits("2.8", "torch<2.14,>=2.9"),
+    ...  fits("2.14", "torch<2.14,>=2.9"))
     (True, False, False)
     """
     for sign, bound in re.findall(r"(>=|<)([\d.]+)", requirement):
