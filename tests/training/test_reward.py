@@ -105,13 +105,15 @@ def test_the_line_break_belongs_to_the_line_that_it_ends(tmp_path, verse_file, p
     ]
 
 
-def test_half_of_the_prompts_begin_a_document_and_half_stand_behind_a_line(
+def test_half_of_the_steps_begin_documents_and_half_stand_behind_a_line(
     tmp_path, verse_file, parent
 ):
     trainer = trainer_of(tmp_path / "run", verse_file, parent)
     prompts, tokenizer = Prompts(trainer.corpus), trainer.corpus.tokenizer
-    fresh, behind = prompts.draw(8, np.random.default_rng(0))
-    assert fresh == [prompts.begin] * 4 and len({len(prompt) for prompt in behind}) == 1
+    random = np.random.default_rng(0)
+    assert prompts.draw(8, 0, random) == [prompts.begin] * 8
+    behind = prompts.draw(8, 1, random)
+    assert len({len(prompt) for prompt in behind}) == 1
     lines = set(verse_file.read_text(encoding="utf-8").split("\n"))
     assert all(tokenizer.decode(prompt).removesuffix("\n") in lines for prompt in behind)
 
@@ -195,6 +197,24 @@ def test_adapters_learn_from_a_reward_too_and_resume_to_the_bit(tmp_path, verse_
     cut_state, _ = read_tensors(tmp_path / "cut" / STATE)  # the header holds the seconds
     whole_state, _ = read_tensors(tmp_path / "whole" / STATE)
     assert all(torch.equal(cut_state[name], value) for name, value in whole_state.items())
+
+
+def test_the_gradient_by_hand_is_the_one_that_torch_finds(tmp_path, verse_file, parent):
+    reward = {"kl": 0.3, "entropy": 0.07}
+    stage = trainer_of(tmp_path / "run", verse_file, parent, reward=reward).stage
+    generator = torch.Generator().manual_seed(0)
+    logits, reference = (torch.randn(5, 11, generator=generator) for _ in range(2))
+    drawn, advantage = torch.tensor([0, 3, 10, 3, 7]), torch.tensor([1.0, -2.0, 0.0, 0.5, -0.1])
+    logits.requires_grad_()
+    log_p, log_q = logits.log_softmax(-1), reference.log_softmax(-1)
+    p = log_p.exp()
+    kl, entropy = (p * (log_p - log_q)).sum(-1), -(p * log_p).sum(-1)
+    loss = -advantage * log_p.gather(1, drawn[:, None])[:, 0] + 0.3 * kl - 0.07 * entropy
+    loss.sum().backward()
+    terms = stage.loss_terms(logits, reference, drawn, advantage)
+    assert torch.allclose(terms.gradient, logits.grad, atol=1e-6)
+    for own, expected in ((terms.loss, loss), (terms.kl, kl), (terms.entropy, entropy)):
+        assert torch.allclose(own, expected, atol=1e-5)
 
 
 def test_micro_batches_give_the_same_gradients(tmp_path, verse_file, parent):
