@@ -18,17 +18,22 @@ if TYPE_CHECKING:
 
 Settings = Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="FIELD=VALUE")]
 
-# Demo fields for a try in seconds: everything runs, nothing is learned.
+# Fields for a try in seconds: everything runs, nothing is learned.
 SMOKE = {
     "train.steps": "6",
     "train.batch_size": "4",
     "train.evaluate_every": "3",
     "sample.every": "6",
     "sample.tokens": "20",
-    "corpus.size": "100000",
-    "corpus.valid_share": "0.05",
 }
-SMOKE_SHAPE = {"model.depth": "2", "model.width": "64", "tokenizer.vocab_size": "400"}
+SMOKE_BASE = SMOKE | {"corpus.size": "100000", "corpus.valid_share": "0.05"}
+SMOKE_BASE |= {"model.depth": "2", "model.width": "64", "tokenizer.vocab_size": "400"}
+# The demo's stages, each from the one before it: folder -> recipe, its fields at smoke scale.
+STAGES = {
+    "base": ("demo-base", SMOKE_BASE),
+    "verse": ("demo-verse", SMOKE),
+    "rewarded": ("demo-reward", SMOKE | {"reward.samples": "8"}),
+}
 
 
 def demo(
@@ -36,49 +41,50 @@ def demo(
     scale: Literal["smoke", "full"] = "full",
     resume_from: Path | None = None,
 ) -> None:
-    """Pretrain on stories, fine-tune on verse, compare the two: the whole idea in a few minutes.
+    """Pretrain on stories, fine-tune on verse, reward the metre, and compare the three.
 
     Args:
-        out: Folder for base/, verse/ and compare/; an earlier demo in it is replaced.
+        out: Folder for base/, verse/, rewarded/ and compare/; an earlier demo in it is replaced.
         scale: full takes minutes and learns; smoke takes seconds and only shows that everything
             works.
-        resume_from: A file that `tinylm pack` made of both trained runs: then they are taken from
-            it and compared.
+        resume_from: A file that `tinylm pack` made of trained runs: then they are taken from it and
+            compared.
     """
     from tinylm.compare.judge import compare_runs
     from tinylm.compare.samples import SMOKE as QUICK
     from tinylm.compare.samples import Effort
-    from tinylm.formats.archive import unpack
+    from tinylm.formats.archive import read_runs, unpack
+    from tinylm.training.folders import remove_run
     from tinylm.training.start import start_run
 
     if scale == "smoke":
         spare(out)
     start = time.perf_counter()
-    stages = [("base", "demo-base", SMOKE | SMOKE_SHAPE), ("verse", "demo-verse", SMOKE)]
+    names = list(STAGES)
     if resume_from is not None:
-        unpack(resume_from, out, [name for name, _, _ in stages])
-        say(f"base and verse, trained before, from {resume_from}")
-        stages = []
-    for name, recipe, smoke in stages:
-        fields = smoke if scale == "smoke" else {}
-        chosen = load_recipe(
-            recipe, fields if name == "base" else {**fields, "start_from": str(out / "base")}
-        )
-        say(f"\n{name}: {chosen.purpose}")
-        if not follow(start_run(chosen, out / name, overwrite=True)):
-            return
+        packed = read_runs(resume_from)  # files from before the third stage hold two runs
+        names = [name for name in STAGES if name != "rewarded" or name in packed]
+        unpack(resume_from, out, names)
+        say(f"{' and '.join(names)}, trained before, from {resume_from}")
+    else:
+        # The later stages go first: an interrupted demo never leaves one beside another base.
+        for name in reversed(names):
+            remove_run(out / name)
+        parent: Path | None = None
+        for name, (recipe, smoke) in STAGES.items():
+            fields = dict(smoke) if scale == "smoke" else {}
+            if parent is not None:
+                fields["start_from"] = str(parent)
+            chosen = load_recipe(recipe, fields)
+            say(f"\n{name}: {chosen.purpose}")
+            if not follow(start_run(chosen, out / name, overwrite=True)):
+                return
+            parent = out / name
     effort = QUICK if scale == "smoke" else Effort()
-    print(
-        clean(
-            compare_runs(
-                [out / "base", out / "verse"], out / "compare", replace=True, effort=effort
-            )
-        )
-    )
-    say(
-        f"{(time.perf_counter() - start) / 60:.1f} minutes. The page: "
-        f"{(out / 'compare' / 'index.html').resolve()}"
-    )
+    runs = [out / name for name in names]
+    print(clean(compare_runs(runs, out / "compare", replace=True, effort=effort)))
+    minutes, page = (time.perf_counter() - start) / 60, out / "compare" / "index.html"
+    say(f"{minutes:.1f} minutes. The page: {page.resolve()}")
 
 
 def spare(out: Path) -> None:

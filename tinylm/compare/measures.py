@@ -239,59 +239,77 @@ def in_pieces(bits: np.ndarray) -> np.ndarray:
     )
 
 
+VERSE_LINE = 80  # characters; a text whose lines are longer on average is prose
+BLOCK = 50  # lines in which different words are counted
+
+
+def writes_verse(contestant: Contestant) -> bool:
+    """Whether a run learned from short lines. What is counted on lines says nothing about prose."""
+    lines = [line for line in contestant.training[:100_000].splitlines() if line.strip()]
+    return sum(map(len, lines)) < VERSE_LINE * len(lines)
+
+
+def different(samples: Sequence[Sample], size: int) -> np.ndarray:
+    """(blocks, 2): different runs of `size` words in each block of lines, and all such runs.
+
+    Blocks of one size, since the share of different words falls with the length of a text.
+    """
+    lines = [line.lower().split() for sample in samples for line in sample.lines]
+    counts = []
+    for start in range(0, len(lines) - BLOCK + 1, BLOCK):
+        block = lines[start : start + BLOCK]
+        runs = [tuple(ws[i : i + size]) for ws in block for i in range(len(ws) - size + 1)]
+        counts.append((len(set(runs)), len(runs)))
+    return np.array(counts, dtype=np.int64).reshape(-1, 2)
+
+
 def verse_rows(
     contestants: Sequence[Contestant], samples: Sequence[list[Sample]]
 ) -> list[dict[str, Any]]:
-    """Everything that is counted on sampled lines."""
-    copies = [frozenset(line.strip() for line in c.training.splitlines()) for c in contestants]
-    every = list(samples)
-    scanned = [flagged(s, scans) for s in every]
-    mixed = [
-        flagged(s, lambda line: scans(meter.shuffled(line, random.Random(line)))) for s in every
-    ]
-    cut = [cut_shares(s) for s in every]
+    """Everything that is counted on sampled lines; runs that write prose are left out."""
+    known_lines = [frozenset(map(str.strip, c.training.splitlines())) for c in contestants]
+    lines = [s if writes_verse(c) else [] for c, s in zip(contestants, samples)]
+
+    def shuffled_scans(line: str) -> bool:
+        return scans(meter.shuffled(line, random.Random(line)))
+
+    def has_ten_syllables(line: str) -> bool:
+        return meter.syllables(line) == 10
+
+    def counted(test: Callable[[str], bool]) -> list[np.ndarray]:
+        return [flagged(s, test) for s in lines]
+
+    scanned, mixed = counted(scans), counted(shuffled_scans)
+    cut = [cut_shares(s) for s in samples]
+    copied = [flagged(s, known.__contains__) for s, known in zip(lines, known_lines)]
+    prose = "The control for prose: line breaks taken out, cut at exactly ten syllables, accepted "
+    words = f"Of the words of {BLOCK} lines, those that differ from each other."
+    triples = f"The same of three words in a row, in {BLOCK} lines."
+    accepted = "Accepted as iambic pentameter, lines as the model broke them."
+    control = "The control: what these words do without their order."
     return [
-        share_row(
-            "Lines that scan",
-            "Accepted as iambic pentameter, lines as the model broke them.",
-            scanned,
-        ),
-        share_row(
-            "Same lines, words shuffled",
-            "The control: what these words do without their order.",
-            mixed,
-        ),
+        share_row("Lines that scan", accepted, scanned),
+        share_row("Same lines, words shuffled", control, mixed),
         order_row(scanned, mixed),
-        share_row(
-            "Text cut at ten syllables",
-            "The control for prose: line breaks taken out, cut at exactly ten syllables, accepted "
-            "as iambic pentameter.",
-            cut,
-        ),
+        share_row("Text cut at ten syllables", prose + "as iambic pentameter.", cut),
         against_prose_row(scanned, cut[0]),
         share_row(
             "Lines of ten syllables",
             "As plainly spoken, no licence taken.",
-            [flagged(s, lambda line: meter.syllables(line) == 10) for s in every],
+            counted(has_ten_syllables),
         ),
-        share_row(
-            "Rhyming lines", "With a line at most two lines away.", [rhyming(s) for s in every]
-        ),
+        share_row("Rhyming lines", "With a line at most two away.", [rhyming(s) for s in lines]),
         share_row(
             "Distinct lines",
             "Lines that stand in no earlier sample.",
-            [first_times(s) for s in every],
+            [first_times(s) for s in lines],
         ),
+        share_row("Different words", words, [different(s, 1) for s in lines]),
+        share_row("Different word triples", triples, [different(s, 3) for s in lines]),
         share_row(
-            "Degenerate lines",
-            "The same words over and over.",
-            [flagged(s, meter.is_degenerate) for s in every],
+            "Degenerate lines", "The same words over and over.", counted(meter.is_degenerate)
         ),
-        share_row(
-            "Copied lines",
-            "Lines of the run's own training text, word for word.",
-            [flagged(s, known.__contains__) for s, known in zip(every, copies)],
-        ),
+        share_row("Copied lines", "Lines of the run's own training text, word for word.", copied),
     ]
 
 

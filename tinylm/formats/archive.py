@@ -65,9 +65,7 @@ def unpack(file: Path, out: Path, wanted: Sequence[str]) -> None:
     ValueError in one line where the file is damaged, too large, holds anything but runs, or lacks
     one of them.
     """
-    from tinylm.training.start import (
-        create_folder,  # loads torch: only the command that unpacks needs it
-    )
+    from tinylm.training.folders import create_folder
 
     runs = read_runs(file)
     if missing := [name for name in wanted if name not in runs]:

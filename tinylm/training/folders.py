@@ -67,3 +67,15 @@ def remove_folder(folder: Path) -> None:
     (folder / "manifest.json").unlink(missing_ok=True)
     for path in sorted(folder.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def remove_run(folder: Path) -> None:
+    """Take a run away, its folder too; nothing happens where there is none.
+
+    ValueError where the folder holds something else, or another process trains in it.
+    """
+    if folder.exists():
+        lock = create_folder(folder, replace=True)
+        remove_folder(folder)
+        folder.rmdir()
+        lock.release(force=True)
