@@ -6,7 +6,7 @@ VENV   ?= .venv
 TORCH  ?= default
 BIN    := $(VENV)/bin
 
-.PHONY: demo test lint notebooks clean
+.PHONY: demo test lint tables notebooks clean
 demo: $(VENV)/.installed
 	$(BIN)/tinylm demo
 
@@ -15,7 +15,12 @@ test: $(VENV)/.installed-dev lint
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check tinylm tests
+	$(BIN)/ruff format --check tinylm tests
 	$(BIN)/mypy
+
+# Writes the tables of the guides from the committed results.
+tables: $(VENV)/.installed
+	$(BIN)/python -m tinylm.workshop.tables
 
 # Runs every notebook at full scale and keeps its outputs; minutes each and in all are printed.
 notebooks: $(VENV)/.installed-dev

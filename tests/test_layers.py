@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "tinylm"
 FLOORS = (
     ("__main__",),
     ("cli",),
-    ("commands",),
+    ("commands", "api"),
     ("workshop",),
     ("lessons", "bench"),
     ("compare", "formats", "assistant", "playground"),
@@ -148,3 +148,12 @@ def test_importing_the_package_loads_no_torch():
         heavy = "'torch' not in sys.modules and 'matplotlib' not in sys.modules"
         code = f"import sys; {statement}; assert {heavy}"
         subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_public_surface_is_complete_and_loads_on_first_use():
+    import tinylm
+
+    assert set(tinylm.__all__) <= set(dir(tinylm))
+    assert all(callable(getattr(tinylm, name)) for name in tinylm.__all__)
+    with pytest.raises(AttributeError, match="no attribute trian"):
+        _ = tinylm.trian

@@ -1,16 +1,21 @@
 """Every command that the README shows is run, scaled down; every file it names is there."""
 
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tinylm import cli
-from tinylm.recipes import load_recipe, shipped
+from tinylm.workshop.tables import filled, tables
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+# In the order in which their commands are run: each may use what the ones before it left.
+GUIDES = ("README.md", "configs/README.md", "tinylm/formats/README.md", "notebooks/RESULTS.md")
 SMALL = {
     "train": "--train.steps 3 --train.evaluate-every 3 --sample.every 3 --sample.tokens 4 "
     "--train.batch-size 2",
@@ -24,9 +29,9 @@ SMALL_SHAPE = (
 )
 
 
-def commands() -> list[list[str]]:
-    """The commands of all bash blocks, in the order in which a reader meets them."""
-    blocks = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+def commands(guide: str) -> list[list[str]]:
+    """The commands of a guide's bash blocks, in the order in which a reader meets them."""
+    blocks = re.findall(r"```bash\n(.*?)```", (ROOT / guide).read_text(encoding="utf-8"), re.DOTALL)
     lines = [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
     return [shlex.split(line) for line in lines if line and not line.startswith("#")]
 
@@ -40,7 +45,7 @@ def scaled_down(words: list[str]) -> list[str]:
     return words + small
 
 
-def test_every_command_of_the_readme_works_in_its_order(tmp_path, monkeypatch, text_file, capsys):
+def test_every_command_of_the_guides_works_in_its_order(tmp_path, monkeypatch, text_file, capsys):
     monkeypatch.chdir(tmp_path)
     text = text_file.read_text(encoding="utf-8")
     for name, body in (
@@ -50,11 +55,41 @@ def test_every_command_of_the_readme_works_in_its_order(tmp_path, monkeypatch, t
     ):
         (tmp_path / name).write_text(body, encoding="utf-8")
     cli.main(["demo", "--scale", "smoke"])
-    shown = commands()
-    assert len(shown) > 12 and all(words[0] == "tinylm" for words in shown)
+    shown = [words for guide in GUIDES for words in commands(guide)]
+    assert len(shown) > 20 and all(words[0] == "tinylm" for words in shown)
     for _, *words in shown:
         cli.main(scaled_down(words))  # SystemExit for a mistake of ours
     capsys.readouterr()
+
+
+def test_the_python_of_the_readme_runs(tmp_path):
+    (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(block.splitlines()) <= 10
+    (tmp_path / "first.py").write_text(block, encoding="utf-8")
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "first.py"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "x/x/x/x/x/"
+
+
+def test_the_readme_is_a_landing_page():
+    assert len(README.splitlines()) <= 150
+
+
+@pytest.mark.parametrize("guide, name, table", tables(), ids=lambda value: str(value)[:30])
+def test_every_table_of_the_guides_is_that_of_the_committed_results(guide, name, table):
+    text = (ROOT / guide).read_text(encoding="utf-8")
+    assert filled(text, name, table()) == text, "run: make tables"
+
+
+@pytest.mark.parametrize("guide", [*GUIDES, "notebooks/README.md", "tinylm/README.md",
+                                   "tinylm/bench/README.md", "CONTRIBUTING.md"])  # fmt: skip
+def test_every_link_of_the_guides_leads_to_a_file(guide):
+    text = (ROOT / guide).read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", text)
+    local = [link for link in links if not link.startswith(("https:", "http:"))]
+    assert [link for link in local if not ((ROOT / guide).parent / link).exists()] == []
 
 
 def test_the_two_make_commands_are_targets():
@@ -63,13 +98,8 @@ def test_the_two_make_commands_are_targets():
     assert all(f"\n{target}:" in makefile for target in ("demo", "test", "lint"))
 
 
-@pytest.mark.parametrize(
-    "name", sorted(set(re.findall(r"`((?:tinylm|data|configs|tests)/[\w/]+\.\w+)`", README)))
-)
-def test_every_file_that_the_readme_names_is_there(name):
-    assert (ROOT / name).is_file()
-
-
-def test_the_readme_lists_every_recipe_with_its_purpose():
-    for path in shipped("configs").glob("*.toml"):
-        assert f"`{path.stem}`" in README and load_recipe(str(path)).purpose in README
+def test_every_file_that_the_guides_name_is_there():
+    for guide in (*GUIDES, "CONTRIBUTING.md"):
+        text = (ROOT / guide).read_text(encoding="utf-8")
+        for name in re.findall(r"`((?:tinylm|data|configs|tests)/[\w/]+\.\w+)`", text):
+            assert (ROOT / name).is_file(), f"{guide}: {name}"

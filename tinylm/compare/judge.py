@@ -20,6 +20,7 @@ import torch
 from tqdm.auto import tqdm
 
 from tinylm.compare import measures
+from tinylm.compare.effect import effect_svg
 from tinylm.compare.measures import as_json, scans
 from tinylm.compare.page import NAMES, html, pictures, samples_markdown, terminal
 from tinylm.compare.samples import (
@@ -72,6 +73,7 @@ def write(result: dict[str, Any], out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "comparison.json", result)
     (out / "samples.md").write_text(samples_markdown(result), encoding="utf-8", newline="\n")
+    (out / "effect.svg").write_text(effect_svg(result), encoding="utf-8", newline="\n")
     drawn = pictures(result)
     for name in NAMES:  # pictures of an earlier comparison that this one has not
         (out / f"{name}.png").unlink(missing_ok=True)

@@ -13,6 +13,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from tinylm.compare.effect import effect_svg, sentences
 from tinylm.pages import figures
 from tinylm.pages.figures import percent
 from tinylm.pages.html import (
@@ -233,6 +234,9 @@ def html(result: dict[str, Any], drawn: Sequence[Picture]) -> Html:
         ["measure", "meaning"], [[row["name"], row["meaning"]] for row in result["scoreboard"]]
     )
     parts = [
+        *map(paragraph, sentences(result)),
+        Html(effect_svg(result)),
+        heading("Findings"),
         bullets([*findings(result), *seen_note(result)]),
         heading("Side by side"),
         *samples_part(result),

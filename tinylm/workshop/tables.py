@@ -1,0 +1,148 @@
+"""The tables of the guides, written from measured results and never by hand.
+
+    python -m tinylm.workshop.tables                      # what `make tables` runs
+    python -m tinylm.workshop.tables runs/demo/compare    # take over the figures of a demo first
+
+A guide holds a table between two marks, `<!-- NAME -->` and `<!-- end of NAME -->`. The results
+that it is made from are committed beside the guides; a test compares the two.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tinylm.recipes import ROOT, load_recipe
+
+CLONE = ROOT.parent
+DEMO, LESSONS = CLONE / "notebooks" / "demo.json", CLONE / "notebooks" / "results.json"
+
+# The front page's rows: the name of a measure in comparison.json, and what it means in plain words.
+FRONT_ROWS = {
+    "Lines that scan": "lines that keep the metre (iambic pentameter)",
+    "Same lines, words shuffled": "the same lines with their words shuffled",
+    "Text cut at ten syllables": "the text cut at every tenth syllable, line breaks ignored",
+    "Different words": "different words in 50 lines, of all their words",
+    "Copied lines": "lines copied from the training text",
+    "Bits per byte, verse": "bits per byte of unseen verse (lower: better predicted)",
+    "Bits per byte, stories": "bits per byte of unseen stories",
+    "Facts known": "facts of the town known, four-way questions (guessing: 25 %)",
+}
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Write all tables; with the folder of a comparison, take its figures over first."""
+    if arguments:
+        take_over(Path(arguments[0]))
+    for guide, name, table in tables():
+        path = CLONE / guide
+        path.write_text(filled(path.read_text(encoding="utf-8"), name, table()), encoding="utf-8")
+
+
+def tables() -> list[tuple[str, str, Callable[[], str]]]:
+    """Every generated table: the guide, the name of its marks, and what writes it."""
+    return [
+        ("README.md", "demo", front_table),
+        ("notebooks/RESULTS.md", "demo", demo_table),
+        ("notebooks/RESULTS.md", "lessons", lessons_table),
+        ("configs/README.md", "recipes", recipes_table),
+    ]
+
+
+def filled(guide: str, name: str, table: str) -> str:
+    """The guide with `table` between the marks called `name`.
+
+    >>> filled("a\\n<!-- x -->\\nold\\n<!-- end of x -->\\nb", "x", "new")
+    'a\\n<!-- x -->\\nnew\\n<!-- end of x -->\\nb'
+    """
+    begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+    before, _, rest = guide.partition(begin)
+    _, marked, after = rest.partition(end)
+    if not marked:
+        raise ValueError(f"the guide has no marks {begin.strip()} and {end}")
+    return f"{before}{begin}{table}\n{end}{after}"
+
+
+def take_over(comparison: Path) -> None:
+    """Keep what the guides show of a comparison, and its picture of the effect."""
+    result = json.loads((comparison / "comparison.json").read_text(encoding="utf-8"))
+    kept = {"runs": [run["run"] for run in result["runs"]], "rows": []}
+    for row in result["scoreboard"]:
+        name = row["name"]
+        if name.startswith("Bits per byte"):  # named after runs there; here after their texts
+            name = "Bits per byte, " + ("stories" if "base" in name else "verse")
+        kept["rows"].append({"name": name, "unit": row["unit"], "values": row["values"]})
+    DEMO.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    if (comparison / "effect.svg").is_file():
+        picture = CLONE / "notebooks" / "images" / "effect.svg"
+        picture.write_bytes((comparison / "effect.svg").read_bytes())
+
+
+def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def demo_cells() -> tuple[list[str], dict[str, list[str]]]:
+    """The runs of the demo, and the cells of each measure."""
+    demo = json.loads(DEMO.read_text(encoding="utf-8"))
+    return demo["runs"], {
+        row["name"]: [shown(value, row["unit"]) for value in row["values"]] for row in demo["rows"]
+    }
+
+
+def front_table() -> str:
+    """The few figures of the front page, without their intervals."""
+    runs, cells = demo_cells()
+    rows = []
+    for name, words in FRONT_ROWS.items():
+        means = [cell.split(" (")[0] for cell in cells[name]]
+        rows.append([words, *means])
+    return markdown(["", *runs], rows)
+
+
+def demo_table() -> str:
+    """Every measure of the demo with its interval."""
+    runs, cells = demo_cells()
+    return markdown(["measure", *runs], [[name, *values] for name, values in cells.items()])
+
+
+def shown(value: dict[str, Any] | None, unit: str) -> str:
+    """A measure with its interval.
+
+    >>> shown({"mean": 0.364, "low": 0.33, "high": 0.392}, "share")
+    '36 % (33 to 39)'
+    """
+    if value is None:
+        return "–"
+    mean, low, high = (value[key] for key in ("mean", "low", "high"))
+    if unit in ("share", "points"):
+        return f"{100 * mean:.0f} % ({100 * low:.0f} to {100 * high:.0f})"
+    digits = 3 if unit == "bits/byte" else 1
+    return f"{mean:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def lessons_table() -> str:
+    """The lessons with their claims, verdicts and figures."""
+    lessons = json.loads(LESSONS.read_text(encoding="utf-8"))["lessons"]
+    rows = [[f"`{r['lesson']}`", r["claim"], r["verdict"], r["measured"]] for r in lessons]
+    return markdown(["lesson", "claim", "verdict", "what was measured"], rows)
+
+
+def recipes_table() -> str:
+    """The shipped recipes with what their headers say of time and result."""
+    rows = []
+    for path in sorted((CLONE / "configs").glob("*.toml")):
+        header = re.match(r"(?:#.*\n)+", path.read_text(encoding="utf-8"))
+        words = " ".join(line.strip("# ") for line in header[0].splitlines()) if header else ""
+        said = re.search(r"Time: (.*?)\. Expect[:,] (.*?)(?:\.(?= |$)|$)", words)
+        time, result = said.groups() if said else ("", "")
+        rows.append([f"`{path.stem}`", load_recipe(str(path)).purpose, time, result])
+    return markdown(["recipe", "purpose", "time", "what comes out"], rows)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
