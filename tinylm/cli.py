@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import tyro
 from pydantic.fields import FieldInfo
 
-from tinylm.commands.assistant import chat
+from tinylm.commands.assistant import chat, search
 from tinylm.commands.bench import bench
 from tinylm.commands.formats import export, import_
 from tinylm.commands.lessons import cost, host, lesson
@@ -24,9 +24,11 @@ from tinylm.commands.workshop import doctor, pack, report
 from tinylm.config import Recipe, Section, closest
 
 app = tyro.extras.SubcommandApp()
-COMMANDS = (demo, train, resume, sample, evaluate, compare, plot, lesson, chat, cost, host, corpus,
-tokenizer, meter,
-            export, fetch, bench, report, doctor, pack)  # fmt: skip
+STAGES = (demo, train, resume, lesson)
+MODELS = (sample, evaluate, compare, plot, chat, search, export)
+TEXTS = (corpus, tokenizer, meter, fetch)
+MACHINE = (bench, cost, host, report, doctor, pack)
+COMMANDS = (*STAGES, *MODELS, *TEXTS, *MACHINE)
 for command in COMMANDS:
     app.command(command)
 app.command(name="import")(import_)

@@ -2,49 +2,67 @@
 question.
 
     index = Index({"ferry.md": text, ...})
-    for found in index.search("What does a ticket cost?"): print(found.passage.source, found.score)
+    for hit in index.search("What does a ticket cost?"): print(hit.passage.source, hit.score)
 
-A passage is one sentence, small enough for a small model to read. It is found by its own words,
-counted three times, and by those of its heading and of the sentence before it, counted once, since
-"it opens at nine" does not say what does. Passages are ranked by BM25 (Robertson & Zaragoza, "The
-Probabilistic Relevance Framework", 2009), computed by the library bm25s (Lu 2024). An index is a
-cache: `Index.open` takes a saved one where the documents are still the same, and cuts anew those
-that changed.
+A passage is one sentence, or one row of a table: small enough for a small model to read. It is
+found by its own words, counted three times, and by those of its headings, its document's name and
+the sentence before it, counted once, since "it opens at nine" does not say what does.
 
-Trade-off: words are matched, not meanings; a question that says "price" does not find a passage
-that says "costs".
+Passages are ranked by BM25 (Robertson & Zaragoza, "The Probabilistic Relevance Framework", 2009),
+computed by the library bm25s (Lu 2024). For each word w of the question that a passage holds,
+
+    score += idf(w) * count(w) * 2.5 / (count(w) + 1.5 * (0.25 + 0.75 * length / mean length))
+
+so that rare words weigh more (idf), a second occurrence weighs less than the first, and a long
+passage needs more of them. Text is read by markdown-it-py (CommonMark and tables), sentences end
+where pysbd says, and words meet by their Snowball stems (PyStemmer).
+
+An index is a cache: `Index.open` takes a saved one where the documents are still the same, and cuts
+anew those that changed.
+
+Trade-offs: words are matched, not meanings; a question that says "price" does not find a passage
+that says "costs". Scripts without blanks between words, such as Chinese, are matched by pairs of
+characters.
 """
 
 import hashlib
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import bm25s
 from bm25s.stopwords import STOPWORDS_EN
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
+from tinylm.corpora.documents import html_to_text
 from tinylm.runs import read_json, write_json
 
-FORMAT = "tinylm-index"
+FORMAT = "tinylm-index-2"
 LONGEST = 40  # words in a sentence before it is cut
 MANY = 200  # passages; in fewer, how many of them hold a word says little
 OWN_WEIGHT = 3  # how often a passage's own words count against once for those of its context
-HEADING = re.compile(r"^(#+ .*)$", re.MULTILINE)
+WRAPPED = 40  # characters from which on a line may be one of a paragraph that was wrapped by hand
+HEADING = re.compile(r"^#{1,6} ", re.MULTILINE)
 BLANK_LINE = re.compile(r"\n\s*\n")
-SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[^\Wa-z_])")
-WORD = re.compile(r"\w+(?:[-.,:]\w+)*")
-SUFFIX = re.compile(r"(?:ing|ed|es|s)$")
+WORD = re.compile(r"\d+(?:[.,:]\d+)*|\w+(?:[-'’]\w+)*")
+# Han, Hiragana, Katakana, Thai, Lao, Khmer: no blanks between words.
+UNSPACED = re.compile(r"[\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]+")
 ASKING = "do does how many much what when where which who whom whose i my me"
 STOPWORDS = frozenset(STOPWORDS_EN) | frozenset(ASKING.split())
 
 
 @dataclass(frozen=True)
 class Passage:
-    """One sentence of a document; `place` is its number there, counted from 1, `context` its
-    heading and forerunner."""
+    """One sentence or table row of a document.
+
+    `place` is its number there, counted from 1; `context` its headings and the sentence before it.
+    """
 
     text: str
     source: str
@@ -70,47 +88,193 @@ class Found:
     share: float
 
 
-def split_passages(text: str, source: str) -> list[Passage]:
-    """The sentences of a text; a Markdown heading belongs to the context of all that follow it.
+# -- from text to passages ------------------------------------------------------------------------
 
-    >>> [(p.text, p.context) for p
-    ...     in split_passages("# Ferry\\nIt sails. It waits.\\n\\nIt is late.", "ferry")]
-    [('It sails.', 'Ferry'), ('It waits.', 'Ferry It sails.'), ('It is late.', 'Ferry')]
+
+@dataclass(frozen=True)
+class Block:
+    """A paragraph, a table row or a line of code, with the headings above it."""
+
+    text: str
+    headings: tuple[str, ...]
+    whole: bool = False  # not to be cut into sentences
+
+
+def split_passages(text: str, source: str) -> list[Passage]:
+    """The passages of a text in Markdown or plain text.
+
+    >>> [(p.text, p.context) for p in split_passages("# Ferry\\nIt sails. It waits.", "boats")]
+    [('It sails.', 'Ferry'), ('It waits.', 'Ferry It sails.')]
     """
     passages: list[Passage] = []
-    title = ""
-    text = HEADING.sub(r"\n\n\1\n\n", text)
-    # A text without blank lines, as it comes out of a web page, has a paragraph on each line.
-    for paragraph in BLANK_LINE.split(text) if BLANK_LINE.search(text) else text.splitlines():
+    for block in blocks(text):
         before = ""
-        for sentence in SENTENCE_END.split(paragraph.strip()):
-            if sentence.startswith("#"):
-                title, before = sentence.lstrip("# "), ""
-                continue
-            for piece in short_pieces(" ".join(sentence.split())):
-                passages.append(
-                    Passage(piece, source, len(passages) + 1, f"{title} {before}".strip())
-                )
+        sentences = [block.text] if block.whole else sentences_of(block.text)
+        for sentence in sentences:
+            for piece in short_pieces(sentence):
+                context = " ".join(filter(None, [*block.headings, before]))
+                passages.append(Passage(piece, source, len(passages) + 1, context))
                 before = piece
     return passages
 
 
+def blocks(text: str) -> Iterator[Block]:
+    """The blocks of a text as a reader of the rendered page sees them, without markup."""
+    if not BLANK_LINE.search(text) and not HEADING.search(text):
+        text = unwrapped(text)
+    headings: list[tuple[int, str]] = []  # (level, text), outermost first
+    silent = ""  # a heading that nothing has followed yet
+    tokens = iter(parser().parse(text))
+    for token in tokens:
+        if token.type == "heading_open":
+            if silent:  # what a heading alone says can be found
+                yield Block(silent, tuple(text for _, text in headings[:-1]), whole=True)
+            level, silent = int(token.tag[1]), plain(next(tokens))
+            headings = [(above, text) for above, text in headings if above < level]
+            headings.append((level, silent))
+            continue
+        above = tuple(text for _, text in headings)
+        found: list[Block] = []
+        if token.type == "inline":
+            found = [Block(plain(token), above)]
+        elif token.type == "table_open":
+            found = list(table_rows(tokens, above))
+        elif token.type in ("fence", "code_block"):
+            found = [Block(line, above, whole=True) for line in token.content.splitlines()]
+        elif token.type == "html_block":
+            found = [Block(line, above) for line in html_to_text(token.content).splitlines()]
+        for block in found:
+            if block.text.strip():
+                silent = ""
+                yield block
+    if silent:
+        yield Block(silent, tuple(text for _, text in headings[:-1]), whole=True)
+
+
+@cache
+def parser() -> MarkdownIt:
+    """CommonMark with tables."""
+    return MarkdownIt("commonmark").enable("table")
+
+
+def plain(inline: Token) -> str:
+    """The words of an inline token, without emphasis and link targets.
+
+    A link's target belongs to the source, not to the text: it would be searched and quoted.
+    """
+    words = []
+    for child in inline.children or []:
+        if child.type in ("softbreak", "hardbreak"):
+            words.append(" ")
+        elif child.type == "image":
+            words.append(child.content)  # its description
+        elif child.type in ("text", "code_inline", "text_special"):
+            words.append(child.content)
+    return "".join(words).strip()
+
+
+def table_rows(tokens: Iterator[Token], above: tuple[str, ...]) -> Iterator[Block]:
+    """Each row of a table as one block, its header as context; reads `tokens` to its end."""
+    header: tuple[str, ...] = ()
+    cells: list[str] = []
+    for token in tokens:
+        if token.type == "table_close":
+            return
+        if token.type == "inline":
+            cells.append(plain(token))
+        elif token.type == "tr_close":
+            if header:
+                row = ", ".join(cell for cell in cells if cell)
+                yield Block(row, (*above, *header), whole=True)
+            else:
+                header = tuple(cells)
+            cells = []
+
+
+def unwrapped(text: str) -> str:
+    """A text without blank lines, its lines joined to paragraphs and those parted by blank lines.
+
+    A line goes on in the next one if it is long, as lines wrapped by hand are, and ends no
+    sentence. Short lines, as they come out of a web page, stay apart.
+    """
+    paragraphs: list[str] = []
+    goes_on = False
+    for line in text.splitlines():
+        if goes_on and not line.startswith(("#", "|", "-", "*", ">")):
+            paragraphs[-1] += "\n" + line
+        else:
+            paragraphs.append(line)
+        is_table = line.startswith("|")
+        goes_on = len(line) >= WRAPPED and not line.rstrip().endswith((".", "!", "?", ":"))
+        goes_on = goes_on and not is_table and not line.startswith("#")
+    joined = "\n\n".join(paragraphs)
+    return re.sub(r"(?m)^(\|.*)\n\n(?=\|)", r"\1\n", joined)  # rows of a table stay together
+
+
+@cache
+def segmenter() -> Any:
+    """Where English sentences end: not behind "Dr.", "3.40" or "e.g."."""
+    import pysbd
+
+    return pysbd.Segmenter(language="en", clean=False)
+
+
+def sentences_of(paragraph: str) -> list[str]:
+    """The sentences of a paragraph.
+
+    >>> sentences_of("The doctor is Dr. Stone. Her room is number 5.")
+    ['The doctor is Dr. Stone.', 'Her room is number 5.']
+    """
+    # pysbd takes milliseconds a paragraph: most have one sentence, and need no look.
+    if not re.search(r"[.!?]\s", paragraph):
+        return [paragraph]
+    return [sentence.strip() for sentence in segmenter().segment(paragraph)]
+
+
 def short_pieces(sentence: str) -> list[str]:
-    """The sentence, cut every LONGEST words where it is longer than that; nothing for an empty
-    one."""
+    """The sentence, cut every LONGEST words where it is longer; nothing for an empty one."""
     words = sentence.split()
     return [" ".join(words[start : start + LONGEST]) for start in range(0, len(words), LONGEST)]
 
 
+# -- from text to words ---------------------------------------------------------------------------
+
+
+@cache
+def stemmer() -> Any:
+    """English Snowball stems (Porter 2001): ticket, tickets; berry, berries; stop, stopped."""
+    import Stemmer
+
+    return Stemmer.Stemmer("english")
+
+
 def stems(text: str) -> list[str]:
-    """The words worth searching for, in lower case and without their endings, so that "tickets"
-    finds "ticket".
+    """The words worth searching for, as stems, so that "tickets" finds "ticket".
+
+    A hyphenated word counts as its parts and joined, and 10,000 is 10000.
 
     >>> stems("What does a book of ten ferry tickets cost at 22:40?")
-    ['book', 'ten', 'ferry', 'ticket', 'cost', '22:40']
+    ['book', 'ten', 'ferri', 'ticket', 'cost', '22:40']
+    >>> stems("The harbour-master pays 10,000 crowns.")
+    ['harbour', 'master', 'harbourmast', 'pay', '10000', 'crown']
     """
-    words = (word for word in WORD.findall(text.lower()) if word not in STOPWORDS)
-    return [SUFFIX.sub("", word) if len(word) > 4 else word for word in words]
+    words: list[str] = []
+    for word in WORD.findall(text.lower()):
+        if UNSPACED.search(word):
+            words += [word[i : i + 2] for i in range(max(1, len(word) - 1))]
+            continue
+        if word[0].isdigit():
+            words.append(re.sub(r",(?=\d{3}\b)", "", word))
+            continue
+        parts = re.split(r"[-'’]", word.removesuffix("'s").removesuffix("’s"))
+        words += parts if len(parts) == 1 else [*parts, "".join(parts)]
+    # The same word in another ending is a stop word too where its plain form is one.
+    kept = [word for word in words if word and word not in STOPWORDS]
+    stemmed: list[str] = stemmer().stemWords(kept)
+    return stemmed
+
+
+# -- the index ------------------------------------------------------------------------------------
 
 
 class Index:
@@ -131,7 +295,8 @@ class Index:
             ]
         )
         corpus = [
-            stems(passage.context) + OWN_WEIGHT * stems(passage.text) for passage in self.passages
+            stems(passage.source) + stems(passage.context) + OWN_WEIGHT * stems(passage.text)
+            for passage in self.passages
         ]
         self.words = [frozenset(words) for words in corpus]
         # word -> passages that hold it

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tinylm.commands.terminal import clean, say
+from tyro.conf import Positional
+
+from tinylm.commands.terminal import at_least, clean, print_json, say
 from tinylm.runs import append_line
 
 if TYPE_CHECKING:
@@ -60,6 +62,33 @@ def chat(
     say(f"documents: {len(texts)}, passages: {len(kept.passages)}")
     say(HELLO.format(order=orders.numbers()[0]))
     converse(assistant, session)
+
+
+def search(
+    documents: Positional[Path], question: Positional[str], count: int = 3, json: bool = False
+) -> None:
+    """Show the passages of your documents that fit a question; no model is needed.
+
+    Args:
+        documents: A folder or a file: text, Markdown, HTML and PDF.
+        question: What to look for, in plain words.
+        count: Most passages to show.
+        json: One JSON object per passage: text, document, place, score, context.
+    """
+    from tinylm.assistant.retrieval import Index
+
+    at_least(1, count=count)
+    hits = Index(read_folder(documents)).search(question, count)
+    for hit in hits:
+        passage = hit.passage
+        if json:
+            place = {"document": passage.source, "place": passage.place}
+            more = {"score": round(hit.score, 4), "context": passage.context}
+            print_json({"text": passage.text, **place, **more})
+        else:
+            print(clean(f"{hit.score:6.2f}  {passage.text}\n        {passage.name}"))
+    if not hits:
+        say("no passage shares a word with the question")
 
 
 def read_folder(path: Path) -> dict[str, str]:
