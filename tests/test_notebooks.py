@@ -86,6 +86,12 @@ def test_there_is_one_notebook_for_every_sitting():
     assert [name[:2] for name in NOTEBOOKS] == [f"{number:02}" for number in range(1, 11)]
 
 
+@each
+def test_a_notebook_takes_at_most_five_imports_from_the_package(name):
+    lines = [line.strip() for code in cells(name, "code") for line in code.split("\n")]
+    assert sum(line.startswith(("from tinylm", "import tinylm")) for line in lines) <= 5
+
+
 def test_all_notebooks_run_with_their_solutions(tmp_path, monkeypatch):
     monkeypatch.setenv("TINYLM_SCALE", "smoke")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")

@@ -5,26 +5,62 @@
         print(record.step, record.loss)
     print(tinylm.sample(tinylm.open_run("runs/base"), "The tide"))
 
-The functions stand in api.py. They are loaded on first use, so that `import tinylm` takes no time
-and `tinylm --help` needs no torch.
+Everything in `SURFACE` is loaded on first use, so that `import tinylm` takes no time and
+`tinylm --help` needs no torch. The whole package can be imported by its module names as well.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.2.0"
-__all__ = ["compare", "evaluate", "load_recipe", "open_run", "resume", "sample", "scan", "train"]
+
+# The public surface: each name and the module that it stands in. First what most scripts need,
+# then what the notebooks look into.
+SURFACE = {
+    "api": ("compare", "evaluate", "resume", "sample", "train"),
+    "recipes": ("load_recipe",),
+    "runs": ("open_run",),
+    "evaluation.meter": ("scan",),
+    "config": ("ModelConfig", "Sampling"),
+    "generation": ("Request", "continue_text", "generate"),
+    "training.load": ("load_model", "token_file"),
+    "training.start": ("start_run",),
+    "text.tokenizers": ("DOCUMENT",),
+    "text.explain": ("token_label",),
+    "evaluation.statistics": ("interval",),
+    "corpora.handbook": ("handbook", "questions"),
+    "pages.figures": ("canvas", "colour", "loss_records", "losses", "percent"),
+    "text.batches": ("IGNORE",),
+    "evaluation.likelihood": ("batch_nats",),
+    "corpora.stories": ("stories",),
+    "corpora.story_checks": ("sentences",),
+    "training.estimate": ("estimate",),
+    "compare.judge": ("forgetting_records", "judge"),
+    "compare.page": ("findings", "labels", "pictures", "side_by_side_text"),
+    "assistant.retrieval": ("Index", "stems"),
+    "assistant.grading": ("ask", "same_answer"),
+    "lessons.lesson": ("Arm", "dots", "logarithmic"),
+}
+HOME = {name: module for module, names in SURFACE.items() for name in names}
+__all__ = sorted(HOME)
 
 if TYPE_CHECKING:  # what type checkers and editors see
-    from tinylm.api import compare, evaluate, load_recipe, open_run, resume, sample, scan, train
+    from tinylm.api import compare as compare
+    from tinylm.api import evaluate as evaluate
+    from tinylm.api import resume as resume
+    from tinylm.api import sample as sample
+    from tinylm.api import train as train
+    from tinylm.evaluation.meter import scan as scan
+    from tinylm.recipes import load_recipe as load_recipe
+    from tinylm.runs import open_run as open_run
 
 
 def __getattr__(name: str) -> Any:
-    """A function of the public surface, imported now (PEP 562)."""
-    if name not in __all__:
-        raise AttributeError(f"module tinylm has no attribute {name}; there are: {__all__}")
-    from tinylm import api
-
-    return getattr(api, name)
+    """A name of the public surface, imported now (PEP 562)."""
+    if name not in HOME:
+        known = ", ".join(__all__)
+        raise AttributeError(f"module tinylm has no attribute {name}; there are: {known}")
+    return getattr(import_module(f"tinylm.{HOME[name]}"), name)
 
 
 def __dir__() -> list[str]:

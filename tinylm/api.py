@@ -8,7 +8,6 @@ from pathlib import Path
 
 from tinylm.config import Recipe, Sampling
 from tinylm.evaluation.likelihood import Likelihood, measure
-from tinylm.evaluation.meter import scan
 from tinylm.generation import Request, generate
 from tinylm.model.device import choose_compute
 from tinylm.recipes import load_recipe
@@ -18,8 +17,6 @@ from tinylm.training.load import load_model
 from tinylm.training.resume import resume_run
 from tinylm.training.start import start_run
 from tinylm.training.trainer import Record
-
-__all__ = ["compare", "evaluate", "load_recipe", "open_run", "resume", "sample", "scan", "train"]
 
 
 def train(

@@ -54,21 +54,30 @@ def inner_section(field: FieldInfo) -> type[Section] | None:
 
 
 def with_settings(argv: list[str]) -> list[str]:
-    """Rewrite `--train.steps 5` and `--train.stop-after=5` as `--set train.steps=5` ..., which
-    `train` understands.
+    """Rewrite `--train.steps 5` and `--name x` as `--set train.steps=5` ..., as `train` reads them.
 
     >>> with_settings(["train", "r.toml", "--train.stop-after", "5", "--out", "x"])
     ['train', 'r.toml', '--set', 'train.stop_after=5', '--out', 'x']
     """
-    out, rest = [], iter(argv)
+    fields = [name for name, _ in plain_fields(Recipe) if name != "start_from"]
+    rewritten, rest = [], iter(argv)
     for word in rest:
         name, equals, value = word.partition("=")
-        if argv[0] == "train" and name.startswith("--") and "." in name:
+        field = name.removeprefix("--").replace("-", "_")
+        is_field = "." in field or field in fields
+        if argv[0] == "train" and name.startswith("--") and is_field:
             value = value if equals else next(rest, "")
-            out += ["--set", f"{name[2:].replace('-', '_')}={value}"]
+            rewritten += ["--set", f"{field}={value}"]
         else:
-            out.append(word)
-    return out
+            rewritten.append(word)
+    return rewritten
+
+
+def plain_fields(section: type[Section]) -> Iterator[tuple[str, FieldInfo]]:
+    """The fields of a section that are no sections themselves."""
+    for name, field in section.model_fields.items():
+        if inner_section(field) is None:
+            yield name, field
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -32,6 +32,8 @@ class Section(BaseModel):
 class CorpusConfig(Section):
     text: str = Field("stories", min_length=1)
     """What to learn: a shipped or fetched corpus by name, a text file, or a folder of documents."""
+    encoding: str = "utf-8"
+    """How the characters of text files are written; anything but UTF-8 must be named."""
     size: int = Field(4_000_000, ge=1)
     """Bytes to generate, for the shipped corpora that have no end (stories, domain)."""
     # Without a separator the split into training and validation text is nanoGPT's: one cut. With

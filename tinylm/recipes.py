@@ -45,7 +45,7 @@ def load_recipe(name: str, overrides: dict[str, str] | None = None) -> Recipe:
     mistake in it."""
     path = recipe_path(name)
     try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        tree = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path}: not a TOML file: {error}") from None
     tree.setdefault("name", path.stem)

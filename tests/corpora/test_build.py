@@ -25,7 +25,7 @@ def test_one_text_is_cut_once_at_ninety_percent_of_its_characters(tmp_path):
 def test_chunks_of_a_long_text_end_where_no_token_can_cross(tmp_path, text_file):
     text = "\n\n".join(f"line {i}  of words\n and more\t" for i in range(120_000))
     (tmp_path / "long.txt").write_text(text, encoding="utf-8")
-    split = cut_text(tmp_path / "long.txt", 0.1)
+    split = cut_text(tmp_path / "long.txt", 0.1, "utf-8")
     chunks = list(split.train())
     assert len(chunks) > 1 and "".join(chunks) == text[: int(len(text) * 0.9)]
     from tinylm.text.bpe_training import train_bpe_tokenizer

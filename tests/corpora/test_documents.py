@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+import zipfile
 import zlib
 from pathlib import Path
 
@@ -116,7 +117,7 @@ def test_one_file_that_cannot_be_read_is_an_error_of_one_line(tmp_path: Path) ->
         read_documents(latin)
     assert "\n" not in str(caught.value)
     (tmp_path / "wide.txt").write_text("as Notepad saves it", encoding="utf-16")
-    with pytest.raises(ValueError, match="as in UTF-16, which Windows calls Unicode"):
+    with pytest.raises(ValueError, match="probably UTF-16, which Windows calls Unicode"):
         read_documents(tmp_path / "wide.txt")
     with pytest.raises(ValueError, match="no such file or folder"):
         read_documents(tmp_path / "gone.txt")
@@ -212,3 +213,70 @@ def test_a_large_file_streams_at_a_useful_speed(tmp_path: Path) -> None:
     start = time.perf_counter()
     assert sum(1 for _ in iter_documents(file, "<end>")) == 20_000
     assert time.perf_counter() - start < 5
+
+
+def test_a_table_of_a_page_keeps_its_rows_and_pre_its_lines(tmp_path):
+    page = (
+        "<table><tr><th>place</th><th>price</th></tr><tr><td>pool</td><td>4</td></tr></table>"
+        "<pre>one\ntwo</pre><p>a\nb</p>"
+    )
+    (tmp_path / "a.html").write_text(page, encoding="utf-8")
+    lines = read_documents(tmp_path / "a.html").texts[0].split("\n")
+    assert lines == ["place, price", "pool, 4", "one", "two", "a b"]
+
+
+@pytest.mark.parametrize("charset", ["ISO-8859-1", "windows-1252"])
+def test_a_page_may_declare_its_encoding(tmp_path, charset):
+    page = f'<html><head><meta charset="{charset}"></head><p>Café – open</p>'
+    (tmp_path / "a.html").write_bytes(page.encode("cp1252"))
+    assert read_documents(tmp_path / "a.html").texts == ["Café – open"]
+
+
+def test_an_encoding_can_be_named_and_the_error_names_the_likely_one(tmp_path):
+    text = "Der Fährmann hört größere Möwen über den Häusern. " * 40
+    (tmp_path / "a.txt").write_bytes(text.encode("cp1252"))
+    with pytest.raises(ValueError, match=r"probably \S+\. .*--corpus.encoding cp125"):
+        read_documents(tmp_path / "a.txt")
+    assert read_documents(tmp_path / "a.txt", encoding="cp1252").texts == [text]
+    with pytest.raises(ValueError, match="encoding 'utf-9' is unknown"):
+        read_documents(tmp_path / "a.txt", encoding="utf-9")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_a_mark_is_refused_as_what_it_is(tmp_path, encoding):
+    (tmp_path / "a.txt").write_bytes(("The tide comes in again. " * 9).encode(encoding))
+    with pytest.raises(ValueError, match=f"NUL bytes.*probably {encoding.upper()}"):
+        read_documents(tmp_path / "a.txt")
+
+
+def test_office_files_are_read_with_their_tables_as_rows(tmp_path):
+    docx, openpyxl = pytest.importorskip("docx"), pytest.importorskip("openpyxl")
+    pytest.importorskip("markitdown")
+    document = docx.Document()
+    document.add_heading("Ferry", level=1)
+    document.add_paragraph("It sails at nine.")
+    table = document.add_table(rows=2, cols=2)
+    for cell, text in zip(
+        (c for row in table.rows for c in row.cells), ("who", "pays", "adult", "3")
+    ):
+        cell.text = text
+    document.save(tmp_path / "a.docx")
+    book = openpyxl.Workbook()
+    book.active.append(["place", "price"])
+    book.active.append(["pool", 4])
+    book.save(tmp_path / "b.xlsx")
+    word, excel = read_documents(tmp_path).texts
+    assert "# Ferry" in word and "It sails at nine." in word and "| adult | 3 |" in word
+    assert "| pool | 4 |" in excel
+
+
+def test_an_office_file_that_unpacks_to_too_much_is_refused_unread(tmp_path, monkeypatch):
+    pytest.importorskip("markitdown")
+    monkeypatch.setattr("tinylm.corpora.documents.MAX_OFFICE_BYTES", 1_000)
+    with zipfile.ZipFile(tmp_path / "a.docx", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("word/document.xml", b"0" * 2_000)
+    with pytest.raises(ValueError, match="above the limit"):
+        read_documents(tmp_path / "a.docx")
+    (tmp_path / "b.docx").write_bytes(b"no archive")
+    with pytest.raises(ValueError, match="not a readable Office file"):
+        read_documents(tmp_path / "b.docx")

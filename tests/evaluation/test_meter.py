@@ -182,9 +182,8 @@ def test_prose_is_cut_into_lines_of_exactly_ten_syllables_without_reuse() -> Non
 
 
 def test_prose_lines_hold_no_word_that_cannot_be_read() -> None:
-    assert not any(
-        "1984" in line for line in cut_at_ten(f"{EVENING} In 1984 the tide was high. {EVENING}")
-    )
+    text = f"{EVENING} In 東京 the tide was high. {EVENING}"
+    assert not any("東京" in line for line in cut_at_ten(text))
 
 
 def test_accepted_share_counts_lines_that_are_not_blank() -> None:
@@ -342,3 +341,37 @@ def test_the_bars_hold_on_real_verse_and_prose() -> None:
     # these two depend on what else the machine does
     timed = ("lines per second", "seconds of the first call")
     assert [name for name, row in report.items() if not row["met"] and name not in timed] == []
+
+
+@pytest.mark.parametrize(
+    "line, syllables",
+    [
+        ("At 10 o'clock the 7 boats came in", 10),
+        ("In 1887 the town was built", 10),
+        ("Mr. Brown and Mrs. Green", 7),
+        ("The ev'ning star is rising on the sea", 10),
+        ("The pow'r of ev'ry king is in the sea", 10),
+        ("And heav\u02bcn is near the har\u00adbour of the town", 10),
+        ("And heav\u2032n is near the harbour of the town", 10),
+    ],
+)
+def test_numbers_abbreviations_elisions_and_odd_signs_are_read_as_spoken(line, syllables):
+    assert meter.scan(line).syllables == syllables
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "At ten o'clock the seven boats came in",
+        "The ev'ning star is rising on the sea",
+        "And heav\u02bcn is near the har\u00adbour of the town",
+    ],
+)
+def test_lines_that_scan_by_every_handbook_scan(line):
+    assert meter.scan(line).ok
+
+
+def test_a_word_is_not_read_as_its_initials():
+    """The dictionary also spells `us` as U.S.: nine syllables would become ten."""
+    scansion = meter.scan("The ocean gave us the silver coins")
+    assert not scansion.ok and scansion.syllables == 9

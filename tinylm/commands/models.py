@@ -41,16 +41,21 @@ def sample(
         json: One JSON object per continuation: prompt, text, tokens, seed, seconds, finish_reason.
     """
     at_least(1, tokens=tokens, count=count)
+    if not 0 <= seed < 2**63 - count:
+        raise ValueError(f"--seed {seed}: from 0 to {2**63 - 1 - count}")
     values = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p}
     chosen = checked(Sampling, {**values, "repetition_penalty": repetition_penalty})
 
     from tinylm.generation import Request, continue_text
     from tinylm.runs import open_run
+    from tinylm.text.explain import unseen_characters
     from tinylm.training.load import load_model
 
     model, tokenizer, recipe = load_model(open_run(run))
     begin = "<|document|>" if recipe.corpus.document_token else None
     text = prompt if prompt is not None else next(iter(recipe.sample.prompts), "")
+    if unseen := unseen_characters(tokenizer, text):
+        say(f"characters that the model never saw: {' '.join(unseen)}")
     request = Request(
         text, tokens, chosen, seed, count, tuple(word for word in stop if word), begin
     )
@@ -140,8 +145,12 @@ def plot(runs: Positional[tuple[Path, ...]], out: Path = Path("curves.png")) -> 
         runs: Run folders.
         out: The picture to write (.png or .svg).
     """
-    from tinylm.pages.figures import loss_curves, save_figure
+    from tinylm.pages.figures import is_ours, loss_curves, save_figure
     from tinylm.runs import open_run
 
+    if not runs:
+        raise ValueError("plot needs runs, such as: tinylm plot runs/demo/base runs/demo/verse")
+    if out.exists() and not is_ours(out):
+        raise ValueError(f"{out} exists and is no picture of TinyLM's: choose another --out")
     save_figure(loss_curves([open_run(run) for run in runs]), out)
     print(out)

@@ -37,17 +37,30 @@ def explain(error: ValueError | OSError) -> str:
     return clean(words)
 
 
+JOINERS = "\u200c\u200d"  # letters of Persian and Hindi, and emoji families, need them
+
+
 def clean(text: str) -> str:
-    """Text that a model or a file produced, made safe to print: control characters but tab and
-    newline are shown.
+    """Text that a model or a file produced, made safe to print.
+
+    Text of every script arrives unharmed. What can steer a terminal or reorder a line is shown as a
+    sign: controls other than tab and newline, bidirectional overrides, tags.
 
     >>> clean("a" + chr(27) + "[31mb")
     'a␛[31mb'
     """
-    return "".join(
-        c if c in "\n\t" or c.isprintable() else chr(0x2400 + ord(c)) if ord(c) < 32 else "�"
-        for c in text
-    )
+    return "".join(c if is_harmless(c) or c in "\n\t" else sign(c) for c in text)
+
+
+def is_harmless(character: str) -> bool:
+    """Whether a character may be printed as it is."""
+    # U+FE0F and its like choose how the sign before them is drawn; Python calls them printable.
+    return character.isprintable() or character in JOINERS
+
+
+def sign(character: str) -> str:
+    """The picture of a control character, or the replacement character."""
+    return chr(0x2400 + ord(character)) if ord(character) < 32 else "\N{REPLACEMENT CHARACTER}"
 
 
 def print_json(value: Any) -> None:
@@ -56,7 +69,7 @@ def print_json(value: Any) -> None:
     text = json.dumps(value, ensure_ascii=False)
     # Most control characters are escaped already; the rest (C1, direction marks, tag letters) is
     # here.
-    print("".join(c if c.isprintable() else escaped(c) for c in text), flush=True)
+    print("".join(c if is_harmless(c) else escaped(c) for c in text), flush=True)
 
 
 def escaped(character: str) -> str:

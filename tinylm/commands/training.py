@@ -14,7 +14,7 @@ from tinylm.commands.terminal import clean, say
 from tinylm.recipes import load_recipe
 
 if TYPE_CHECKING:
-    from tinylm.training.trainer import Trainer
+    from tinylm.training.trainer import Record, Trainer
 
 Settings = Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="FIELD=VALUE")]
 
@@ -176,8 +176,7 @@ def follow(trainer: "Trainer", tensorboard: bool = False) -> bool:
     ):
         for record in records:
             bar.update()
-            speed = record.tokens / max(record.seconds, 1e-9)
-            bar.set_postfix_str(f"loss {record.loss:.3f}, {speed:,.0f} tokens/s", refresh=False)
+            bar.set_postfix_str(postfix(record), refresh=False)
             if record.valid:
                 bar.write(
                     f"step {record.step}: validation {record.valid['nats_per_token']:.4f} "
@@ -199,6 +198,15 @@ def follow(trainer: "Trainer", tensorboard: bool = False) -> bool:
             f'"{(trainer.recipe.sample.prompts or ("",))[0]}"'
         )
     return trainer.step == train.steps
+
+
+def postfix(record: "Record") -> str:
+    """What a progress bar shows of a step: how well it goes, and how fast."""
+    speed = record.tokens / max(record.seconds, 1e-9)
+    state = f"loss {record.loss:.3f}"
+    if "success" in record.measures:
+        state = f"rewarded lines {100 * record.measures['success']:.0f} %"
+    return f"{state}, {speed:,.0f} tokens/s"
 
 
 @contextmanager

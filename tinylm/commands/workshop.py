@@ -63,10 +63,17 @@ def pack(runs: Positional[tuple[Path, ...]], out: Path = Path("demo.zip")) -> No
         out: The file to write.
     """
     from tinylm.formats.archive import pack as write
+    from tinylm.formats.archive import read_runs
     from tinylm.runs import open_run
 
     if not runs:
         raise ValueError("pack needs runs, such as: tinylm pack runs/demo/base runs/demo/verse")
+    if out.exists():
+        try:
+            read_runs(out)
+        except ValueError:
+            reason = "no file that tinylm pack wrote: choose another --out"
+            raise ValueError(f"{out} exists and is {reason}") from None
     write([open_run(run) for run in runs], out)
     say(f"{out.stat().st_size / 1e6:.1f} MB")
     print(out)

@@ -10,11 +10,11 @@ import textwrap
 from html import escape
 from typing import Any
 
-COLUMN, LEFT, LINE = 330, 18, 21  # pixels
-CHARACTERS = 41  # of one line of text in a column
+COLUMN, LEFT, LINE = 360, 26, 21  # pixels
+CHARACTERS = 50  # of one line of text in a column
 LINES = 8  # of text in a column
 STYLE = """
-text { font: 15px Georgia, 'Times New Roman', serif; fill: #1f2328 }
+text { font: 14px Georgia, 'Times New Roman', serif; fill: #1f2328 }
 .name { font: 600 19px system-ui, sans-serif } .small { font: 13px system-ui, sans-serif }
 .muted { fill: #59636f } .yes { fill: #1a7f37 } .no { fill: #b35900 } .track { fill: #d0d7df }
 @media (prefers-color-scheme: dark) { text { fill: #e6edf3 } .muted { fill: #9aa7b4 }
@@ -37,7 +37,7 @@ def effect_svg(result: dict[str, Any]) -> str:
     """The picture, as the text of an SVG file."""
     runs = [run["run"] for run in result["runs"]]
     first = result["side_by_side"][0]
-    height = 118 + LINE * LINES
+    height = 128 + LINE * LINES
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {COLUMN * len(runs)} {height}" '
         f'role="img"><title>The same prompt, continued by {escape(", ".join(runs))}</title>',
@@ -46,7 +46,9 @@ def effect_svg(result: dict[str, Any]) -> str:
     for number, (name, sample) in enumerate(zip(runs, first["texts"])):
         parts.append(f'<g transform="translate({COLUMN * number + LEFT} 0)">')
         parts.append(f'<text class="name" y="26">{escape(name)}</text>')
-        purpose = textwrap.shorten(result["runs"][number].get("purpose") or "", 46, placeholder="…")
+        purpose = textwrap.shorten(
+            result["runs"][number].get("purpose") or "", 48, placeholder=" …"
+        )
         parts.append(f'<text class="small muted" y="46">{escape(purpose)}</text>')
         parts += sample_lines(sample)
         parts += share_bar(result, number, 74 + LINE * (LINES + 1))

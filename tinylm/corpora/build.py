@@ -100,11 +100,13 @@ def split_corpus(config: CorpusConfig) -> Split:
             f"{', '.join(SHIPPED)}"
         )
     if path.is_file() and config.separator is None:
-        return cut_text(path, config.valid_share)
+        return cut_text(path, config.valid_share, config.encoding)
     if path.is_file():
         separator = config.separator or ""
-        return split_documents(lambda: iter_documents(path, separator), config, separator)
-    found = read_documents(path, config.separator)
+        return split_documents(
+            lambda: iter_documents(path, separator, config.encoding), config, separator
+        )
+    found = read_documents(path, config.separator, config.encoding)
     return split_documents(lambda: iter(found.texts), config, "\n\n", found.skipped)
 
 
@@ -148,28 +150,31 @@ def document_hash(text: str, seed: int) -> bytes:
     return hashlib.sha256(f"{seed}\n{text.strip()}".encode()).digest()[:8]
 
 
-def cut_text(path: Path, valid_share: float) -> Split:
+def cut_text(path: Path, valid_share: float, encoding: str) -> Split:
     """One undivided text, cut once at a character: the split that nanoGPT uses, at 90 % by
     default."""
-    length = sum(map(len, iter_text(path)))
+    length = sum(map(len, iter_text(path, encoding=encoding)))
     cut = int(length * (1 - valid_share))
     if not 0 < cut < length:
         raise ValueError(
             f"{path}: {length} characters are too few to split into training and validation text"
         )
     return Split(
-        lambda: span(path, 0, cut), lambda: span(path, cut, length), documents=False, separator=""
+        lambda: span(path, 0, cut, encoding),
+        lambda: span(path, cut, length, encoding),
+        documents=False,
+        separator="",
     )
 
 
-def span(path: Path, start: int, end: int) -> Iterator[str]:
+def span(path: Path, start: int, end: int, encoding: str) -> Iterator[str]:
     """The characters from `start` to `end` of a text file, in chunks that end where a line ends.
 
     A line break begins a new word for both tokenizers, so the ids do not depend on the size of the
     chunks.
     """
     place, held = 0, ""
-    for chunk in iter_text(path):
+    for chunk in iter_text(path, encoding=encoding):
         held += chunk[max(0, start - place) : max(0, end - place)]
         place += len(chunk)
         body = held.rstrip("\n")

@@ -1,14 +1,14 @@
-"""Your own documents: text, Markdown, HTML and PDF become a list of clean strings.
+"""Your own documents: text, Markdown, HTML, PDF and Office files become a list of clean strings.
 
 One file or a whole folder. What cannot be read is never dropped in silence: for a single file it is
 an error, in a folder it stands in the `skipped` list beside its reason.
 
-Trade-offs: text must be UTF-8, because guessing an encoding is wrong often enough to spoil a corpus
-unseen. Markdown stays as it was typed. HTML loses its tags, its scripts and its styles, and keeps
-one line per block. A PDF gives the text that it stores, in the order in which it stores it: columns
-may interleave, and a scanned page holds no text at all. Symbolic links and hidden folders are not
-followed, so a loop of links cannot trap the reader and a folder never pulls in text from outside
-itself.
+Trade-offs: text must be UTF-8 unless its encoding is named, because guessing is wrong often enough
+to spoil a corpus unseen; a web page may declare its own. Markdown stays as it was typed. HTML loses
+its tags, its scripts and its styles, and keeps one line per block and per row of a table. A PDF
+gives the text that it stores, in the order in which it stores it: columns may interleave, and a
+scanned page holds no text at all. Symbolic links and hidden folders are not followed, so a loop of
+links cannot trap the reader and a folder never pulls in text from outside itself.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import codecs
 import hashlib
 import io
 import re
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from html import unescape
@@ -24,6 +25,7 @@ from pathlib import Path
 
 MIB = 1 << 20
 MAX_PDF_PAGES = 2_000
+MAX_OFFICE_BYTES = 256 * MIB  # of all parts together, unpacked
 # one page's drawing commands after decompression; an ordinary page has some 10 kB
 MAX_PDF_PAGE_BYTES = 16 * MIB
 
@@ -45,7 +47,7 @@ class Documents:
     skipped: list[Skipped] = field(default_factory=list)
 
 
-def read_documents(path: Path, separator: str | None = None) -> Documents:
+def read_documents(path: Path, separator: str | None = None, encoding: str = "utf-8") -> Documents:
     """Read one file, or every readable file below a folder, without repeats.
 
     A file is one document, unless `separator` is given: then text and Markdown files are cut at
@@ -60,7 +62,7 @@ def read_documents(path: Path, separator: str | None = None) -> Documents:
     seen: dict[bytes, str] = {}  # fingerprint of a text -> the source it was first read from
     for file, source in _files(path, documents.skipped):
         try:
-            texts = _read_file(file, separator)
+            texts = _read_file(file, separator, encoding)
         except (ValueError, OSError) as error:
             if file == path:
                 raise ValueError(str(error)) from error
@@ -80,42 +82,63 @@ def read_documents(path: Path, separator: str | None = None) -> Documents:
     return documents
 
 
-def iter_text(path: Path, chunk_bytes: int = MIB) -> Iterator[str]:
-    """Yield the text of a UTF-8 file chunk by chunk, in constant memory, never splitting a
-    character.
+def iter_text(path: Path, chunk_bytes: int = MIB, encoding: str = "utf-8") -> Iterator[str]:
+    """Yield the text of a file chunk by chunk, in constant memory, never splitting a character.
 
-    Raises ValueError naming the first byte that is not UTF-8.
+    Raises ValueError naming the first byte that is not in the encoding, and the likely one.
     """
-    # utf-8-sig drops a leading byte order mark; the outer decoder turns "\r\n" and "\r" into "\n"
-    # even where a chunk ends between the two. Both keep an unfinished character or newline for the
-    # next chunk.
-    decoder = io.IncrementalNewlineDecoder(
-        codecs.getincrementaldecoder("utf-8-sig")(), translate=True
-    )
+    try:
+        # utf-8-sig drops a leading byte order mark.
+        name = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
+    except LookupError:
+        raise ValueError(f"encoding {encoding!r} is unknown; try utf-8, cp1252 or utf-16") from None
+    # The outer decoder turns "\r\n" and "\r" into "\n" even where a chunk ends between the two.
+    # Both keep an unfinished character or newline for the next chunk.
+    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(name)(), translate=True)
     with path.open("rb") as file:
         while True:
             chunk = file.read(chunk_bytes)
             try:
                 text = decoder.decode(chunk, final=not chunk)
             except UnicodeDecodeError as error:
-                # the decoder may have put bytes kept from the chunk before in front of this one
+                # The decoder may have put bytes kept from the chunk before in front of this one.
                 offset = file.tell() - len(error.object) + error.start
-                wide = offset == 0 and error.object[:2] in (
-                    codecs.BOM_UTF16_LE,
-                    codecs.BOM_UTF16_BE,
-                )
+                where = f"byte {offset} is 0x{error.object[error.start]:02X}"
                 raise ValueError(
-                    f"{path}: not UTF-8 text (byte {offset} is 0x{error.object[error.start]:02X}"
-                    f"{', as in UTF-16, which Windows calls Unicode' if wide else ''}). Save it "
-                    "as UTF-8 and try again"
+                    not_text(path, f"not {encoding.upper()} text ({where})")
                 ) from error
+            if "\0" in text:
+                raise ValueError(not_text(path, "not text (it holds NUL bytes)"))
             if text:
                 yield text
             if not chunk:
                 return
 
 
-def iter_documents(path: Path, separator: str) -> Iterator[str]:
+def not_text(path: Path, problem: str) -> str:
+    """What is wrong with a file, its likely encoding, and what to do."""
+    from charset_normalizer import from_bytes
+
+    with path.open("rb") as file:
+        sample = file.read(64_000)
+    # Text in UTF-16 has a zero in every other byte, also where no mark says so.
+    zeros = [sample[side::2].count(0) * 4 > len(sample[side::2]) for side in (0, 1)]
+    likely = None
+    if zeros == [True, False] or zeros == [False, True]:
+        likely = "utf-16-be" if zeros[0] else "utf-16-le"
+    elif b"\0" not in sample and (best := from_bytes(sample).best()) is not None:
+        likely = best.encoding
+    if sample[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        likely = "utf-16"
+    if likely is None:
+        return f"{path}: {problem}. Save it as UTF-8 and try again"
+    windows = ", which Windows calls Unicode" if "utf-16" in likely else ""
+    name = likely.upper() if "utf" in likely else likely
+    advice = f"Save it as UTF-8, or give --corpus.encoding {likely}"
+    return f"{path}: {problem}, probably {name}{windows}. {advice}"
+
+
+def iter_documents(path: Path, separator: str, encoding: str = "utf-8") -> Iterator[str]:
     """Yield the documents of one large text file, cut at `separator`; empty pieces are dropped.
 
     Holds the current document and one chunk (16 MiB), so a file of any size can be read. Repeats
@@ -130,7 +153,7 @@ def iter_documents(path: Path, separator: str) -> Iterator[str]:
             "out"
         )
     tail = ""  # what follows the last separator so far: the document still being read
-    for chunk in iter_text(path, 16 * MIB):
+    for chunk in iter_text(path, 16 * MIB, encoding):
         *finished, tail = (tail + chunk).split(separator)
         yield from (document for document in finished if document.strip())
     if tail.strip():
@@ -144,11 +167,11 @@ def html_to_text(html: str) -> str:
     'Ferry\\nAt nine,\\nfish & all.'
     """
     pieces: list[str] = []
-    # where the next text begins; the name of the dropped element that is open, if one is
-    place, dropped = 0, ""
+    place, dropped = 0, ""  # where the next text begins; the dropped element that is open, if any
+    preformatted = False
     while tag := _TAG.search(html, place):
         if not dropped:
-            pieces.append(_page_text(html[place : tag.start()]))
+            pieces.append(_page_text(html[place : tag.start()], preformatted))
         place, name = tag.end(), (tag[1] or "").lower()
         if dropped:
             dropped = "" if name == f"/{dropped}" else dropped
@@ -157,11 +180,25 @@ def html_to_text(html: str) -> str:
             place = len(html) if end < 0 else end + 3
         elif name in _DROPPED:
             dropped = name
-        elif name.removeprefix("/") not in _INLINE:
+        elif name in ("td", "th"):
+            pieces.append(_CELL)  # the cells of a row share a line: a price keeps its goods
+        elif name.removeprefix("/") not in (*_INLINE, "td", "th"):
+            preformatted = name == "pre" or (preformatted and name != "/pre")
             pieces.append("\n")
-    pieces.append("" if dropped else _page_text(html[place:]))
-    lines = (" ".join(line.split()) for line in "".join(pieces).split("\n"))
-    return "\n".join(line for line in lines if line)
+    pieces.append("" if dropped else _page_text(html[place:], preformatted))
+    lines = [" ".join(line.split()).strip() for line in "".join(pieces).split("\n")]
+    rows = [_in_row(line) for line in lines]
+    return "\n".join(row for row in rows if row)
+
+
+_CELL = "\N{SYMBOL FOR UNIT SEPARATOR}"
+
+
+def _in_row(line: str) -> str:
+    """A line of a page; the cells of a table's row with commas between them."""
+    if _CELL not in line:
+        return line
+    return ", ".join(cell.strip() for cell in line.split(_CELL) if cell.strip())
 
 
 # A comment's beginning, or a tag with its name. A tag never reaches over the next "<" and nothing
@@ -183,10 +220,13 @@ _INLINE = frozenset(
 )
 
 
-def _page_text(text: str) -> str:
-    """Text between tags as a page shows it: &amp; becomes &, and a newline in the source is only a
-    space."""
-    return unescape(_NO_CHARACTER.sub("\ufffd", text)).replace("\n", " ")
+def _page_text(text: str, preformatted: bool = False) -> str:
+    """Text between tags as a page shows it: &amp; becomes &.
+
+    A newline in the source is only a space, except in preformatted text.
+    """
+    plain = unescape(_NO_CHARACTER.sub("\ufffd", text)).replace(_CELL, " ")
+    return plain if preformatted else plain.replace("\n", " ")
 
 
 def _files(path: Path, skipped: list[Skipped]) -> Iterator[tuple[Path, str]]:
@@ -217,7 +257,7 @@ def _files(path: Path, skipped: list[Skipped]) -> Iterator[tuple[Path, str]]:
             yield entry, source
 
 
-def _read_file(file: Path, separator: str | None) -> list[str]:
+def _read_file(file: Path, separator: str | None, encoding: str) -> list[str]:
     """The documents of one file; a name with an unknown ending, given by hand, is taken for
     text."""
     read, max_bytes = READERS.get(file.suffix.lower(), READERS[".txt"])
@@ -229,8 +269,10 @@ def _read_file(file: Path, separator: str | None) -> list[str]:
             f"{file}: {size / MIB:,.0f} MiB, above the limit of {max_bytes // MIB:,} MiB. Split it "
             "first"
         )
-    if separator is not None and read is _read_text:
-        return list(iter_documents(file, separator))
+    if read is _read_text:
+        if separator is not None:
+            return list(iter_documents(file, separator, encoding))
+        return ["".join(iter_text(file, encoding=encoding))]
     return [read(file)]
 
 
@@ -238,8 +280,45 @@ def _read_text(file: Path) -> str:
     return "".join(iter_text(file))
 
 
+_CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?([\w-]{1,40})""", re.IGNORECASE)
+
+
 def _read_html(file: Path) -> str:
-    return html_to_text(_read_text(file))
+    """A web page in UTF-8, or in the encoding that it declares."""
+    with file.open("rb") as page:
+        declared = _CHARSET.search(page.read(2048))  # HTML wants it within the first kilobyte
+    encoding = declared[1].decode("ascii") if declared else "utf-8"
+    # Browsers read Latin-1 as Windows-1252, which has signs where Latin-1 has controls (WHATWG).
+    if encoding.lower() in ("iso-8859-1", "latin-1", "latin1", "us-ascii", "ascii"):
+        encoding = "cp1252"
+    return html_to_text("".join(iter_text(file, encoding=encoding)))
+
+
+def _read_office(file: Path) -> str:
+    """Word, Excel and PowerPoint as Markdown, tables as rows; needs the package markitdown.
+
+    Such a file is a zip archive: what it would unpack to is looked at before it is unpacked.
+    """
+    try:
+        from markitdown import MarkItDown
+    except ImportError as error:
+        advice = 'pip install "tinylm[documents]"'
+        raise ValueError(
+            f"{file}: reading Office files needs one more package: {advice}"
+        ) from error
+    try:
+        with zipfile.ZipFile(file) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+        if size > MAX_OFFICE_BYTES:
+            limit = f"{MAX_OFFICE_BYTES // MIB} MiB"
+            raise ValueError(f"unpacks to {size // MIB:,} MiB, above the limit of {limit}")
+        return MarkItDown(enable_plugins=False).convert_local(file).text_content
+    # A broken file makes the parsers fail in any of a dozen ways; each has the same cure.
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        if not isinstance(error, ValueError):
+            reason = f"not a readable Office file ({type(error).__name__})"
+        raise ValueError(f"{file}: {reason}") from error
 
 
 def _read_pdf(file: Path) -> str:
@@ -299,4 +378,7 @@ READERS: dict[str, tuple[Callable[[Path], str], int]] = {
     ".html": (_read_html, 64 * MIB),
     ".htm": (_read_html, 64 * MIB),
     ".pdf": (_read_pdf, 256 * MIB),
+    ".docx": (_read_office, 64 * MIB),
+    ".xlsx": (_read_office, 64 * MIB),
+    ".pptx": (_read_office, 64 * MIB),
 }

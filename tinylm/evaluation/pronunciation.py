@@ -33,6 +33,7 @@ import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 Phones = tuple[str, ...]
 
@@ -214,6 +215,7 @@ CONSONANT_LETTERS: tuple[tuple[str, str], ...] = (
 _LETTERS = {**dict(VOWEL_LETTERS), **dict(CONSONANT_LETTERS)}
 _GRAPHEME = re.compile("|".join(letters for letters, _ in VOWEL_LETTERS + CONSONANT_LETTERS))
 
+LONGEST_INITIALS = 5  # letters
 VOICELESS = frozenset(["P", "T", "K", "F", "TH", "S", "SH", "CH", "HH"])
 SIBILANTS = frozenset(["S", "Z", "SH", "ZH", "CH", "JH"])
 VOWELS = frozenset(
@@ -242,7 +244,26 @@ def dictionary() -> dict[str, list[str]]:
         if word[-1] == ")":  # "record(2)" is a second way to say "record"
             word = word[: word.index("(")]
         entries.setdefault(word, []).append(sounds)
-    return entries
+    return {word: without_initials(word, ways, entries) for word, ways in entries.items()}
+
+
+def without_initials(word: str, ways: list[str], entries: dict[str, list[str]]) -> list[str]:
+    """The ways to say a word, without those that spell it letter by letter.
+
+    The dictionary lists initials beside words: "us" also as "you ess", for U.S. A line of verse
+    means the word. Where spelling it out is the only way, it stays.
+    """
+    if not 2 <= len(word) <= LONGEST_INITIALS or not word.isalpha():
+        return ways
+    letters = [entries.get(letter, [""])[0] for letter in word]
+    spelled = without_stress(" ".join(letters))
+    kept = [way for way in ways if without_stress(way.partition(" #")[0]) != spelled]
+    return kept or ways
+
+
+def without_stress(sounds: str) -> str:
+    """Phones without their stress digits."""
+    return re.sub(r"[012]", "", sounds).strip()
 
 
 def _known(word: str) -> list[Phones]:
@@ -282,9 +303,16 @@ def _apostrophes(word: str) -> list[Phones]:
         return []
     if after in ("d", "s", "t", "st"):  # an ending, not an elision
         return _known(before + "ed") if after == "d" else []
+    least = len(re.findall(r"[aeiouy]+", before + after))  # syllables that the spelling shows
     for letter in "evioau":
         full = _known(before + letter + after) or _respelled(before + letter + after)
-        short = [said for said in (_without_weak_vowel(phones, letter) for phones in full) if said]
+        short = []
+        for phones in full:
+            shorter = _without_weak_vowel(phones, letter)
+            if shorter and sum(map(is_vowel, shorter)) >= least:
+                short.append(shorter)
+            elif sum(map(is_vowel, phones)) == least:
+                short.append(phones)  # ev'ning: the dictionary has the elided form already
         if short:
             # op'n may keep its n alone
             return short + full if after[0] == "n" and before[-1] in "bdgkpt" else short
@@ -441,6 +469,11 @@ def _from_letters(word: str) -> tuple[Phones, ...]:
 
 # -- a line's words -------------------------------------------------------------------------------
 
+# Every sign that is used as an apostrophe, and signs that are invisible (soft hyphen, joiners).
+SIGNS = str.maketrans(
+    dict.fromkeys("\u2019\u2018\u02bc\u02b9\u02bb\u2032\u00b4\u0060\uff07\u055a", "'")
+    | dict.fromkeys("\u00ad\u200b\u200c\u200d\u2060\ufeff", "")
+)
 MAX_LETTERS = 30  # nobody says longer words
 # lean on a neighbour: th' upright, is 't
 NO_SYLLABLE = frozenset(("th'", "t'", "'t", "'s", "'d", "'st"))
@@ -454,6 +487,53 @@ _LEADING_APOSTROPHE = frozenset(
 _CLITIC = re.compile(r"\b([io]')(th?')|\b(th?')(?=[aeiouh]\w\w)")
 
 
+# Common abbreviations, as they are said; with or without their point.
+ABBREVIATIONS = {
+    "mr": "mister", "mrs": "missus", "ms": "miz", "dr": "doctor", "st": "saint", "mt": "mount",
+    "capt": "captain", "col": "colonel", "gen": "general", "lt": "lieutenant", "sgt": "sergeant",
+    "rev": "reverend", "prof": "professor", "jr": "junior", "sr": "senior", "etc": "et cetera",
+    "vs": "versus", "no": "number", "ft": "feet", "lb": "pound", "lbs": "pounds", "oz": "ounces",
+}  # fmt: skip
+_ABBREVIATION = re.compile(rf"\b({'|'.join(ABBREVIATIONS)})\.", re.IGNORECASE)
+_TITLE = re.compile(r"\b(mr|mrs|ms|dr)\b(?!\.)", re.IGNORECASE)
+_NUMBER = re.compile(r"\d+(?:,\d{3})+|\d+(?:[.:]\d+)?(?:st|nd|rd|th)?")
+
+
+def spoken(line: str) -> str:
+    """The line with numbers, years, times and common abbreviations as words.
+
+    >>> spoken("In 1887 Mr. Brown paid 3,400 at 10 o'clock.")
+    "In eighteen eighty-seven mister Brown paid three thousand four hundred at ten o'clock."
+    """
+    if not line.islower() or "." in line:
+        line = _ABBREVIATION.sub(lambda match: ABBREVIATIONS[match[1].lower()], line)
+        line = _TITLE.sub(lambda match: ABBREVIATIONS[match[1].lower()], line)
+    if any(character.isdigit() for character in line):
+        line = _NUMBER.sub(lambda match: _number_in_words(match[0]), line)
+    return line
+
+
+@lru_cache(maxsize=1)
+def _engine() -> Any:
+    """The library that writes numbers as words; loaded when the first number is met."""
+    import inflect
+
+    return inflect.engine()
+
+
+@lru_cache(maxsize=1 << 12)
+def _number_in_words(number: str) -> str:
+    """A number as it is read aloud: 10, 3,400, 22:40, 1887 (as a year), 2.5, 3rd."""
+    if ":" in number:
+        return " ".join(_number_in_words(part) for part in number.split(":"))
+    is_year = number.isdigit() and len(number) == 4 and 1100 <= int(number) < 2000
+    words: str = _engine().number_to_words(number, group=2 if is_year else 0, andword="")
+    words = words.replace(",", "")
+    if is_year:  # 1900: nineteen hundred; 1905: nineteen oh five
+        words = words.replace(" zero zero", " hundred").replace(" zero ", " oh ")
+    return words
+
+
 def words_of(line: str) -> list[tuple[str, bool]]:
     """The words of a line, lower case, straight apostrophes; with each: does a pause stand after
     it?
@@ -462,7 +542,7 @@ def words_of(line: str) -> list[tuple[str, bool]]:
     [('come', False), ('home', True), ("'tis", False), ('late', False)]
     """
     words: list[tuple[str, bool]] = []
-    for chunk in line.split():
+    for chunk in spoken(line).split():
         pause, new = _words_of_chunk(chunk)
         if pause and words:
             words[-1] = (words[-1][0], True)
@@ -493,9 +573,9 @@ def _words_of_chunk(chunk: str) -> tuple[bool, tuple[tuple[str, bool], ...]]:
 def _plain(text: str) -> str:
     """Lower case, no accents, one kind of apostrophe, and the clitics set apart: i'th' -> i'
     th'."""
-    text = text.lower().replace("_", " ").replace("&", "and")
+    text = text.translate(SIGNS).lower().replace("_", " ").replace("&", "and")
     if not text.isascii():
-        text = text.replace("’", "'").replace("‘", "'").replace("æ", "ae").replace("œ", "oe")
+        text = text.replace("æ", "ae").replace("œ", "oe")
         text = "".join(
             sign for sign in unicodedata.normalize("NFKD", text) if not unicodedata.combining(sign)
         )

@@ -33,9 +33,6 @@ Values = Sequence[float] | Sequence[bool] | np.ndarray
 Verdict = Literal["higher", "lower", "no measurable difference"]
 
 Z = 1.959964  # half of a 95 % interval, in standard deviations of the normal distribution
-# The same for the Student t distribution with 1, 2, 3 ... degrees of freedom; beyond ten,
-# `_student` has a series.
-STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 
 
 @dataclass(frozen=True)
@@ -232,11 +229,10 @@ def _percentiles(
 
 
 def _student(freedom: int) -> float:
-    """The 97.5 % quantile of Student's t: the table, then the first terms of Cornish & Fisher's
-    series (1937)."""
-    if freedom <= len(STUDENT):
-        return STUDENT[freedom - 1]
-    return Z + (Z**3 + Z) / (4 * freedom) + (5 * Z**5 + 16 * Z**3 + 3 * Z) / (96 * freedom**2)
+    """The 97.5 % quantile of Student's t; scipy is loaded when the first one is asked for."""
+    from scipy.stats import t
+
+    return float(t.ppf(0.975, freedom))
 
 
 def _is_share(values: np.ndarray) -> bool:

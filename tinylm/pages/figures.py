@@ -74,6 +74,9 @@ def canvas(title: str, size: tuple[float, float] = (7.6, 4.4)) -> Iterator[Figur
             text.set_text(drawable(text.get_text()))
 
 
+SIGNATURE = "TinyLM figure"  # in the metadata of every picture
+
+
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure as .png or .svg; ValueError for another ending."""
     if path.suffix not in (".png", ".svg"):
@@ -81,8 +84,15 @@ def save_figure(figure: Figure, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with matplotlib.rc_context(STYLE):
         # No date and no version in the file: the same numbers give the same bytes.
-        unsaid = {"Date": None} if path.suffix == ".svg" else {"Software": None}
-        figure.savefig(path, facecolor="white", metadata=unsaid)
+        svg = {"Date": None, "Creator": SIGNATURE}
+        metadata = svg if path.suffix == ".svg" else {"Software": SIGNATURE}
+        figure.savefig(path, facecolor="white", metadata=metadata)
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a picture was written by `save_figure`, which signs what it writes."""
+    with path.open("rb") as file:
+        return SIGNATURE.encode() in file.read(4096)
 
 
 def drawable(text: str) -> str:

@@ -36,7 +36,8 @@ def table_of(texts: Iterable[str]) -> dict[str, Any]:
     )
     words = [word for word, _ in counts.most_common(MOST_WORDS) if is_readable(word)]
     alike: dict[tuple[Forms, bool], list[str]] = {}
-    for word in dict.fromkeys([*words, *meter.KIND_OF_WORD, *sorted(NO_SYLLABLE)]):
+    others = [*meter.KIND_OF_WORD, *sorted(NO_SYLLABLE), meter.ADVERB_IN]
+    for word in dict.fromkeys([*words, *others]):
         alike.setdefault((forms_of(word), starts_with_vowel(word)), []).append(word)
     return {
         "kinds": [kind._asdict() for kind in meter.KINDS],
@@ -46,6 +47,7 @@ def table_of(texts: Iterable[str]) -> dict[str, Any]:
         "repeated": meter.REPEATED,
         "limit": meter.LIMIT,
         "most_words": meter.MAX_WORDS,
+        "adverb_in": meter.ADVERB_IN,
         "light": sorted(meter.LIGHT_KINDS),
         "conjunctions": sorted(meter.CONJUNCTIONS),
         "words": [[forms, vowel, " ".join(words)] for (forms, vowel), words in alike.items()],

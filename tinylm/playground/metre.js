@@ -24,7 +24,9 @@ class Metre {
 
   /** What a line is worth: {ok, pattern, reason}; ok is null where nobody can tell. */
   scan(line) {
-    const tokens = this.wordsOf(line);
+    const tokens = this.wordsOf(line).map(([word, pause], place, all) =>
+      // an adverb where no noun follows: "the boats came in"
+      [word === "in" && (pause || place === all.length - 1) ? this.adverb_in : word, pause]);
     const strange = tokens.find(([word]) => !this.forms.has(word));
     if (tokens.length === 0) return { ok: null, pattern: "", reason: "no words" };
     if (tokens.length > this.most_words)

@@ -98,3 +98,14 @@ def show_word(tokenizer: BpeTokenizer, word: str) -> list[str]:
         spelling = " ".join(token_label(tokenizer, id) for id in ids)
         lines.append(f"  merge {rank}, {joined} → id {256 + rank}: {spelling}")
     return lines
+
+
+def unseen_characters(tokenizer: Tokenizer, text: str) -> list[str]:
+    """The characters of a text that a character tokenizer did not see in training, each once.
+
+    A model reads them as bytes that it never learned anything about. Byte-pair tokenizers are
+    made of bytes: for them there is no such character.
+    """
+    if not isinstance(tokenizer, CharTokenizer):
+        return []
+    return sorted(set(text) - set(tokenizer.characters))
