@@ -151,6 +151,7 @@ class Request:
     stop: tuple[str, ...] = ()
     # a special token to put before the prompt, at which a continuation also ends
     begin: str | None = None
+    ids: tuple[int, ...] = ()  # the prompt as ids, where it is more than text (chat.py)
 
 
 def continue_text(
@@ -166,7 +167,7 @@ def continue_text(
     generators = [torch.Generator().manual_seed(row.seed) for row in rows]
     # The token that begins documents goes first; when the model writes it, its text is finished.
     end = tokenizer.special_id(request.begin) if request.begin else -1
-    prompt = ([end] if request.begin else []) + tokenizer.encode(request.prompt)
+    prompt = list(request.ids) or [end] * bool(request.begin) + tokenizer.encode(request.prompt)
     tokens = stream(model, [prompt] * request.count, request.sampling, generators)
     for number, ids in enumerate(tokens, start=1):
         for row, decoder, token in zip(rows, decoders, ids.tolist()):

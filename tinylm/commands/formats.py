@@ -34,26 +34,35 @@ def export(runs: Positional[tuple[Path, ...]], out: Path, to: Literal["hf", "htm
 
 
 def import_(
-    folder: Positional[Path], out: Path, text: str = "handbook", context: int = 1024
+    source: Positional[str], out: Path | None = None, text: str = "handbook", context: int = 1024
 ) -> None:
-    """Make a run from a GPT-2, Llama or Qwen3 folder in Hugging Face's format, to sample, judge and
-    fine-tune it.
+    """Make a run from a foundation model, to sample, judge and fine-tune it.
 
     Args:
-        folder: Holds config.json, model.safetensors (or its shards) and tokenizer.json. Nothing is
-            downloaded.
-        out: The run folder to make.
+        source: smollm2; a GGUF file; or a GPT-2, Llama or Qwen3 folder in Hugging Face's format
+            (config.json, model.safetensors or its shards, tokenizer.json). Only smollm2 is
+            downloaded, where it is not there yet.
+        out: The run folder to make. Default for smollm2: runs/smollm2.
         text: What it is judged on, as in a recipe's corpus.text: its own training text is not here.
         context: Longest sequence to use, in tokens; memory grows with it.
     """
     at_least(1, context=context)
+    from tinylm.corpora.fetch import data_folder
     from tinylm.formats.folders import import_folder
+    from tinylm.formats.smollm2 import fetch_smollm2
+    from tinylm.training.load import chat_template
 
-    run = import_folder(folder, out, text, context)
+    path = Path(source)
+    if source == "smollm2" and not path.exists():
+        path, out = fetch_smollm2(data_folder(), say), out or Path("runs/smollm2")
+    if out is None:
+        raise ValueError("give the run folder to make, with --out")
+    run = import_folder(path, out, text, context)
     best, name = run.manifest["best"], run.recipe.purpose.split()[0]
     say(
         f"{name}, {run.manifest['parameters']:,} parameters: {best['bits_per_byte']:.3f} bits per "
         f"byte of {text}"
     )
-    say(f'try: tinylm sample {out} --prompt "The", or: tinylm train demo-verse --start-from {out}')
+    ask = '--chat "Who are you?"' if chat_template(run) else '--prompt "The"'
+    say(f"try: tinylm sample {out} {ask}, or: tinylm train foundation-verse --start-from {out}")
     print(out)

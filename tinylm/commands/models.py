@@ -13,6 +13,7 @@ from tinylm.config import Sampling
 def sample(
     run: Positional[Path],
     prompt: str | None = None,
+    chat: str | None = None,
     tokens: int = 200,
     temperature: float = 0.8,
     top_k: int | None = None,
@@ -29,6 +30,7 @@ def sample(
     Args:
         run: A run folder.
         prompt: What to continue. Default: the first prompt of the run's recipe.
+        chat: A message to answer instead, in the conversation format of an imported model.
         tokens: Most tokens to add.
         temperature: 0 takes the likeliest token each time; above 1 grows wilder.
         top_k: Keep the k likeliest tokens.
@@ -46,21 +48,24 @@ def sample(
     values = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p}
     chosen = checked(Sampling, {**values, "repetition_penalty": repetition_penalty})
 
+    from tinylm.formats.chat import chat_request
     from tinylm.generation import Request, continue_text
     from tinylm.runs import open_run
     from tinylm.text.explain import unseen_characters
     from tinylm.training.load import load_model
 
-    model, tokenizer, recipe = load_model(open_run(run))
+    opened = open_run(run)
+    model, tokenizer, recipe = load_model(opened)
     begin = "<|document|>" if recipe.corpus.document_token else None
     text = prompt if prompt is not None else next(iter(recipe.sample.prompts), "")
     if unseen := unseen_characters(tokenizer, text):
         say(f"characters that the model never saw: {' '.join(unseen)}")
-    request = Request(
-        text, tokens, chosen, seed, count, tuple(word for word in stop if word), begin
-    )
+    stops = tuple(word for word in stop if word)
+    request = Request(text, tokens, chosen, seed, count, stops, begin)
+    if chat is not None:
+        request = chat_request(opened, tokenizer, chat, request)
     shown, rows = 0, []
-    if count == 1 and not json:
+    if count == 1 and not json and chat is None:
         print(clean(text), end="", flush=True)
     for rows in continue_text(model, tokenizer, request):
         if count == 1 and not json:

@@ -130,17 +130,24 @@ def meter(file: Positional[Path], json: bool = False) -> None:
 
 
 def fetch(name: Positional[str], out: Path | None = None) -> None:
-    """Download a public-domain text (the only command that uses the network), checked by its
-    SHA-256.
+    """Download a public-domain text or a foundation model, checked by its SHA-256.
+
+    This is the only command that uses the network.
 
     Args:
-        name: tiny-shakespeare, moby-dick, pride-and-prejudice or sherlock-holmes.
+        name: tiny-shakespeare, moby-dick, pride-and-prejudice, sherlock-holmes; or smollm2, the
+            model SmolLM2-135M-Instruct (98 MB, Apache-2.0).
         out: Folder to keep it in. Default: the user's data folder.
     """
     from tqdm.auto import tqdm
 
+    from tinylm.corpora.fetch import data_folder
     from tinylm.corpora.fetch import fetch as download
+    from tinylm.formats.smollm2 import fetch_smollm2
 
+    if name == "smollm2":
+        print(fetch_smollm2(out or data_folder(), say))
+        return
     with tqdm(unit="B", unit_scale=True, desc=name, delay=1) as bar:
 
         def show(done: int, total: int) -> None:

@@ -239,6 +239,11 @@ def in_pieces(bits: np.ndarray) -> np.ndarray:
     )
 
 
+def shuffled_scans(line: str) -> bool:
+    """Whether the words of a line scan in another order: the control for its metre."""
+    return scans(meter.shuffled(line, random.Random(line)))
+
+
 VERSE_LINE = 80  # characters; a text whose lines are longer on average is prose
 BLOCK = 50  # lines in which different words are counted
 
@@ -269,9 +274,6 @@ def verse_rows(
     """Everything that is counted on sampled lines; runs that write prose are left out."""
     known_lines = [frozenset(map(str.strip, c.training.splitlines())) for c in contestants]
     lines = [s if writes_verse(c) else [] for c, s in zip(contestants, samples)]
-
-    def shuffled_scans(line: str) -> bool:
-        return scans(meter.shuffled(line, random.Random(line)))
 
     def has_ten_syllables(line: str) -> bool:
         return meter.syllables(line) == 10

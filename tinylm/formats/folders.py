@@ -17,6 +17,7 @@ model/huggingface.py and text/tokenizer_json.py.
 
 import platform
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ from tinylm.text.token_files import write_ids
 from tinylm.text.tokenizers import DOCUMENT, Tokenizer
 from tinylm.training.checkpoint import model_files, weights_file
 from tinylm.training.folders import create_folder, remove_folder
-from tinylm.training.load import load_model, read_tensors, token_file
+from tinylm.training.load import CHAT_TEMPLATE, load_model, read_tensors, token_file
 from tinylm.training.parents import parent_of
 
 # of the text that an import is judged on: seconds for a model of 100 million parameters
@@ -198,24 +199,22 @@ def write_text(path: Path, text: str) -> None:
 
 
 def import_folder(source: Path, out: Path, text: str = "handbook", context: int = CONTEXT) -> Run:
-    """Make the run folder `out` from a GPT-2, Llama or Qwen3 folder: weights, shape and tokenizer,
-    judged on `text`.
+    """Make the run folder `out` from a GPT-2, Llama or Qwen3 folder, or from a GGUF file.
 
-    Sequences are cut to `context` tokens where the model allows more. Raises ValueError naming the
-    file, setting or weight that cannot be taken over; nothing is left behind then.
+    The model is judged on `text`. Sequences are cut to `context` tokens where the model allows
+    more. Raises ValueError naming the file, setting or weight that cannot be taken over; nothing is
+    left behind then.
     """
-    theirs = read_json(source / "config.json")
-    if not isinstance(theirs, dict):
-        raise ValueError(f"{source / 'config.json'}: not the settings of a model")
-    paths = weight_files(source)
+    if source.is_file() and source.suffix == ".gguf":
+        parts = gguf_parts(source)
+    else:
+        parts = folder_parts(source)
     try:
-        family, config = from_hf_config(theirs, context)
-        weights = from_hf_weights(
-            family, config, {k: v for path in paths for k, v in read_tensors(path)[0].items()}
-        )
-    except ValueError as error:
+        family, config = from_hf_config(parts.config, context)
+        weights = from_hf_weights(family, config, parts.weights)
+        tokenizer, begins = tokenizer_of(parts.tokenizer, parts.config, config)
+    except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{source}: {error}") from None
-    tokenizer, begins = read_tokenizer(source, theirs, config)
     recipe = Recipe(
         name=out.name,
         purpose=f"{family.architecture} imported from {source.resolve().name}",
@@ -223,25 +222,60 @@ def import_folder(source: Path, out: Path, text: str = "handbook", context: int 
         corpus=CorpusConfig(text=text, document_token=begins),
         sample=SampleConfig(prompts=("The ",)),
     )
-    origin = {
-        path.name: sha256_of(path, path.stat().st_size) for path in (source / "config.json", *paths)
-    }
+    origin = {path.name: sha256_of(path, path.stat().st_size) for path in parts.files}
     judged = split_corpus(recipe.corpus)  # refused before anything is written
     create_folder(out)
     try:
         write_ids(out / "data" / "train", [])  # what it learned from is not here
         shown = encode(judged, lambda: within(judged.valid(), JUDGED_BYTES), tokenizer, begins)
         write_ids(out / "data" / "valid", shown)
-        save_import(
-            out, recipe, weights, tokenizer, {"corpus_sha256": text_hash(judged), "source": origin}
-        )
+        if parts.chat_template:
+            (out / CHAT_TEMPLATE).write_text(parts.chat_template, encoding="utf-8", newline="\n")
+        facts = {"corpus_sha256": text_hash(judged), "source": origin}
+        save_import(out, recipe, weights, tokenizer, facts)
         return judge(open_run(out))
     except BaseException:
-        # Windows keeps files that are mapped; without a manifest they are no run
+        # Windows keeps files that are mapped; without a manifest they are no run.
         with suppress(OSError):
             remove_folder(out)
             out.rmdir()
         raise
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A model in Hugging Face's terms, wherever it came from."""
+
+    config: dict[str, Any]  # as in config.json
+    weights: dict[str, Tensor]
+    tokenizer: str  # the content of a tokenizer.json
+    chat_template: str | None
+    files: tuple[Path, ...]  # what it was read from
+
+
+def folder_parts(source: Path) -> Parts:
+    """The parts of a folder in Hugging Face's format."""
+    settings = read_json(source / "config.json")
+    if not isinstance(settings, dict):
+        raise ValueError(f"{source / 'config.json'}: not the settings of a model")
+    paths = weight_files(source)
+    weights = {name: w for path in paths for name, w in read_tensors(path)[0].items()}
+    path = source / "tokenizer.json"
+    if not path.is_file():
+        advice = "AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)"
+        raise ValueError(f"{path} is missing; write it with transformers: {advice}")
+    template = source / "chat_template.jinja"
+    chat = template.read_text(encoding="utf-8") if template.is_file() else None
+    files = (source / "config.json", *paths)
+    return Parts(settings, weights, path.read_text(encoding="utf-8"), chat, files)
+
+
+def gguf_parts(file: Path) -> Parts:
+    """The parts of a GGUF file."""
+    from tinylm.formats.gguf import read_gguf
+
+    model = read_gguf(file)
+    return Parts(model.config, model.weights, model.tokenizer, model.chat_template, (file,))
 
 
 def judge(run: Run) -> Run:
@@ -279,25 +313,15 @@ def weight_files(source: Path) -> list[Path]:
     return [source / name for name in names]
 
 
-def read_tokenizer(
-    source: Path, theirs: dict[str, Any], config: ModelConfig
+def tokenizer_of(
+    content: str, settings: dict[str, Any], config: ModelConfig
 ) -> tuple[Tokenizer, bool]:
-    """The tokenizer in a folder's tokenizer.json, and whether it puts a token before every text."""
-    path = source / "tokenizer.json"
-    if not path.is_file():
-        raise ValueError(
-            f"{path} is missing; write it with transformers: "
-            "AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)"
-        )
-    content = path.read_text(encoding="utf-8")
-    try:
-        first = first_id(content)
-        # what stands between documents
-        marks = (first, theirs.get("bos_token_id"), theirs.get("eos_token_id"))
-        begin = next((id for id in marks if isinstance(id, int)), None)
-        return from_library(content, config.vocab_size, begin), first is not None
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: {error}") from None
+    """The tokenizer in a tokenizer.json, and whether it puts a token before every text."""
+    first = first_id(content)
+    # What stands between documents.
+    marks = (first, settings.get("bos_token_id"), settings.get("eos_token_id"))
+    begin = next((id for id in marks if isinstance(id, int)), None)
+    return from_library(content, config.vocab_size, begin), first is not None
 
 
 def save_import(
@@ -311,6 +335,7 @@ def save_import(
     name = weights_file(recipe)
     save_file(weights, out / name)
     made = [out / name, *sorted((out / "data").iterdir())]
+    made += [out / CHAT_TEMPLATE] if (out / CHAT_TEMPLATE).exists() else []
     manifest = {
         "format": FORMAT,
         "status": "imported",

@@ -40,6 +40,7 @@ LESSONS = (
     "reasoning",
     "cost",
     "style",
+    "reward",
     "quality",
     "lock_in",
     "foundation",

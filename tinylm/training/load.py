@@ -22,6 +22,8 @@ from tinylm.text.tokenizers import Tokenizer
 from tinylm.training.checkpoint import STATE, weights_file
 from tinylm.training.parents import parent_of
 
+CHAT_TEMPLATE = "model/chat_template.jinja"  # of an imported model that was made for conversations
+
 
 class Loaded(NamedTuple):
     """A run's best model, ready to sample from, with its tokenizer and recipe."""
@@ -86,6 +88,14 @@ def read_state(run: Run) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str
         return weights, optimizer, json.loads(header["progress"])
     except (KeyError, ValueError, RecursionError):
         raise ValueError(f"{path}: holds no progress of a run") from None
+
+
+def chat_template(run: Run) -> str | None:
+    """The chat template of a run, or of the run that it was fine-tuned from; None where none has
+    one."""
+    if CHAT_TEMPLATE in run.manifest["files"]:
+        return run.path(CHAT_TEMPLATE).read_text(encoding="utf-8")
+    return chat_template(parent_of(run)) if run.manifest["parent"] else None
 
 
 def with_dropout(model: GPT, dropout: float) -> GPT:

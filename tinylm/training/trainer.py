@@ -267,8 +267,7 @@ class Trainer:
         data = sorted((self.folder / "data").glob("*"))
         self.manifest = {"files": {f"data/{path.name}": file_entry(path) for path in data}}
         self.validate()
-        files = model_files(lasting, self.model.config, self.corpus.tokenizer)
-        self.save(improved=True, files=files)
+        self.save(True, model_files(lasting, self.model.config, self.corpus.tokenizer))
 
     def save(self, improved: bool, files: dict[str, bytes] | None = None) -> None:
         """Write state/, model/ where these weights are the best so far, and last the manifest."""

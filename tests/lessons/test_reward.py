@@ -1,0 +1,32 @@
+"""The reward lesson: the effect, its control and its price."""
+
+from tinylm.lessons.reward import ARMS, LOTTERY, TUNED, finding
+
+
+def scores(rewarded, by_lot, seeds=3):
+    """Scores in which only the metre differs between the arms."""
+    metre = dict.fromkeys(ARMS, rewarded) | {TUNED: 0.3, LOTTERY: by_lot}
+    own = {"shuffled": 0.2, "words": 0.4, "verse": 1.8, "lines": 700, "sample": "The tide"}
+    return [
+        {arm: {**own, "metre": metre[arm] + 0.01 * seed} for arm in ARMS} for seed in range(seeds)
+    ]
+
+
+def test_lines_that_scan_by_the_reward_alone_support_the_claim():
+    found = finding(scores(0.9, by_lot=0.3, seeds=9))
+    assert found.verdict == "supported" and all(found.bars.values())
+
+
+def test_a_reward_that_changes_nothing_shows_no_difference():
+    assert finding(scores(0.3, by_lot=0.3, seeds=9)).verdict == "no measurable difference"
+
+
+def test_a_lottery_that_works_as_well_refutes_the_claim():
+    assert finding(scores(0.9, by_lot=0.9, seeds=9)).verdict == "not supported"
+
+
+def test_the_smoke_lesson_judges_all_arms(smoke_lesson, lessons_folder):
+    results = smoke_lesson("reward")
+    assert len(results["arms"]) == 4 * len(ARMS)
+    assert (lessons_folder / "reward" / "frontier.png").stat().st_size > 10_000
+    assert results["verdict"] == "no measurable difference"  # smoke concludes nothing

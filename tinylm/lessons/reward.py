@@ -1,0 +1,193 @@
+"""What is rewarded is what one gets: can a reward make a model speak in iambic pentameter alone?
+
+Design, stated before the first run. A base that tells stories is fine-tuned on verse, as in the
+demo; then the third stage rewards lines that scan (training/reward.py), at five weights of the KL
+term that ties the model to the fine-tuned one.
+
+    manipulated     the weight of the KL term; whether the reward is the metre or a lottery
+    constant        the fine-tuned model of a seed, steps, samples, prompts, learning rates
+    effect          lines that scan at the smallest weight, minus those of the fine-tuned model
+    null            0; the interval is over the seeds
+    control         a reward by lot at a middle weight: the same procedure, nothing to learn. If it
+                    made more lines scan, the procedure would be the cause and not the reward
+    price           different words, bits per byte of unseen verse: measured at every weight
+
+Three seeds, each with a base, a fine-tune and samples of its own. The stage is shorter than the
+demo's, since six runs a seed must fit into the lesson's minutes.
+
+Trade-off: the metre is that of a rule-based scorer, which is also the reward. The lines with their
+words shuffled show how much of it is owed to easy words; the samples show how it reads.
+"""
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from tinylm.compare.measures import different, flagged, scans, shuffled_scans
+from tinylm.evaluation.statistics import paired_difference
+from tinylm.lessons.experiment import Lab, Progress
+from tinylm.lessons.lesson import Arm, Finding, Lesson, Verdict, above
+from tinylm.lessons.shared import bits, share, verse, written
+from tinylm.pages.figures import MARKERS, MUTED, canvas, colour, percent
+from tinylm.recipes import load_recipe
+from tinylm.runs import Run
+
+WEIGHTS = (0.8, 0.4, 0.2, 0.1, 0.05)  # of the KL term, from a short leash to a long one
+LOTTERY_WEIGHT = 0.1
+TUNED, LOTTERY = "fine-tuned", "reward by lot"
+ARMS = (TUNED, LOTTERY, *(f"KL weight {weight:g}" for weight in WEIGHTS))
+PROMPTS = ("The tide", "Mara the net-mender", "")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    verse_steps: int
+    steps: int
+    samples: int  # of the reward stage, a step
+    judged: int  # continuations that an arm is judged by
+
+
+SIZES = {"smoke": Sizes(4, 3, 4, 6), "full": Sizes(500, 40, 80, 192)}
+
+Scores = dict[str, dict[str, Any]]  # arm -> measure -> value
+
+
+def run(lab: Lab) -> Generator[Progress, None, Finding]:
+    """Reward the fine-tuned model of each seed at every weight and by lot, and judge all arms."""
+    _, unseen = verse(lab)
+    scores: list[Scores] = []  # one a seed
+    for seed in lab.seeds:
+        runs: dict[str, Run] = {}
+        base = yield from lab.base(seed)
+        runs[TUNED] = yield from tuned(lab, base, seed)
+        for arm, fields in rewards().items():
+            recipe = load_recipe("demo-reward", reward_fields(lab, runs[TUNED], seed, fields))
+            runs[arm] = yield from lab.train(f"{arm}, seed {seed}", recipe)
+        scores.append({})
+        for place, arm in enumerate(ARMS):
+            yield Progress(f"judging, seed {seed}", place, len(ARMS))
+            examined = partial(examine, lab, runs[arm], unseen)
+            scores[-1][arm] = lab.measure(f"{arm}, seed {seed}", runs[arm].fingerprint, examined)
+    return finding(scores)
+
+
+def rewards() -> dict[str, dict[str, str]]:
+    """Each rewarded arm with the fields of its recipe."""
+    arms = {f"KL weight {weight:g}": {"reward.kl": f"{weight:g}"} for weight in WEIGHTS}
+    return arms | {LOTTERY: {"reward.kl": f"{LOTTERY_WEIGHT:g}", "reward.scorer": "lottery"}}
+
+
+def tuned(lab: Lab, base: Run, seed: int) -> Generator[Progress, None, Run]:
+    """The seed's base, fine-tuned on the shipped verse by the demo's recipe."""
+    steps = SIZES[lab.scale].verse_steps
+    fields = {"start_from": str(base.folder), "train.seed": str(seed), "train.steps": str(steps)}
+    fields |= {"train.evaluate_every": str(steps), "sample.prompts": "[]"}
+    trained: Run = yield from lab.train(f"verse, seed {seed}", load_recipe("demo-verse", fields))
+    return trained
+
+
+def reward_fields(lab: Lab, parent: Run, seed: int, fields: dict[str, str]) -> dict[str, str]:
+    """The demo's third stage, shorter; at smoke scale with a few short samples."""
+    sizes = SIZES[lab.scale]
+    common = {"start_from": str(parent.folder), "train.seed": str(seed), "sample.prompts": "[]"}
+    common |= {"train.steps": str(sizes.steps), "train.evaluate_every": str(sizes.steps)}
+    common |= {"reward.samples": str(sizes.samples)}
+    return common | fields
+
+
+def examine(lab: Lab, judged: Run, unseen: Sequence[str]) -> dict[str, Any]:
+    """What an arm's lines are worth, and what they cost."""
+    samples = written(lab, judged, list(PROMPTS), SIZES[lab.scale].judged)
+    lines = flagged(samples, scans)
+    return {
+        "metre": share(lines),
+        "shuffled": share(flagged(samples, shuffled_scans)),
+        "words": share(different(samples, 1)),
+        "verse": bits(judged, unseen),
+        "lines": int(lines[:, 1].sum()),
+        "sample": samples[0].prompt + samples[0].text,
+    }
+
+
+# -- what follows ---------------------------------------------------------------------------------
+
+
+def finding(scores: Sequence[Scores]) -> Finding:
+    """Whether the reward makes lines scan, and the lottery does not."""
+    seeds = range(len(scores))
+    metre = {arm: [own[arm]["metre"] for own in scores] for arm in ARMS}
+    strongest = ARMS[-1]
+    gain = paired_difference(metre[strongest], metre[TUNED], groups=seeds)
+    by_lot = paired_difference(metre[LOTTERY], metre[TUNED], groups=seeds)
+    verdict: Verdict = "not supported" if above(by_lot) == "supported" else above(gain)
+
+    def mean(arm: str, measure: str) -> float:
+        return float(np.mean([own[arm][measure] for own in scores]))
+
+    words = mean(strongest, "words") / max(mean(TUNED, "words"), 1e-9)
+    cost = mean(strongest, "verse") / mean(TUNED, "verse")
+    sentence = (
+        f"A reward for metre brings lines that scan from {percent(mean(TUNED, 'metre'))} to "
+        f"{percent(mean(strongest, 'metre'))} (with their words shuffled: "
+        f"{percent(mean(strongest, 'shuffled'))}); a reward by lot leaves them at "
+        f"{percent(mean(LOTTERY, 'metre'))}. The price: {percent(words)} of the different words, "
+        f"and {cost:.2f} x the bits per byte of unseen verse."
+    )
+    units = {"metre": "share", "shuffled": "share", "words": "share", "verse": "bits/byte"}
+    arms = [
+        Arm(f"{measure}: {arm}", unit, [own[arm][measure] for own in scores])
+        for measure, unit in units.items()
+        for arm in ARMS
+    ]
+    gap = mean(strongest, "metre") - mean(strongest, "shuffled")
+    return Finding(
+        verdict,
+        sentence,
+        arms,
+        {"frontier.png": frontier(scores)},
+        bars={
+            "lines that scan >= 85 % at the smallest weight": mean(strongest, "metre") >= 0.85,
+            "60 points more than the same lines shuffled": gap >= 0.6,
+            "a reward by lot makes no more lines scan": above(by_lot) != "supported",
+        },
+        details={"scores": list(scores)},
+    )
+
+
+def frontier(scores: Sequence[Scores]) -> Figure:
+    """What is gained against what is given up: each arm of each seed as a point."""
+    best = float(np.mean([own[ARMS[-1]]["metre"] for own in scores]))
+    before = float(np.mean([own[TUNED]["metre"] for own in scores]))
+    title = f"A reward makes {percent(best)} of the lines scan, from {percent(before)}, for a price"
+    with canvas(title, (8.0, 4.6)) as figure:
+        axes = figure.subplots()
+        for place, arm in enumerate(ARMS):
+            points = [(own[arm]["words"], own[arm]["metre"]) for own in scores]
+            axes.plot(*zip(*points), MARKERS[place % len(MARKERS)], color=colour(place), alpha=0.4)
+            centre = np.mean(points, axis=0)
+            marker = MARKERS[place % len(MARKERS)]
+            axes.plot(*centre, marker, color=colour(place), markersize=10, label=arm)
+        path = [np.mean([(o[a]["words"], o[a]["metre"]) for o in scores], axis=0) for a in ARMS[2:]]
+        axes.plot(*zip(*path), color=MUTED, linewidth=1, zorder=0)
+        axes.set(
+            xlabel="different words, share of all words in 50 lines (further left: poorer)",
+            ylabel="lines that scan, share",
+            ylim=(0, 1.02),
+        )
+        axes.legend(frameon=False, loc="lower left")
+    return figure
+
+
+LESSON = Lesson(
+    name="reward",
+    claim="Training can change core behaviour, to the point of speaking exclusively in iambic "
+    "pentameter; what is rewarded is what one gets.",
+    question="Does a reward for metre make a model keep it, and what does that cost?",
+    minutes=12,
+    base_minutes=8,
+    run=run,
+)
