@@ -25,7 +25,7 @@ TEMPLATE = (
 SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 TOKENS = [*SPECIALS, *byte_signs(), "th", "the", "Ġthe"]
 MERGES = ["t h", "th e", "Ġ the"]
-SHAPE = {"context": 64, "depth": 2, "width": 32, "heads": 4, "kv_heads": 2, "mlp_width": 48}
+SHAPE = {"context": 64, "depth": 2, "width": 32, "heads": 4, "kv_heads": 2, "mlp_width": 64}
 
 
 def family_config(kind: str) -> ModelConfig:

@@ -109,7 +109,7 @@ def test_half_of_the_steps_begin_documents_and_half_stand_behind_a_line(
     tmp_path, verse_file, parent
 ):
     trainer = trainer_of(tmp_path / "run", verse_file, parent)
-    prompts, tokenizer = Prompts(trainer.corpus), trainer.corpus.tokenizer
+    prompts, tokenizer = Prompts(trainer.corpus, 24), trainer.corpus.tokenizer
     random = np.random.default_rng(0)
     assert prompts.draw(8, 0, random) == [prompts.begin] * 8
     behind = prompts.draw(8, 1, random)
@@ -257,8 +257,8 @@ def test_the_last_weights_are_kept_although_the_text_grows_less_likely(
     "fields, message",
     [
         ({"reward": {"scorer": "meter"}}, "no reward meter.*metre"),
-        ({"reward": {"tokens": 200}}, "pass the context of 64"),
-        ({"reward": {"tokens": 2}}, "raise reward.tokens"),
+        ({"reward": {"tokens": 200}}, "no line of at most -136 tokens"),
+        ({"reward": {"tokens": 1, "samples": 1_100}}, "raise reward.tokens"),
         ({"model": {"context": 64, "dropout": 0.1}}, "dropout must be 0"),
     ],
 )

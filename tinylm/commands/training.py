@@ -32,7 +32,7 @@ SMOKE_BASE |= {"model.depth": "2", "model.width": "64", "tokenizer.vocab_size": 
 STAGES = {
     "base": ("demo-base", SMOKE_BASE),
     "verse": ("demo-verse", SMOKE),
-    "rewarded": ("demo-reward", SMOKE | {"reward.samples": "8"}),
+    "rewarded": ("demo-reward", SMOKE | {"reward.samples": "8", "reward.tokens": "40"}),
 }
 
 

@@ -96,6 +96,8 @@ def reward_fields(lab: Lab, parent: Run, seed: int, fields: dict[str, str]) -> d
     common = {"start_from": str(parent.folder), "train.seed": str(seed), "sample.prompts": "[]"}
     common |= {"train.steps": str(sizes.steps), "train.evaluate_every": str(sizes.steps)}
     common |= {"reward.samples": str(sizes.samples)}
+    if lab.scale == "smoke":
+        common |= {"reward.tokens": "30"}
     return common | fields
 
 

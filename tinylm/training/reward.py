@@ -54,6 +54,7 @@ from tinylm.text.batches import Corpus
 from tinylm.text.tokenizers import DOCUMENT, Tokenizer
 from tinylm.training.trainer import Parent, StepResult, Trainer
 
+FAIR_TRY = 1_000  # tokens in which a model that writes lines will have finished one
 NO_LINE = -1  # marks a target token that belongs to no finished line
 
 
@@ -99,7 +100,7 @@ class Prompts:
     training text, so that first lines and following lines are both practised.
     """
 
-    def __init__(self, corpus: Corpus) -> None:
+    def __init__(self, corpus: Corpus, longest: int) -> None:
         # Real beginnings, not the model's own: it should write verse behind any line, not only
         # behind the lines that it likes best.
         tokenizer, ids = corpus.tokenizer, np.asarray(corpus.train).astype(np.int64)
@@ -112,9 +113,13 @@ class Prompts:
             prompts = [self.begin + line for line in lines_of(ids, tokenizer)]
         self.by_length: dict[int, list[list[int]]] = {}
         for prompt in prompts:
-            self.by_length.setdefault(len(prompt), []).append(prompt)
+            if len(prompt) <= longest:
+                self.by_length.setdefault(len(prompt), []).append(prompt)
         if not self.by_length:
-            raise ValueError("the training text has no line to begin with; reward needs lines")
+            raise ValueError(
+                f"the training text has no line of at most {longest} tokens to begin with: use "
+                "fewer reward.tokens, or a text with lines"
+            )
         # A length is drawn as often as prompts have it, so every prompt is equally likely.
         self.lengths = sorted(self.by_length)
         counts = np.array([len(self.by_length[length]) for length in self.lengths])
@@ -180,13 +185,8 @@ class RewardStage:
             hint = closest(config.scorer, list(REWARDS))
             raise ValueError(f"no reward {config.scorer}{hint}; there are: {', '.join(REWARDS)}")
         self.reward = REWARDS[config.scorer]
-        self.prompts = Prompts(corpus)
-        longest = self.prompts.lengths[-1] + config.tokens
-        if longest > model.config.context:
-            raise ValueError(
-                f"reward.tokens = {config.tokens} behind a prompt of {self.prompts.lengths[-1]} "
-                f"tokens pass the context of {model.config.context}: use fewer reward.tokens"
-            )
+        # A prompt and what follows it must fit into the context.
+        self.prompts = Prompts(corpus, model.config.context - config.tokens)
         # To know what is copied. A set: looking a line up costs the same for any size of text.
         text = self.tokenizer.decode(np.asarray(corpus.train).tolist())
         self.training_lines = {line.strip() for line in text.split("\n")}
@@ -355,7 +355,7 @@ class RewardTrainer(Trainer):
         if self.team.count > 1:
             raise ValueError("a run with a reward trains in one process: start it without torchrun")
         rollout = self.stage.sample(self.recipe.train.seed, step)
-        if step == 0 and not rollout.scores:
+        if step == 0 and not rollout.scores and rollout.sampled.sum() >= FAIR_TRY:
             raise ValueError(
                 f"no sample of {self.stage.config.tokens} tokens holds a finished line: there is "
                 "nothing to reward; raise reward.tokens"
