@@ -32,8 +32,11 @@ def recipe_path(name: str) -> Path:
 
     Raises ValueError naming the closest shipped recipe where there is no such file.
     """
-    own, ours = Path(name), shipped("configs") / f"{Path(name).name.removesuffix('.toml')}.toml"
-    for path in (own, ours):
+    own, shipped_file = (
+        Path(name),
+        shipped("configs") / f"{Path(name).name.removesuffix('.toml')}.toml",
+    )
+    for path in (own, shipped_file):
         if path.is_file():
             return path
     names = sorted(path.stem for path in shipped("configs").glob("*.toml"))
@@ -90,18 +93,18 @@ def parse_recipe(tree: dict[str, Any], where: str, options: Collection[str] = ()
         lines = [
             describe(dict(e)) for e in error.errors() if e["type"] != "default_factory_not_called"
         ]
-        told = [
+        messages = [
             f"--{line}" if line.partition(":")[0] in options else f"{where}: {line}"
             for line in lines
         ]
-        raise ValueError("\n".join(told)) from None
+        raise ValueError("\n".join(messages)) from None
 
 
 def describe(mistake: dict[str, Any]) -> str:
     """One pydantic error as `field: what is wrong, what is allowed, closest match`."""
     path = [str(part) for part in mistake["loc"]]
     # shortened, however deep
-    label, found = ".".join(path)[:LONGEST] or "recipe", reprlib.repr(mistake["input"])
+    label, given = ".".join(path)[:LONGEST] or "recipe", reprlib.repr(mistake["input"])
     if mistake["type"] == "extra_forbidden":
         names = list(section_at(path[:-1]).model_fields)
         return (
@@ -110,8 +113,8 @@ def describe(mistake: dict[str, Any]) -> str:
         )
     if mistake["type"] == "literal_error":
         words = re.findall(r"'([^']*)'", mistake["ctx"]["expected"])
-        return f"{label}: {mistake['msg']}, not {found}{closest(found.strip(chr(39)), words)}"
-    got = "" if isinstance(mistake["input"], dict) else f", not {found}"
+        return f"{label}: {mistake['msg']}, not {given}{closest(given.strip(chr(39)), words)}"
+    got = "" if isinstance(mistake["input"], dict) else f", not {given}"
     return f"{label}: {mistake['msg'].removeprefix('Value error, ')}{got}"
 
 

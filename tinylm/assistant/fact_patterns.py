@@ -207,7 +207,7 @@ def value(kind: str, chance: Chance) -> tuple[str, str]:
         new_word(chance),
         f"{new_word(chance).capitalize()} {new_word(chance).capitalize()}",
     )
-    made = {
+    values = {
         "price": f"{decimal if chance.happens(0.5) else number} "
                  "crowns", "person": name, "count": number,
         "time": f"{chance.pick(range(24))}:{chance.pick(range(0, 60, 5)):02d}",
@@ -230,7 +230,7 @@ def value(kind: str, chance: Chance) -> tuple[str, str]:
         "year": str(chance.pick(range(1700, 2030))),
         "ordinal": chance.pick(KINDS["ordinal"].split()),
     }  # fmt: skip
-    return made[kind], load if kind == "weight" else unit
+    return values[kind], load if kind == "weight" else unit
 
 
 def thing(chance: Chance) -> str:
@@ -257,16 +257,16 @@ def fact(chance: Chance, relation: Relation | None = None) -> Fact:
     relation = relation or chance.pick(RELATIONS)
     answer, unit = value(relation.value, chance)
     words = {"a": thing(chance), "w": kind_of_thing(chance), "x": new_word(chance), "u": unit}
-    said = chance.pick(relation.statements)
+    statement_form = chance.pick(relation.statements)
     # A question that names what the statement leaves out has no answer in it; take one that does
     # not.
-    fitting = [way for way in relation.questions if slots(way) - {"u"} <= slots(said)] or list(
-        relation.questions
-    )
-    statement = said.format(**words, v=answer)
+    fitting = [
+        way for way in relation.questions if slots(way) - {"u"} <= slots(statement_form)
+    ] or list(relation.questions)
+    statement = statement_form.format(**words, v=answer)
     if chance.happens(0.25):  # the same said of something else, before or behind
         others = {"a": thing(chance), "w": kind_of_thing(chance), "x": new_word(chance)}
-        other = said.format(**others, v=value(relation.value, chance)[0])
+        other = statement_form.format(**others, v=value(relation.value, chance)[0])
         statement = joined(statement, other, chance)
     if chance.happens(0.3):  # something of another kind, so that what is asked for decides
         different = chance.pick([row for row in RELATIONS if row.value != relation.value])

@@ -47,16 +47,16 @@ def ask(assistant: Assistant, message: str) -> Outcome:
         if event.kind in ("result", "passage"):  # of several results the last one counts
             texts[event.kind].clear()
         texts[event.kind].append(event.text)
-    said = {kind: "".join(pieces).strip() for kind, pieces in texts.items()}
-    call = said.get("call", "")
+    spoken = {kind: "".join(pieces).strip() for kind, pieces in texts.items()}
+    call = spoken.get("call", "")
     return Outcome(
         message,
         decision=(call.split() or ["nothing"])[0] if first == "call" else first or "nothing",
-        answer=said.get("answer", ""),
+        answer=spoken.get("answer", ""),
         call=call,
-        result=said.get("passage") or said.get("result", ""),
-        source=said.get("source", ""),
-        step=said.get("step", ""),
+        result=spoken.get("passage") or spoken.get("result", ""),
+        source=spoken.get("source", ""),
+        step=spoken.get("step", ""),
     )
 
 
@@ -71,15 +71,15 @@ def same_answer(given: str, right: str, question: str = "") -> bool:
     ...  same_answer("the form", "a form", "On which form?"))
     (True, False)
     """
-    said, wanted = plain(given), plain(right)
+    answer, expected = plain(given), plain(right)
     known = plain(question.replace("?", ""))
-    news = [[word for word in words if word not in known] for words in (said, wanted)]
+    news = [[word for word in words if word not in known] for words in (answer, expected)]
     if all(news):
-        said, wanted = news
-    if said and wanted and wanted[0][0].isdigit():
-        short = min(len(said), len(wanted))
-        return said[:short] == wanted[:short] and abs(len(said) - len(wanted)) <= 1
-    return said == wanted
+        answer, expected = news
+    if answer and expected and expected[0][0].isdigit():
+        short = min(len(answer), len(expected))
+        return answer[:short] == expected[:short] and abs(len(answer) - len(expected)) <= 1
+    return answer == expected
 
 
 def plain(answer: str) -> list[str]:

@@ -122,11 +122,11 @@ def exchange(reading: Reading, chance: Chance) -> Reading:
 
 def span_of(tokens: Sequence[str], text: str) -> slice:
     """Where the tokens of `text` first stand among `tokens`."""
-    wanted = TOKEN.findall(text)
+    words = TOKEN.findall(text)
     first = next(
-        place for place in range(len(tokens)) if list(tokens[place : place + len(wanted)]) == wanted
+        place for place in range(len(tokens)) if list(tokens[place : place + len(words)]) == words
     )
-    return slice(first, first + len(wanted))
+    return slice(first, first + len(words))
 
 
 class Practice:

@@ -134,16 +134,16 @@ def blocks(text: str) -> Iterator[Block]:
             headings.append((level, silent))
             continue
         above = tuple(text for _, text in headings)
-        found: list[Block] = []
+        new_blocks: list[Block] = []
         if token.type == "inline":
-            found = [Block(plain(token), above)]
+            new_blocks = [Block(plain(token), above)]
         elif token.type == "table_open":
-            found = list(table_rows(tokens, above))
+            new_blocks = list(table_rows(tokens, above))
         elif token.type in ("fence", "code_block"):
-            found = [Block(line, above, whole=True) for line in token.content.splitlines()]
+            new_blocks = [Block(line, above, whole=True) for line in token.content.splitlines()]
         elif token.type == "html_block":
-            found = [Block(line, above) for line in html_to_text(token.content).splitlines()]
-        for block in found:
+            new_blocks = [Block(line, above) for line in html_to_text(token.content).splitlines()]
+        for block in new_blocks:
             if block.text.strip():
                 silent = ""
                 yield block

@@ -149,8 +149,8 @@ class Turn:
         # the ids among them with which words begin and end
         self.starts, self.ends = set[int](), set[int]()
         self.feed([self.tokenizer.special_id(DOCUMENT), *past])
-        said = encode_part(Part(USER, message), self.tokenizer)[: assistant.limits.message]
-        self.insert([*said, self.tokenizer.special_id(ASSISTANT)])
+        message_ids = encode_part(Part(USER, message), self.tokenizer)[: assistant.limits.message]
+        self.insert([*message_ids, self.tokenizer.special_id(ASSISTANT)])
 
     @torch.no_grad()
     def feed(self, ids: list[int]) -> None:
@@ -205,16 +205,16 @@ class Turn:
         scores = self.scores
         scores[[id for id, name in self.names.items() if name not in allowed]] = float("-inf")
         if role == ASSISTANT and self.passage:
-            said, unknown = (
+            quote, unknown = (
                 self.ids[len(self.ids) - written :],
                 self.tokenizer.encode(f" {DONT_KNOW}"),
             )
-            keep = self.quotable(said)
-            if not written or said == unknown or self.is_quote(said):
+            keep = self.quotable(quote)
+            if not written or quote == unknown or self.is_quote(quote):
                 keep |= set(map(self.tokenizer.special_id, allowed))
-            if not said:
+            if not quote:
                 scores[unknown[0]] -= SURE
-            if said == unknown[:written]:
+            if quote == unknown[:written]:
                 keep |= set(unknown[written : written + 1])
             scores[[id for id in range(len(scores)) if id not in keep]] = float("-inf")
         return int(scores.argmax())
@@ -279,7 +279,7 @@ def words_in(pieces: Sequence[str]) -> tuple[set[int], set[int]]:
     ({0, 1, 4, 6, 7}, {1, 3, 5, 7, 10})
     """
     words = list(WORD.finditer("".join(pieces)))
-    first, last = {found.start() for found in words}, {found.end() for found in words}
+    first, last = {match.start() for match in words}, {match.end() for match in words}
     ends = list(accumulate(map(len, pieces)))
     return (
         {

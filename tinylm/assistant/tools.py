@@ -142,8 +142,8 @@ def parse_call(text: str, tools: Mapping[str, Tool]) -> Call:
     tool = tools[name]
     words = rest.split(maxsplit=max(0, len(tool.parameters) - 1))
     if len(words) != len(tool.parameters):
-        wanted = " ".join(parameter.name for parameter in tool.parameters) or "nothing"
-        raise ValueError(f"{name} takes {wanted}")
+        expected = " ".join(parameter.name for parameter in tool.parameters) or "nothing"
+        raise ValueError(f"{name} takes {expected}")
     values = []
     for parameter, word in zip(tool.parameters, words):
         try:
@@ -266,7 +266,7 @@ class Search:
 
     def run(self) -> str:
         """The text of the best passage; ValueError where none holds enough of the message."""
-        self.found = [found for found in self.index.search(self.message) if found.share >= ENOUGH]
+        self.found = [hit for hit in self.index.search(self.message) if hit.share >= ENOUGH]
         if not self.found:
             raise ValueError("nothing was found")
         return self.found[0].passage.text

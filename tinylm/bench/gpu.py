@@ -46,16 +46,17 @@ def gpu_loss(setup: Setup) -> Iterator[Reading]:
     """Time to nanoGPT's published result, against nanoGPT's GPU command (needs CUDA)."""
     need_gpu()
     nano, text = NanoGpt(setup), {"corpus.text": str(setup.shakespeare())}
-    theirs, _ = nano.train(GPU_COMMAND)
-    ours = [train_command(setup, "shakespeare-gpu", text) for _ in range(3)]
-    score, worst = nano.score(device="cuda"), max(run.nats for run in ours)
+    peer_loss, _ = nano.train(GPU_COMMAND)
+    own_runs = [train_command(setup, "shakespeare-gpu", text) for _ in range(3)]
+    score, worst = nano.score(device="cuda"), max(run.nats for run in own_runs)
     yield Reading(
         "gpu-loss",
         f"time to {GPU_LOSS} nats/character on a GPU, against nanoGPT's command",
         "x",
-        tuple(theirs / run.seconds for run in ours),
+        tuple(peer_loss / run.seconds for run in own_runs),
         Bar(">=", 4, beyond=10),
-        f"TinyLM {median(run.seconds for run in ours):.1f} s to {worst:.4f}; nanoGPT {theirs:.1f} "
+        f"TinyLM {median(run.seconds for run in own_runs):.1f} s to {worst:.4f}; nanoGPT "
+        f"{peer_loss:.1f} "
         f"s to {score.nats:.4f}, compiling included; full passes in windows of 256; nanoGPT ran "
         "once",
         fair=worst <= GPU_LOSS,
@@ -68,7 +69,7 @@ def gpu_mfu(setup: Setup) -> Iterator[Reading]:
     need_gpu()
     trainer = compiled(random_trainer(setup, GPT2, GPT2_BATCH))
     work = flops_per_token(GPT2)
-    found = contest(
+    seconds = contest(
         {
             "TinyLM": lambda: work * tokens_per_second(trainer, steps=20),  # FLOP/s
             "peak": lambda: gemm_flops(torch.bfloat16, "cuda", size=8192, least_seconds=1.0),
@@ -78,9 +79,9 @@ def gpu_mfu(setup: Setup) -> Iterator[Reading]:
         "gpu-mfu",
         "model FLOPs of GPT-2 124M against the measured bf16 peak",
         "%",
-        tuple(100 * share for share in ratios(found["TinyLM"], found["peak"])),
+        tuple(100 * share for share in ratios(seconds["TinyLM"], seconds["peak"])),
         Bar(">=", 45, beyond=60),
-        f"{median(found['TinyLM']) / 1e12:.0f} of {median(found['peak']) / 1e12:.0f} TFLOP/s; "
+        f"{median(seconds['TinyLM']) / 1e12:.0f} of {median(seconds['peak']) / 1e12:.0f} TFLOP/s; "
         + "; ".join(trainer.notices),
     )
     nano = NanoGpt(setup)
@@ -91,7 +92,7 @@ def gpu_mfu(setup: Setup) -> Iterator[Reading]:
         "gpu-mfu",
         "GPT-2 124M steps against nanoGPT compiled",
         "x",
-        tuple(flops * step / (work * trainer.batches.tokens) for flops in found["TinyLM"]),
+        tuple(flops * step / (work * trainer.batches.tokens) for flops in seconds["TinyLM"]),
         Bar(">=", 1.0),
         f"nanoGPT {1000 * step:.1f} ms a step",
     )

@@ -136,9 +136,9 @@ class Setup:
     def folder(self, name: str) -> Path:
         """A new folder in the scratch folder whose name begins with `name`."""
         number = sum(1 for path in self.scratch.iterdir() if path.name.startswith(name))
-        made = self.scratch / f"{name}-{number}"
-        made.mkdir()
-        return made
+        run_folder = self.scratch / f"{name}-{number}"
+        run_folder.mkdir()
+        return run_folder
 
 
 Measure = Callable[[], float]
@@ -154,11 +154,11 @@ def contest(contestants: dict[str, Measure], repeats: int = REPEATS) -> dict[str
     >>> calls
     ['a', 'b', 'b', 'a']
     """
-    found: dict[str, list[float]] = {name: [] for name in contestants}
+    measured: dict[str, list[float]] = {name: [] for name in contestants}
     for repeat in range(repeats):
         for name in list(contestants)[:: -1 if repeat % 2 else 1]:
-            found[name].append(contestants[name]())
-    return found
+            measured[name].append(contestants[name]())
+    return measured
 
 
 def ratios(above: Iterable[float], below: Iterable[float]) -> tuple[float, ...]:

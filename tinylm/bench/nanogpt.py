@@ -118,8 +118,8 @@ class NanoGpt:
 
     def score(self, out: str = "out", device: str = "cpu") -> Score:
         """The checkpoint in `out`, by a full validation pass."""
-        found = json.loads(python(["-c", SCORE, out, device], self.folder)[1].splitlines()[-1])
-        return Score(found["nats"], found["context"])
+        score = json.loads(python(["-c", SCORE, out, device], self.folder)[1].splitlines()[-1])
+        return Score(score["nats"], score["context"])
 
     def sampling_speed(self, shape: Sequence[int]) -> float:
         """Tokens per second of one sequence; `shape` is depth, heads, width, context, vocabulary,
@@ -134,5 +134,5 @@ def step_times(printed: str) -> list[float]:
     >>> step_times("iter 9: loss 4.1, time 90.00ms\\niter 10: loss 4.0, time 45.50ms, mfu 1%")
     [0.0455]
     """
-    found = re.findall(r"^iter (\d+):.*time ([\d.]+)ms", printed, re.MULTILINE)
-    return [float(ms) / 1000 for number, ms in found if int(number) >= 10 and int(number) % 250]
+    matches = re.findall(r"^iter (\d+):.*time ([\d.]+)ms", printed, re.MULTILINE)
+    return [float(ms) / 1000 for number, ms in matches if int(number) >= 10 and int(number) % 250]

@@ -75,7 +75,7 @@ def browser() -> Iterator[Any]:
         raise Skip(
             "needs playwright: pip install playwright, then: playwright install chromium"
         ) from None
-    path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    path = next((executable for name in BROWSERS if (executable := shutil.which(name))), None)
     with sync_playwright() as started:
         try:
             chromium = started.chromium.launch(executable_path=path, args=["--no-sandbox"])
@@ -96,6 +96,6 @@ def measure_page(window: Any, file: Path) -> tuple[float, float]:
     time.sleep(SETTLED / 4)
     opened.goto(file.as_uri())
     opened.wait_for_selector("#lens td")  # all of it is drawn
-    found = opened.evaluate(FIRST), opened.evaluate(SPEED, WRITE)
+    figures = opened.evaluate(FIRST), opened.evaluate(SPEED, WRITE)
     opened.close()
-    return found
+    return figures

@@ -22,15 +22,15 @@ STEPS = 40  # of which the second half is timed
 
 def processes(setup: Setup) -> Iterator[Reading]:
     """Training tokens per second of two processes against one, each on one thread."""
-    found = contest(
+    speeds = contest(
         {"two": lambda: tokens_per_second(setup, 2), "one": lambda: tokens_per_second(setup, 1)}
     )
     yield Reading(
         "processes",
         "training in two processes against one, a thread each",
         "x",
-        ratios(found["two"], found["one"]),
-        detail=f"{median(found['two']):,.0f} tokens/s together, {median(found['one']):,.0f} "
+        ratios(speeds["two"], speeds["one"]),
+        detail=f"{median(speeds['two']):,.0f} tokens/s together, {median(speeds['one']):,.0f} "
         "alone; demo-base",
     )
 

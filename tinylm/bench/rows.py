@@ -167,12 +167,12 @@ def picture(records: list[dict[str, Any]], machine: dict[str, Any]) -> Figure | 
                 markersize=7,
             )
             direction, bar = record["bar"].split()
-            told = f"{shown(record['value'], record['unit'])} {record['unit']}".strip()
-            told += (
+            value_text = f"{shown(record['value'], record['unit'])} {record['unit']}".strip()
+            value_text += (
                 f"  (bar {direction} {shown(float(bar), record['unit'])})"
                 + "  busy" * record["busy"]
             )
-            axes.text(max(1, best) * 1.06, place, told, va="center", fontsize=10.5)
+            axes.text(max(1, best) * 1.06, place, value_text, va="center", fontsize=10.5)
         axes.axvline(1, color=MUTED, linewidth=2, linestyle="--")
         ends = [end for record in drawn for end in headroom(record)]
         low, high = max(0.1, min(0.5, *ends) * 0.9), min(30.0, max(ends))

@@ -73,15 +73,15 @@ def against(width: int, rows: int, peers: dict[str, Measure]) -> Iterator[Readin
         "transformers": Bar(">=", 2.5) if rows == 1 else Bar(">=", 2, beyond=4),
         "nanoGPT": Bar(">=", 4),
     }
-    found = contest({"TinyLM": tinylm_measure(width, rows), **peers})
+    speeds = contest({"TinyLM": tinylm_measure(width, rows), **peers})
     for name in peers:
         yield Reading(
             "sampling",
             f"{number} against {name}, width {width}",
             "x",
-            ratios(found["TinyLM"], found[name]),
+            ratios(speeds["TinyLM"], speeds[name]),
             bars.get(name),
-            f"TinyLM {median(found['TinyLM']):,.0f} tokens/s, {name} {median(found[name]):,.0f}"
+            f"TinyLM {median(speeds['TinyLM']):,.0f} tokens/s, {name} {median(speeds[name]):,.0f}"
             + ("; half of it would be beyond the bars" if name == "llama2.c" else ""),
         )
 

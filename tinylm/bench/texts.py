@@ -21,7 +21,7 @@ def bpe(setup: Setup) -> Iterator[Reading]:
     tokenizers, tiktoken = peer("tokenizers"), peer("tiktoken")
     merges = train_bpe(text, VOCABULARY - 256)
     if tokenizers:
-        found = contest(
+        speeds_by_name = contest(
             {
                 "TinyLM": lambda: seconds(lambda: train_bpe(text, VOCABULARY - 256)),
                 "tokenizers": lambda: seconds(lambda: trained_peer(tokenizers, text)),
@@ -31,9 +31,10 @@ def bpe(setup: Setup) -> Iterator[Reading]:
             "bpe",
             "learning 1,024 tokens from 1.1 MB, against tokenizers",
             "x",
-            ratios(found["tokenizers"], found["TinyLM"]),
+            ratios(speeds_by_name["tokenizers"], speeds_by_name["TinyLM"]),
             Bar(">=", 1 / 3, beyond=1),
-            f"TinyLM {median(found['TinyLM']):.2f} s, tokenizers {median(found['tokenizers']):.2f} "
+            f"TinyLM {median(speeds_by_name['TinyLM']):.2f} s, tokenizers "
+            f"{median(speeds_by_name['tokenizers']):.2f} "
             "s",
         )
     encoders: dict[str, Callable[[], Any]] = {
@@ -41,8 +42,8 @@ def bpe(setup: Setup) -> Iterator[Reading]:
         "TinyLM": lambda: BpeTokenizer(merges).encode_array(text)
     }
     if tokenizers:
-        theirs = trained_peer(tokenizers, text)
-        encoders["tokenizers"] = lambda: theirs.encode(text)
+        peer_tokenizer = trained_peer(tokenizers, text)
+        encoders["tokenizers"] = lambda: peer_tokenizer.encode(text)
     if tiktoken:
         # tiktoken's ids are ranks: the same tokens in the same order give the same merges.
         ranks = {BpeTokenizer(merges).token_bytes(id): id for id in range(VOCABULARY)}
@@ -62,8 +63,8 @@ def bpe(setup: Setup) -> Iterator[Reading]:
         if name not in speeds:
             yield Reading("bpe", what, "x", detail=f"{name} is not installed: pip install {name}")
             continue
-        told = f"TinyLM {median(speeds['TinyLM']):.1f} MB/s, {name} {median(speeds[name]):.1f}"
-        yield Reading("bpe", what, "x", ratios(speeds["TinyLM"], speeds[name]), bar, told)
+        detail = f"TinyLM {median(speeds['TinyLM']):.1f} MB/s, {name} {median(speeds[name]):.1f}"
+        yield Reading("bpe", what, "x", ratios(speeds["TinyLM"], speeds[name]), bar, detail)
 
 
 def peer(name: str) -> Any:
@@ -80,28 +81,28 @@ def trained_peer(tokenizers: Any, text: str) -> Any:
     """The tokenizers library's byte-level BPE, split into words as GPT-2 does, learned from the
     text."""
     split = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
-    made = tokenizers.Tokenizer(tokenizers.models.BPE())
-    made.pre_tokenizer = split
+    library = tokenizers.Tokenizer(tokenizers.models.BPE())
+    library.pre_tokenizer = split
     trainer = tokenizers.trainers.BpeTrainer(
         vocab_size=VOCABULARY, initial_alphabet=split.alphabet(), show_progress=False
     )
-    made.train_from_iterator([text], trainer)
-    return made
+    library.train_from_iterator([text], trainer)
+    return library
 
 
 def meter(setup: Setup) -> Iterator[Reading]:
     """The metre scorer on real verse and prose (needs --texts)."""
     if setup.texts is None:
         raise Skip(f"needs --texts FOLDER with {', '.join(TEXTS.values())}")
-    for what, found in meter_report(setup.texts).items():
-        direction, value = str(found["bar"]).split()
+    for what, row in meter_report(setup.texts).items():
+        direction, value = str(row["bar"]).split()
         bar = Bar(">=" if direction == ">=" else "<=", float(value))
-        spread = f"95 % interval {found['low']:.3f} to {found['high']:.3f}, n = {found['count']:,}"
+        spread = f"95 % interval {row['low']:.3f} to {row['high']:.3f}, n = {row['count']:,}"
         yield Reading(
             "meter",
             what,
             "",
-            (float(found["value"]),),
+            (float(row["value"]),),
             bar,
-            spread if found["low"] != found["high"] else "",
+            spread if row["low"] != row["high"] else "",
         )

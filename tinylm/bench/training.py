@@ -98,7 +98,7 @@ def nanogpt_loss(setup: Setup) -> Iterator[Reading]:
     """Time to the loss that nanoGPT's CPU command reaches, and the loss after that command's
     time."""
     nano, text = NanoGpt(setup), {"corpus.text": str(setup.shakespeare())}
-    ours: list[Trained] = []
+    own_runs: list[Trained] = []
     scores: list[Score] = []
 
     def theirs() -> float:
@@ -107,19 +107,20 @@ def nanogpt_loss(setup: Setup) -> Iterator[Reading]:
         return spent
 
     def sprint() -> float:
-        ours.append(train_command(setup, "shakespeare-char", {**text, **SPRINT}))
-        return ours[-1].seconds
+        own_runs.append(train_command(setup, "shakespeare-char", {**text, **SPRINT}))
+        return own_runs[-1].seconds
 
-    found = contest({"nanoGPT": theirs, "TinyLM": sprint})
-    worst, limit = max(run.nats for run in ours), median(found["nanoGPT"])
+    seconds = contest({"nanoGPT": theirs, "TinyLM": sprint})
+    worst, limit = max(run.nats for run in own_runs), median(seconds["nanoGPT"])
     reached = median(score.nats for score in scores)
     yield Reading(
         "nanogpt-loss",
         f"time to {NANOGPT_LOSS} nats/character, against nanoGPT's CPU command",
         "x",
-        ratios(found["nanoGPT"], found["TinyLM"]),
+        ratios(seconds["nanoGPT"], seconds["TinyLM"]),
         Bar(">=", 8, beyond=12),
-        f"TinyLM {median(found['TinyLM']):.1f} s to {worst:.3f} in windows of {ours[0].context}, "
+        f"TinyLM {median(seconds['TinyLM']):.1f} s to {worst:.3f} in windows of "
+        f"{own_runs[0].context}, "
         f"nanoGPT {limit:.1f} s to {reached:.3f} in windows of {scores[0].context}: whole "
         "commands, full passes",
         fair=worst <= NANOGPT_LOSS,
@@ -210,7 +211,7 @@ def throughput(setup: Setup) -> Iterator[Reading]:
         kind: make_trainer(setup, "shakespeare-char", fields | more) for kind, more in kinds.items()
     }
     short = [*CPU_COMMAND, "--max_iters=80", "--eval_interval=1000", "--eval_iters=1"]
-    found = contest(
+    speeds = contest(
         {
             "nanoGPT": lambda: CPU_TOKENS / median(step_times(nano.train(short)[1])),
             **{kind: partial(tokens_per_second, trainer) for kind, trainer in trainers.items()},
@@ -221,10 +222,10 @@ def throughput(setup: Setup) -> Iterator[Reading]:
             "throughput",
             f"training throughput ({kind}) against nanoGPT",
             "x",
-            ratios(found[kind], found["nanoGPT"]),
+            ratios(speeds[kind], speeds["nanoGPT"]),
             Bar(">=", 1.5, beyond=2.5),
-            f"TinyLM {median(found[kind]):,.0f} tokens/s, nanoGPT's command (not compiled) "
-            f"{median(found['nanoGPT']):,.0f}, at 4 layers of width 128, batches of 12 x 64"
+            f"TinyLM {median(speeds[kind]):,.0f} tokens/s, nanoGPT's command (not compiled) "
+            f"{median(speeds['nanoGPT']):,.0f}, at 4 layers of width 128, batches of 12 x 64"
             + "".join(f"; {notice}" for notice in trainer.notices),
         )
 
@@ -254,7 +255,7 @@ def mfu(setup: Setup) -> Iterator[Reading]:
         }
         trainer = trainers["compiled"]
         work = flops_per_token(trainer.model.config)
-        found = contest(
+        shares = contest(
             {
                 **{
                     kind: partial(tokens_per_second, one, steps=8) for kind, one in trainers.items()
@@ -263,14 +264,14 @@ def mfu(setup: Setup) -> Iterator[Reading]:
             }
         )
         for kind, one in trainers.items():
-            reached = [work * speed for speed in found[kind]]  # FLOP/s
+            reached = [work * speed for speed in shares[kind]]  # FLOP/s
             yield Reading(
                 "mfu",
                 f"model FLOPs against the measured {str(dtype)[6:]} peak, width {width}, {kind}",
                 "%",
-                tuple(100 * share for share in ratios(reached, found["peak"])),
+                tuple(100 * share for share in ratios(reached, shares["peak"])),
                 Bar(">=", 50, beyond=65),
-                f"{median(reached) / 1e9:.0f} of {median(found['peak']) / 1e9:.0f} GFLOP/s, 4 "
+                f"{median(reached) / 1e9:.0f} of {median(shares['peak']) / 1e9:.0f} GFLOP/s, 4 "
                 "layers, context "
                 f"{one.model.config.context}, batch {one.recipe.train.batch_size}, optimiser "
                 "included" + "".join(f"; {notice}" for notice in one.notices),
@@ -339,12 +340,12 @@ def memory(setup: Setup) -> Iterator[Reading]:
         kept_aside = str(200_000 / size)  # the same amount of validation for both
         fields = {"corpus.text": str(path), "corpus.valid_share": kept_aside, "train.steps": "100"}
         folder = setup.folder("run") / "made"
-        told = json.loads(
+        reported = json.loads(
             python(["-c", LARGE, json.dumps(fields), str(folder)], setup.scratch)[1].splitlines()[
                 -1
             ]
         )
-        return size / told["seconds"] / 1e6, told["bytes"]
+        return size / reported["seconds"] / 1e6, reported["bytes"]
 
     speeds = [prepare(small)[0] for _ in range(REPEATS)]
     speed, peak = prepare(large)

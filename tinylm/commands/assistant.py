@@ -95,10 +95,10 @@ def read_folder(path: Path) -> dict[str, str]:
     """The user's documents by name; says which ones could not be read."""
     from tinylm.corpora.documents import read_documents
 
-    found = read_documents(path)
-    for left_out in found.skipped:
+    contents = read_documents(path)
+    for left_out in contents.skipped:
         say(clean(f"left out: {left_out.source} ({left_out.reason})"))
-    return dict(zip(found.sources, found.texts))
+    return dict(zip(contents.sources, contents.texts))
 
 
 def name_of(documents: Path) -> str:

@@ -143,24 +143,26 @@ def cost(
 
     check_positive(parameters=parameters, tokens=tokens, price=1.0 if price is None else price)
     chosen = GPUS[gpu]
-    found = bill(parameters, tokens, chosen, price)
+    estimate = bill(parameters, tokens, chosen, price)
     rate = chosen.dollars_per_hour if price is None else price
     print(
         f"{parameters:.3g} parameters on {tokens:.3g} tokens ({tokens / parameters:.3g} tokens a "
         "parameter)"
     )
-    print(f"FLOPs      {found.flops:.3g}   (6 x parameters x tokens)")
+    print(f"FLOPs      {estimate.flops:.3g}   (6 x parameters x tokens)")
     print(
-        f"GPU-hours  {found.gpu_hours:,.0f}   ({chosen.name}, {UTILISATION:.0%} of "
+        f"GPU-hours  {estimate.gpu_hours:,.0f}   ({chosen.name}, {UTILISATION:.0%} of "
         f"{chosen.peak / 1e12:.0f} TFLOP/s)"
     )
     print(
-        f"days       {found.gpu_hours / 24:,.0f} on one GPU, {found.gpu_hours / 24 / 1000:,.1f} on "
+        f"days       {estimate.gpu_hours / 24:,.0f} on one GPU, "
+        f"{estimate.gpu_hours / 24 / 1000:,.1f} on "
         "a thousand"
     )
-    print(f"money      ${found.dollars:,.0f}   (${rate:g} a GPU-hour)")
+    print(f"money      ${estimate.dollars:,.0f}   (${rate:g} a GPU-hour)")
     print(
-        f"energy     {found.kilowatt_hours:,.0f} kWh   ({chosen.watts:g} W a GPU, a fifth on top "
+        f"energy     {estimate.kilowatt_hours:,.0f} kWh   ({chosen.watts:g} W a GPU, a fifth on "
+        "top "
         "for the building)"
     )
     low, high = min(model.ratio for model in MODELS), max(model.ratio for model in MODELS)

@@ -76,9 +76,11 @@ def tokenizer(
         if not file.is_file():
             raise ValueError(f"there is no text file {file}")
         text = iter_text(file)
-        made = train_bpe_tokenizer(text, vocab_size) if kind == "bpe" else CharTokenizer.train(text)
-        made.save(out)
-        print(f"{out}: {made.vocab_size} tokens, fingerprint {made.fingerprint()}")
+        trained = (
+            train_bpe_tokenizer(text, vocab_size) if kind == "bpe" else CharTokenizer.train(text)
+        )
+        trained.save(out)
+        print(f"{out}: {trained.vocab_size} tokens, fingerprint {trained.fingerprint()}")
         return
     loaded = load_tokenizer(file / "model" / "tokenizer.json" if file.is_dir() else file)
     if action == "encode":

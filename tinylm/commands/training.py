@@ -191,8 +191,8 @@ def follow(trainer: "Trainer", tensorboard: bool = False) -> bool:
         say(f"stopped after step {trainer.step}; go on with: tinylm resume {trainer.folder}")
     else:
         best = trainer.best
-        found = f"best step {best['step']}: {best['nats_per_token']:.4f} nats/token"
-        say(f"done in {trainer.seconds / 60:.1f} minutes; {found}")
+        outcome = f"best step {best['step']}: {best['nats_per_token']:.4f} nats/token"
+        say(f"done in {trainer.seconds / 60:.1f} minutes; {outcome}")
         say(
             f"try: tinylm sample {trainer.folder} --prompt "
             f'"{(trainer.recipe.sample.prompts or ("",))[0]}"'

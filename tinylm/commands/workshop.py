@@ -21,13 +21,14 @@ def report(
     from tinylm.workshop.report import find
     from tinylm.workshop.report import report as page
 
-    found = find(folders)
+    contents = find(folders)
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(page(found), encoding="utf-8", newline="\n")
-    for line in found.unreadable:
+    out.write_text(page(contents), encoding="utf-8", newline="\n")
+    for line in contents.unreadable:
         say(clean(f"left out: {line}"))
     say(
-        f"{len(found.lessons)} lessons, {len(found.comparisons)} comparisons, {len(found.runs)} "
+        f"{len(contents.lessons)} lessons, {len(contents.comparisons)} comparisons, "
+        f"{len(contents.runs)} "
         "runs"
     )
     print(out)

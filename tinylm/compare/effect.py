@@ -97,18 +97,18 @@ def sentences(result: dict[str, Any]) -> list[str]:
         values = [(run, value_of(result, name, number)) for number, run in enumerate(runs)]
         return [f"{run} {100 * value:.0f} %" for run, value in values if value is not None]
 
-    told = []
+    lines = []
     if scanning := shares("Lines that scan"):
         shuffled = listed(shares("Same lines, words shuffled"))
-        told.append(
+        lines.append(
             f"Lines that scan as iambic pentameter: {listed(scanning)} (with their words shuffled: "
             f"{shuffled})."
         )
     if words := shares("Different words"):
-        told.append(f"Different words, of all the words in 50 lines: {listed(words)}.")
+        lines.append(f"Different words, of all the words in 50 lines: {listed(words)}.")
     if facts := shares("Facts known"):
-        told.append(f"Facts of the town that each model knows: {listed(facts)}; guessing: 25 %.")
-    return told
+        lines.append(f"Facts of the town that each model knows: {listed(facts)}; guessing: 25 %.")
+    return lines
 
 
 def listed(words: list[str]) -> str:

@@ -93,8 +93,8 @@ def check_folder(out: Path, runs: Sequence[Run], replace: bool) -> None:
     # .new: a write cut short
     if replace or not out.is_dir() or all(path.suffix == ".new" for path in out.iterdir()):
         return
-    found = read_json(out / "comparison.json") if (out / "comparison.json").is_file() else {}
-    if not isinstance(found, dict) or found.get("kind") != KIND:
+    earlier = read_json(out / "comparison.json") if (out / "comparison.json").is_file() else {}
+    if not isinstance(earlier, dict) or earlier.get("kind") != KIND:
         raise ValueError(
             f"{out} is not empty and holds no earlier comparison: give another folder with --out"
         )
@@ -223,14 +223,14 @@ def side_by_side(samples: Sequence[list[Sample]]) -> list[dict[str, Any]]:
 
 
 def scanned(line: str) -> dict[str, Any]:
-    found = meter.scan(line)
+    scansion = meter.scan(line)
     return {
         "line": line,
-        "ok": found.ok,
-        "pattern": found.pattern,
-        "score": round(found.score, 3),
-        "licences": list(found.licences),
-        "violations": list(found.violations),
+        "ok": scansion.ok,
+        "pattern": scansion.pattern,
+        "score": round(scansion.score, 3),
+        "licences": list(scansion.licences),
+        "violations": list(scansion.violations),
     }
 
 
@@ -272,9 +272,9 @@ def next_tokens(contestants: Sequence[Contestant], prompt: str) -> dict[str, Any
 def same_text(contestants: Sequence[Contestant]) -> dict[str, Any]:
     """What every run expected of the same passage; a piece ends where a token of every run does."""
     text = passage(contestants[-1].valid[0], whole=contestants[-1].document_token)
-    found = [document_bits(*c.loaded[:2], [text], c.document_token) for c in contestants]
+    costs = [document_bits(*c.loaded[:2], [text], c.document_token) for c in contestants]
     whole_characters = set(np.cumsum([len(character.encode()) for character in text]).tolist())
-    cuts = sorted(whole_characters.intersection(*({int(end) for end in ends} for _, ends in found)))
+    cuts = sorted(whole_characters.intersection(*({int(end) for end in ends} for _, ends in costs)))
     starts = [0, *cuts[:-1]]
     data = text.encode()
     same = len({c.loaded.tokenizer.fingerprint() for c in contestants}) == 1
@@ -283,7 +283,7 @@ def same_text(contestants: Sequence[Contestant]) -> dict[str, Any]:
         "unit": "token" if same else "piece",
         "pieces": [data[a:b].decode() for a, b in zip(starts, cuts)],
         "probabilities": [
-            [float(2.0 ** -bits[a:b].sum()) for a, b in zip(starts, cuts)] for bits, _ in found
+            [float(2.0 ** -bits[a:b].sum()) for a, b in zip(starts, cuts)] for bits, _ in costs
         ],
     }
 

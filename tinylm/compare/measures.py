@@ -99,14 +99,14 @@ def cut_shares(samples: Sequence[Sample]) -> np.ndarray:
 Unit = Literal["share", "points", "bits/byte", "characters", "per second"]
 
 
-def as_json(found: Interval | None, count: int) -> dict[str, Any] | None:
+def as_json(value: Interval | None, count: int) -> dict[str, Any] | None:
     """An interval as JSON values; None where there was nothing to measure. An unknown end is None
     too."""
-    if found is None:
+    if value is None:
         return None
-    ends = {key: float(getattr(found, key)) for key in ("low", "high")}
+    ends = {key: float(getattr(value, key)) for key in ("low", "high")}
     return {
-        "mean": float(found.mean),
+        "mean": float(value.mean),
         **{k: v if np.isfinite(v) else None for k, v in ends.items()},
         "count": count,
     }
@@ -135,11 +135,11 @@ def row(
 
 def share_row(name: str, meaning: str, counts: Sequence[np.ndarray]) -> dict[str, Any]:
     """A share of lines, from (samples, 2) counts of each run for the same samples."""
-    found = [share(c) for c in counts]
-    values = [as_json(f, int(c[:, 1].sum())) for f, c in zip(found, counts)]
+    shares = [share(c) for c in counts]
+    values = [as_json(f, int(c[:, 1].sum())) for f, c in zip(shares, counts)]
     gaps = [
-        share_difference(c, counts[0]) if f and found[0] else None
-        for f, c in zip(found[1:], counts[1:])
+        share_difference(c, counts[0]) if f and shares[0] else None
+        for f, c in zip(shares[1:], counts[1:])
     ]
     return row(name, "share", meaning, values, gaps)
 
@@ -170,8 +170,8 @@ def share_difference(a: np.ndarray, b: np.ndarray) -> Interval:
 
 def mean_row(name: str, unit: Unit, meaning: str, values: Sequence[np.ndarray]) -> dict[str, Any]:
     """A mean over the same pieces or questions for every run, compared piece by piece."""
-    found = [as_json(interval(v), len(v)) for v in values]
-    return row(name, unit, meaning, found, [paired_difference(v, values[0]) for v in values[1:]])
+    means = [as_json(interval(v), len(v)) for v in values]
+    return row(name, unit, meaning, means, [paired_difference(v, values[0]) for v in values[1:]])
 
 
 def likelihood_rows(contestants: Sequence[Contestant], effort: Effort) -> list[dict[str, Any]]:
@@ -187,12 +187,12 @@ def likelihood_rows(contestants: Sequence[Contestant], effort: Effort) -> list[d
             f"Lower is better. On about {len(pieces[0]) * PIECE:,} bytes that "
             f"{' and '.join(owners)} kept aside."
         )
-        made = mean_row(
+        new_row = mean_row(
             f"Bits per byte, text of {' and '.join(owners)}", "bits/byte", meaning, pieces
         )
-        for contestant, value in zip(contestants, made["values"]):
+        for contestant, value in zip(contestants, new_row["values"]):
             value["seen"] = seen_share(part, contestant.training)
-        rows.append(made)
+        rows.append(new_row)
     return rows
 
 
@@ -333,9 +333,9 @@ def against_prose_row(scanned: Sequence[np.ndarray], prose: np.ndarray) -> dict[
     """The later runs' lines beside the first run's text cut at ten syllables: prose has few lines
     to judge."""
     counts = [prose, *scanned[1:]]
-    found = [share(c) for c in counts]
-    gaps = [difference(f, found[0]) if f and found[0] else None for f in found[1:]]
-    values = [as_json(f, int(c[:, 1].sum())) for f, c in zip(found, counts)]
+    shares = [share(c) for c in counts]
+    gaps = [difference(f, shares[0]) if f and shares[0] else None for f in shares[1:]]
+    values = [as_json(f, int(c[:, 1].sum())) for f, c in zip(shares, counts)]
     meaning = "Lines that scan of the later runs, beside the first run's text cut at ten syllables."
     return row("Verse lines against cut text", "share", meaning, values, gaps)
 
@@ -387,13 +387,13 @@ def novelty_rows(
             name: group for name, group in groups.items() if any(text.strip() for text in group)
         }
         # An imported run's training text is not here: nothing can be looked up in it.
-        found = (
+        results = (
             novelty(contestant.training[:searched], groups)
             if contestant.training and groups
             else {}
         )
         for name, into in (("samples", longest), ("held out", reference)):
-            into.append(found[name].longest_mean if name in found else None)
+            into.append(results[name].longest_mean if name in results else None)
 
     def novelty_row(name: str, meaning: str, values: list[Interval | None]) -> dict[str, Any]:
         gaps = [difference(v, values[0]) if v and values[0] else None for v in values[1:]]
@@ -438,10 +438,10 @@ def story_rows(
 
     Told from nothing, so only runs with a token that begins a document can be asked.
     """
-    told = [tell_stories(c, sampling, effort) for c in contestants]
-    if not any(told):
+    told_stories = [tell_stories(c, sampling, effort) for c in contestants]
+    if not any(told_stories):
         return []
-    kept = [np.array([consistency(text).score for text in texts]) for texts in told]
+    kept = [np.array([consistency(text).score for text in texts]) for texts in told_stories]
     values = [as_json(interval(k), len(k)) if len(k) else None for k in kept]
     gaps = [
         paired_difference(k, kept[0]) if len(k) and len(k) == len(kept[0]) else None
@@ -460,12 +460,12 @@ def tell_stories(contestant: Contestant, sampling: Sampling, effort: Effort) -> 
     model, tokenizer, recipe = contestant.loaded
     if recipe.corpus.text != "stories" or not contestant.document_token:
         return []
-    told = []
+    texts = []
     for first in range(0, effort.stories, effort.batch):
         count = min(effort.batch, effort.stories - first)
         request = Request("", model.config.context - 1, sampling, first, count, begin=DOCUMENT)
-        told += [row.text for row in generate(model, tokenizer, request)]
-    return told
+        texts += [row.text for row in generate(model, tokenizer, request)]
+    return texts
 
 
 def ask(contestant: Contestant, pairs: list[tuple[str, str]]) -> np.ndarray:
@@ -490,17 +490,17 @@ def fact_rows(contestants: Sequence[Contestant], effort: Effort) -> list[dict[st
         for prompt in fact.prompts
     ]
     questions = questions[:: max(1, len(questions) // effort.facts)][: effort.facts]
-    found = [probe(questions, partial(ask, contestant)) for contestant in contestants]
+    results = [probe(questions, partial(ask, contestant)) for contestant in contestants]
     meaning = (
         f"The right answer likeliest of four, {len(questions)} questions; guessing gives 25 %."
     )
     fair = f"{meaning} What each answer costs without the question is taken off."
     return [
-        mean_row("Facts known", "share", meaning, [np.array(f.correct, float) for f in found]),
+        mean_row("Facts known", "share", meaning, [np.array(f.correct, float) for f in results]),
         mean_row(
             "Facts known, calibrated",
             "share",
             fair,
-            [np.array(f.calibrated_correct, float) for f in found],
+            [np.array(f.calibrated_correct, float) for f in results],
         ),
     ]

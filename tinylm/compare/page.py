@@ -122,11 +122,11 @@ def findings(result: dict[str, Any]) -> list[str]:
         if row["name"] in HEADLINES or row["unit"] == "bits/byte":
             first, *others = (f"{n} {number(v, row['unit'])}" for n, v in zip(names, row["values"]))
             gaps = row["differences"][1:]
-            told = [
+            parts = [
                 f"{text}: {judged(gap, row['unit'])}" if gap else text
                 for text, gap in zip(others, gaps)
             ]
-            sentences.append(f"{row['name']}: {first}; {'; '.join(told)}.")
+            sentences.append(f"{row['name']}: {first}; {'; '.join(parts)}.")
     return sentences
 
 
@@ -220,8 +220,8 @@ def shown_prompt(prompt: str) -> str:
 
 def remarks(scan: dict[str, Any]) -> str:
     """Licences taken and what was wrong, in brackets; empty where there is neither."""
-    said = "; ".join([*scan["licences"], *scan["violations"]])
-    return f"  ({said})" if said else ""
+    remark = "; ".join([*scan["licences"], *scan["violations"]])
+    return f"  ({remark})" if remark else ""
 
 
 # -- the page -------------------------------------------------------------------------------------
@@ -313,9 +313,9 @@ def pictures(result: dict[str, Any]) -> list[Picture]:
     """Every picture that the numbers allow."""
     names = labels(result)
     rows = [row for row in result["scoreboard"] if row["unit"] == "share" and any(row["values"])]
-    found = [*([scoreboard_picture(rows, names)] if rows else []), losses_picture(result["losses"])]
+    drawn = [*([scoreboard_picture(rows, names)] if rows else []), losses_picture(result["losses"])]
     if result["forgetting"]:
-        found.append(
+        drawn.append(
             Picture(
                 "forgetting",
                 "Forgetting",
@@ -331,7 +331,7 @@ def pictures(result: dict[str, Any]) -> list[Picture]:
             )
         )
     if result["metre_steps"]:
-        found.append(
+        drawn.append(
             Picture(
                 "metre-steps",
                 "Metre over the steps",
@@ -346,7 +346,7 @@ def pictures(result: dict[str, Any]) -> list[Picture]:
                 ],
             )
         )
-    found.append(
+    drawn.append(
         Picture(
             "next-tokens",
             "What comes next",
@@ -362,7 +362,7 @@ def pictures(result: dict[str, Any]) -> list[Picture]:
         )
     )
     same = result["same_text"]
-    found.append(
+    drawn.append(
         Picture(
             "same-text",
             "The same text through every model's eyes",
@@ -381,7 +381,7 @@ def pictures(result: dict[str, Any]) -> list[Picture]:
         for grid in result["settings"]
         if any(cell["accepted"] for row in grid["cells"] for cell in row)
     ]
-    return [*found, *map(settings_picture, grids)]
+    return [*drawn, *map(settings_picture, grids)]
 
 
 def scoreboard_picture(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> Picture:

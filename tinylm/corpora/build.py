@@ -106,8 +106,8 @@ def split_corpus(config: CorpusConfig) -> Split:
         return split_documents(
             lambda: iter_documents(path, separator, config.encoding), config, separator
         )
-    found = read_documents(path, config.separator, config.encoding)
-    return split_documents(lambda: iter(found.texts), config, "\n\n", found.skipped)
+    documents = read_documents(path, config.separator, config.encoding)
+    return split_documents(lambda: iter(documents.texts), config, "\n\n", documents.skipped)
 
 
 def has_documents(config: CorpusConfig) -> bool:

@@ -349,8 +349,8 @@ def _probes(seed: int, rule: re.Pattern[str]) -> Iterator[tuple[str, str]]:
     chance = Chance(seed)
     # far from the seeds that people choose for validation texts
     for log in documents(seed + 1_000_003, "valid"):
-        if found := list(rule.finditer(log)):  # on some days no ship needs a tug
-            answer = chance.pick(found)
+        if matches := list(rule.finditer(log)):  # on some days no ship needs a tug
+            answer = chance.pick(matches)
             yield log[: answer.start(1) - 1], answer.group(1)
 
 

@@ -175,9 +175,11 @@ def _held_out(person: Person, relation: str) -> tuple[int, int]:
 def story_lines(person: Person, relation: str) -> tuple[str, ...]:
     """The sentences in which the stories tell this fact: all wordings but the held-out ones."""
     held_out = _held_out(person, relation)
-    told = [wording for index, wording in enumerate(_WORDINGS[relation]) if index not in held_out]
+    wordings = [
+        wording for index, wording in enumerate(_WORDINGS[relation]) if index not in held_out
+    ]
     fields = _fields(person) | {"answer": answer_of(person, relation)}
-    return tuple(wording.format_map(fields) for wording in (*told, *_TOGETHER[relation]))
+    return tuple(wording.format_map(fields) for wording in (*wordings, *_TOGETHER[relation]))
 
 
 def _prompts(person: Person, relation: str) -> tuple[str, ...]:

@@ -234,13 +234,13 @@ def stories(seed: int = 0, split: Split = "train") -> Iterator[Story]:
         chance.bits = 0.0
         cast = _draw_cast(chance)
         if cast.split == split:
-            told = _tell(cast, chance)
+            story = _tell(cast, chance)
             # rare; told again from a new cast, so its bits stay an upper bound
-            if len(told.split()) > LONGEST:
+            if len(story.split()) > LONGEST:
                 continue
             hero, friend, _ = cast.people
             yield Story(
-                told,
+                story,
                 chance.bits,
                 cast.plot.name,
                 hero.name,
@@ -265,46 +265,46 @@ def text(n_bytes: int, seed: int = 0, split: Split = "train") -> Iterator[str]:
 def vocabulary() -> frozenset[str]:
     """Every word the stories can use, in lower case: those of all wordings and all that can fill
     their fields."""
-    found: set[str] = set()
+    words: set[str] = set()
     for plot in plots():
         for beat in plot.beats:
             for wording in (w for options in beat.wordings.values() for w in options):
-                found |= words_of(re.sub(r"\{\w+\}", " ", wording))
+                words |= words_of(re.sub(r"\{\w+\}", " ", wording))
     for person in world.PEOPLE:
-        found |= words_of(" ".join(_person_fields(person, "").values()))
-        found |= {
+        words |= words_of(" ".join(_person_fields(person, "").values()))
+        words |= {
             word
             for r in facts.RELATIONS
             for line in facts.story_lines(person, r)
             for word in words_of(line)
         }
     for thing in world.THINGS:
-        found |= words_of(world.with_article(thing.name))
+        words |= words_of(world.with_article(thing.name))
     for place in world.PLACES:
-        found |= words_of(f"{place.where} {place.nook} {place.sight}")
+        words |= words_of(f"{place.where} {place.nook} {place.sight}")
     for weather in world.WEATHERS:
-        found |= words_of(
+        words |= words_of(
             " ".join((*weather.day, *weather.night, weather.day_does, weather.night_does))
         )
-    return frozenset(found | set(world.TIMES) | set(world.LATER.values()))
+    return frozenset(words | set(world.TIMES) | set(world.LATER.values()))
 
 
 def stats(n_bytes: int = 1_000_000, seed: int = 0, split: Split = "train") -> dict[str, Any]:
     """Figures about ``n_bytes`` of stories: speed, variety, length and the source's bits per
     byte."""
     start = time.perf_counter()
-    told, size = [], 0
+    texts, size = [], 0
     for story in stories(seed, split):
-        told.append(story)
+        texts.append(story)
         size += len(story.text) + 2
         if size >= n_bytes:
             break
     seconds = time.perf_counter() - start
     return {
-        "stories": len(told),
+        "stories": len(texts),
         "bytes": size,
         "megabytes_per_second": size / 1e6 / seconds,
-        "source_bits_per_byte": sum(story.bits for story in told) / size,
+        "source_bits_per_byte": sum(story.bits for story in texts) / size,
         "vocabulary": len(vocabulary()),
-        **measure([story.text for story in told]),
+        **measure([story.text for story in texts]),
     }

@@ -89,16 +89,16 @@ def measure(texts: Sequence[str]) -> dict[str, Any]:
     ``duplicate_share`` is the share, among sentences of eight words or more, of those that stood
     there before.
     """
-    found = [sentence for told in texts for sentence in sentences(told)]
-    long = [sentence for sentence in found if len(_WORD.findall(sentence)) >= 8]
-    frames = Counter(map(frame, found))
-    lengths = sorted(len(_WORD.findall(told)) for told in texts)
+    all_sentences = [sentence for text in texts for sentence in sentences(text)]
+    long = [sentence for sentence in all_sentences if len(_WORD.findall(sentence)) >= 8]
+    frames = Counter(map(frame, all_sentences))
+    lengths = sorted(len(_WORD.findall(text)) for text in texts)
     commonest, count = frames.most_common(1)[0]
     return {
         "distinct_words": len(words_of("\n".join(texts))),
-        "sentences": len(found),
+        "sentences": len(all_sentences),
         "frames": len(frames),
-        "largest_frame_share": count / len(found),
+        "largest_frame_share": count / len(all_sentences),
         "largest_frame": commonest,
         "duplicate_share": 1 - len(set(long)) / len(long),
         "words_per_story": sum(lengths) / len(lengths),

@@ -228,12 +228,12 @@ def _layouts(kinds: tuple[int, ...], slot: int) -> list[Move]:
 def _cheapest(ways: Iterable[Move]) -> list[Move]:
     """Of moves that a line cannot tell apart (all but cost, signs and remarks are equal), the
     cheapest."""
-    found: dict[tuple[object, ...], Move] = {}
+    cheapest: dict[tuple[object, ...], Move] = {}
     for move in ways:
         end = move[:5]
-        if end not in found or move.cost < found[end].cost:
-            found[end] = move
-    return list(found.values())
+        if end not in cheapest or move.cost < cheapest[end].cost:
+            cheapest[end] = move
+    return list(cheapest.values())
 
 
 def _with_syllable(move: Move, kind: int) -> list[Move]:

@@ -179,8 +179,8 @@ def discounts(counts: np.ndarray) -> tuple[float, float, float]:
     if not (once and twice and thrice and four):
         return FALLBACK
     y = once / (once + 2 * twice)
-    found = (1 - 2 * y * twice / once, 2 - 3 * y * thrice / twice, 3 - 4 * y * four / thrice)
-    return found if all(0 < d <= c for d, c in zip(found, (1, 2, 3))) else FALLBACK
+    values = (1 - 2 * y * twice / once, 2 - 3 * y * thrice / twice, 3 - 4 * y * four / thrice)
+    return values if all(0 < d <= c for d, c in zip(values, (1, 2, 3))) else FALLBACK
 
 
 def _smoothed(grams: np.ndarray, counts: np.ndarray, contexts: int, vocab_size: int) -> _Level:

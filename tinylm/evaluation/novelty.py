@@ -80,14 +80,14 @@ def novelty(training: str, groups: Mapping[str, Sequence[str]]) -> dict[str, Nov
     # n -> (texts, 2): copied, all
     grams = {n: _copied_grams(words, training_words, n) for n in WORDS}
     known_lines = set(_lines(training))
-    found, first = {}, 0
+    results, first = {}, 0
     for name, samples in groups.items():
         # this group's rows in what was measured for all texts
         here = slice(first, first + len(samples))
         first += len(samples)
         longest = tuple(int(length.max(initial=0)) for length in lengths[here])
         lines = [line for sample in samples for line in _lines(sample)]
-        found[name] = Novelty(
+        results[name] = Novelty(
             longest=longest,
             longest_mean=interval(longest),
             spans=_shares({n: _copied_windows(lengths[here], n) for n in SPANS}),
@@ -95,7 +95,7 @@ def novelty(training: str, groups: Mapping[str, Sequence[str]]) -> dict[str, Nov
             copied_lines=interval([line in known_lines for line in lines]),
             distinct_lines=len(set(lines)) / len(lines),
         )
-    return found
+    return results
 
 
 def cut_like(text: str, samples: Sequence[str]) -> list[str]:
@@ -247,9 +247,9 @@ def _copied_windows(lengths: Sequence[np.ndarray], span: int) -> np.ndarray:
 def _copied_grams(texts: Sequence[list[str]], training: list[str], n: int) -> np.ndarray:
     """(texts, 2): runs of n words that stand in the training words, and all of them."""
     grams = [_grams(words, n) for words in texts]
-    wanted = {gram for text in grams for gram in text}
+    sought = {gram for text in grams for gram in text}
     # only what is asked for is kept in memory
-    known = {gram for gram in _grams(training, n) if gram in wanted}
+    known = {gram for gram in _grams(training, n) if gram in sought}
     return np.array([(sum(gram in known for gram in text), len(text)) for text in grams])
 
 

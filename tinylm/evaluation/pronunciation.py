@@ -289,9 +289,9 @@ def pronunciations(word: str) -> tuple[Phones, ...]:
     ('HH', 'EH1', 'V', 'N')
     """
     for search in (_known, _apostrophes, _affixes, _respelled, _affixes_of_respelled, _compound):
-        found = search(word)
-        if found:
-            return tuple(dict.fromkeys(found))
+        ways = search(word)
+        if ways:
+            return tuple(dict.fromkeys(ways))
     return _from_letters(word)
 
 
@@ -372,18 +372,18 @@ def _affixes(word: str, depth: int = 2) -> list[Phones]:
         sounds = SUFFIXES.get(word[-cut:])
         if sounds is not None:
             for stem in _stems(word[:-cut], word[-cut:]):
-                found = _known(stem) or (_affixes(stem, depth - 1) if depth else [])
-                if found:
-                    return [_joined(phones, sounds) for phones in found]
+                ways = _known(stem) or (_affixes(stem, depth - 1) if depth else [])
+                if ways:
+                    return [_joined(phones, sounds) for phones in ways]
     for cut in range(min(5, len(word) - 3), 0, -1):
         sounds = PREFIXES.get(word[:cut])
-        found = (
+        ways = (
             (_known(word[cut:]) or (_affixes(word[cut:], depth - 1) if depth else []))
             if sounds
             else []
         )
-        if found and sounds:
-            return [tuple(sounds.split()) + phones for phones in found]
+        if ways and sounds:
+            return [tuple(sounds.split()) + phones for phones in ways]
     return []
 
 
@@ -393,9 +393,9 @@ def _affixes_of_respelled(word: str) -> list[Phones]:
         sounds = SUFFIXES.get(word[-cut:])
         if sounds is not None:
             for stem in _stems(word[:-cut], word[-cut:]):
-                found = _apostrophes(stem) or _respelled(stem)
-                if found:
-                    return [_joined(phones, sounds) for phones in found]
+                ways = _apostrophes(stem) or _respelled(stem)
+                if ways:
+                    return [_joined(phones, sounds) for phones in ways]
     return []
 
 
@@ -688,18 +688,18 @@ def rimes(word: str) -> frozenset[tuple[Phones, Phones]]:
     >>> sorted(rimes("ornament"))
     [((), ('AA', 'R', 'N', 'AH', 'M', 'AH', 'N', 'T')), (('M',), ('EH', 'N', 'T'))]
     """
-    found = set()
+    endings = set()
     for phones in pronunciations(word):
         vowels = [i for i, phone in enumerate(phones) if is_vowel(phone)]
         if not vowels:  # hmm
             continue
         stresses = "".join(phones[i][-1] for i in vowels)
-        found.add(_split_for_rhyme(phones, vowels[stresses.rfind("1")]))
+        endings.add(_split_for_rhyme(phones, vowels[stresses.rfind("1")]))
         if stresses.endswith(("00", "2")):
             last = vowels[-1]
             full = _spelled_vowel(word) if phones[last] == "AH0" else phones[last][:-1] + "1"
-            found.add(_split_for_rhyme((*phones[:last], full, *phones[last + 1 :]), last))
-    return frozenset(found)
+            endings.add(_split_for_rhyme((*phones[:last], full, *phones[last + 1 :]), last))
+    return frozenset(endings)
 
 
 def _spelled_vowel(word: str) -> str:

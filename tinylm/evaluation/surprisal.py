@@ -68,11 +68,11 @@ def sequence_nats(model: GPT, sequences: Sequence[Sequence[int]]) -> list[np.nda
     model does not look; longer ones by overlapping windows.
     """
     room = model.config.context + 1  # the last id is a target but no input
-    found = {
+    nats_of = {
         i: token_nats(model, np.asarray(ids)) for i, ids in enumerate(sequences) if len(ids) > room
     }
     short = sorted(
-        (i for i in range(len(sequences)) if i not in found), key=lambda i: len(sequences[i])
+        (i for i in range(len(sequences)) if i not in nats_of), key=lambda i: len(sequences[i])
     )
     while short:
         width = len(sequences[short[-1]])
@@ -82,8 +82,8 @@ def sequence_nats(model: GPT, sequences: Sequence[Sequence[int]]) -> list[np.nda
         for row, i in enumerate(group):
             ids[row, : len(sequences[i])] = sequences[i]
         nats = _batch(model, ids[:, :-1], ids[:, 1:]).cpu().double().numpy()
-        found |= {i: nats[row, : len(sequences[i]) - 1] for row, i in enumerate(group)}
-    return [found[i] for i in range(len(sequences))]
+        nats_of |= {i: nats[row, : len(sequences[i]) - 1] for row, i in enumerate(group)}
+    return [nats_of[i] for i in range(len(sequences))]
 
 
 def opening(tokenizer: Tokenizer, document_token: bool) -> list[int]:
@@ -102,8 +102,8 @@ def document_bits(
     """
     begin = opening(tokenizer, document_token)
     ids = [tokenizer.encode_array(text).astype(np.int64) for text in documents]
-    found = sequence_nats(model, [[*begin, *own] for own in ids])
-    bits = np.concatenate([nats[len(begin) - 1 :] for nats in found]) / math.log(2)  # (tokens,)
+    costs = sequence_nats(model, [[*begin, *own] for own in ids])
+    bits = np.concatenate([nats[len(begin) - 1 :] for nats in costs]) / math.log(2)  # (tokens,)
     sizes = tokenizer.bytes_per_token()[np.concatenate(ids)]  # (tokens,) bytes
     return np.repeat(bits / sizes, sizes), np.cumsum(sizes)
 
@@ -115,8 +115,8 @@ def continuation_nats(
     float64."""
     begin = opening(tokenizer, document_token)
     rows = [(begin + tokenizer.encode(prompt), tokenizer.encode(rest)) for prompt, rest in pairs]
-    found = sequence_nats(model, [prompt + rest for prompt, rest in rows])
-    return np.array([nats[len(prompt) - 1 :].sum() for nats, (prompt, _) in zip(found, rows)])
+    costs = sequence_nats(model, [prompt + rest for prompt, rest in rows])
+    return np.array([nats[len(prompt) - 1 :].sum() for nats, (prompt, _) in zip(costs, rows)])
 
 
 @torch.inference_mode()

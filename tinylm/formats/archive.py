@@ -58,7 +58,7 @@ def pack(runs: Sequence[Run], file: Path) -> None:
             archive.writestr(name, body)
 
 
-def unpack(file: Path, out: Path, wanted: Sequence[str]) -> None:
+def unpack(file: Path, out: Path, requested: Sequence[str]) -> None:
     """Make the runs called `wanted` in `out` from a packed file, replacing earlier runs of those
     names.
 
@@ -68,13 +68,13 @@ def unpack(file: Path, out: Path, wanted: Sequence[str]) -> None:
     from tinylm.training.folders import create_folder
 
     runs = read_runs(file)
-    if missing := [name for name in wanted if name not in runs]:
+    if missing := [name for name in requested if name not in runs]:
         held = ", ".join(runs) or "nothing"
         raise ValueError(
             f"{file} lacks the run {missing[0]}; it holds: {held} (runs are called as their "
             "folders)"
         )
-    for run in wanted:
+    for run in requested:
         # held until all is written: no training may begin in between
         lock = create_folder(out / run, replace=True)
         # the manifest last, as in training

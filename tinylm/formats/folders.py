@@ -334,8 +334,8 @@ def save_import(
     """Write the files of an imported run: large weights straight to the disk, the manifest last."""
     name = weights_file(recipe)
     save_file(weights, out / name)
-    made = [out / name, *sorted((out / "data").iterdir())]
-    made += [out / CHAT_TEMPLATE] if (out / CHAT_TEMPLATE).exists() else []
+    paths = [out / name, *sorted((out / "data").iterdir())]
+    paths += [out / CHAT_TEMPLATE] if (out / CHAT_TEMPLATE).exists() else []
     manifest = {
         "format": FORMAT,
         "status": "imported",
@@ -354,7 +354,7 @@ def save_import(
             "python": platform.python_version(),
             "torch": torch.__version__,
         },
-        "files": {path.relative_to(out).as_posix(): file_entry(path) for path in made},
+        "files": {path.relative_to(out).as_posix(): file_entry(path) for path in paths},
         **origin,
     }
     save_files(out, model_files(recipe, recipe.model, tokenizer), manifest)

@@ -162,8 +162,8 @@ def settings(kind: str, metadata: dict[str, Any], reader: Any) -> dict[str, Any]
     if kind not in known:
         hint = closest(kind, list(known))
         raise ValueError(f"architecture {kind!r}{hint}; TinyLM reads {', '.join(known)}")
-    found = {name: metadata.get(f"{kind}.{key}") for name, key in known[kind].items()}
-    config = {name: value for name, value in found.items() if value is not None}
+    values = {name: metadata.get(f"{kind}.{key}") for name, key in known[kind].items()}
+    config = {name: value for name, value in values.items() if value is not None}
     names = {tensor.name for tensor in reader.tensors}
     config["model_type"] = kind
     config["vocab_size"] = len(metadata["tokenizer.ggml.tokens"])

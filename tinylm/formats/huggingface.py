@@ -159,21 +159,21 @@ def family_of(config: ModelConfig) -> str:
     nearest one."""
 
     def obstacles(family: Family) -> list[str]:
-        found = [
+        matching = [
             f"model.{name} = {getattr(config, name)!r} (it has {' or '.join(map(repr, allowed))})"
             for name, allowed in family.shape.items()
             if getattr(config, name) not in allowed
         ]
         if family is GPT2 and config.kv_heads != config.heads:
-            found.append(
+            matching.append(
                 f"model.kv_heads = {config.kv_heads} (it has as many as heads, {config.heads})"
             )
         if family is GPT2 and config.heads * config.head_dim != config.width:
-            found.append(
+            matching.append(
                 f"model.head_dim = {config.head_dim} (it has width / heads, "
                 f"{config.width / config.heads:g})"
             )
-        return found
+        return matching
 
     kind, wrong = min(
         ((kind, obstacles(family)) for kind, family in FAMILIES.items()),
@@ -200,31 +200,31 @@ def to_hf_config(config: ModelConfig) -> dict[str, Any]:
     config = unscaled(config)
     kind = family_of(config)
     family = FAMILIES[kind]
-    theirs: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "model_type": kind,
         "architectures": [family.architecture],
         "dtype": "float32",
     }
-    theirs |= {
+    settings |= {
         name: getattr(config, field) for field, name in family.numbers.items()
     } | family.fixed
     if family is GPT2:
-        return theirs | {
+        return settings | {
             "activation_function": "gelu_new",
             "resid_pdrop": 0.0,
             "embd_pdrop": 0.0,
             "attn_pdrop": 0.0,
         }
-    theirs["hidden_act"] = next(act for act, mlp in GATED.items() if mlp == config.mlp)
+    settings["hidden_act"] = next(act for act, mlp in GATED.items() if mlp == config.mlp)
     # transformers 4 reads rope_theta here,
-    theirs |= {"attention_bias": config.bias, "rope_theta": config.rope_theta}
+    settings |= {"attention_bias": config.bias, "rope_theta": config.rope_theta}
     # and transformers 5 here
-    theirs["rope_parameters"] = {"rope_type": "default", "rope_theta": config.rope_theta}
-    return theirs | ({"mlp_bias": config.bias} if family is LLAMA else {})
+    settings["rope_parameters"] = {"rope_type": "default", "rope_theta": config.rope_theta}
+    return settings | ({"mlp_bias": config.bias} if family is LLAMA else {})
 
 
 def from_hf_config(
-    theirs: dict[str, Any], context: int | None = None
+    hf_settings: dict[str, Any], context: int | None = None
 ) -> tuple[Family, ModelConfig]:
     """The family and our shape for the content of a config.json, its context cut to `context`
     tokens where given.
@@ -232,34 +232,36 @@ def from_hf_config(
     ValueError names the setting that is missing, unknown to TinyLM or of a kind that it does not
     compute.
     """
-    kind = theirs.get("model_type")
+    kind = hf_settings.get("model_type")
     if kind not in FAMILIES:
         raise ValueError(
             f"model_type = {kind!r}{closest(str(kind), [*FAMILIES])}; TinyLM reads "
             f"{', '.join(FAMILIES)}"
         )
     family = FAMILIES[kind]
-    theirs = {**family.silent, **theirs}
-    if missing := [name for name in family.numbers.values() if name not in theirs]:
+    hf_settings = {**family.silent, **hf_settings}
+    if missing := [name for name in family.numbers.values() if name not in hf_settings]:
         raise ValueError(f"config.json lacks {', '.join(missing)}")
     for name, only in family.fixed.items():
-        if theirs.get(name, only) != only:
-            raise ValueError(f"{name} = {theirs[name]!r}: TinyLM computes with {only!r} only")
+        if hf_settings.get(name, only) != only:
+            raise ValueError(f"{name} = {hf_settings[name]!r}: TinyLM computes with {only!r} only")
     numbers = {
-        field: theirs[name] for field, name in family.numbers.items() if theirs[name] is not None
+        field: hf_settings[name]
+        for field, name in family.numbers.items()
+        if hf_settings[name] is not None
     }
     numbers["context"] = min(numbers["context"], context or numbers["context"])
     settings = {field: values[0] for field, values in family.shape.items()}
     return family, ModelConfig.model_validate(
         settings
-        | (gpt2_settings(theirs) if family is GPT2 else rope_settings(family, theirs))
+        | (gpt2_settings(hf_settings) if family is GPT2 else rope_settings(family, hf_settings))
         | numbers
     )
 
 
-def gpt2_settings(theirs: dict[str, Any]) -> dict[str, Any]:
+def gpt2_settings(settings: dict[str, Any]) -> dict[str, Any]:
     """What only GPT-2 says in its own way: the activation."""
-    if (act := theirs.get("activation_function", "gelu_new")) not in (
+    if (act := settings.get("activation_function", "gelu_new")) not in (
         "gelu_new",
         "gelu_pytorch_tanh",
     ):
@@ -269,26 +271,28 @@ def gpt2_settings(theirs: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def rope_settings(family: Family, theirs: dict[str, Any]) -> dict[str, Any]:
+def rope_settings(family: Family, settings: dict[str, Any]) -> dict[str, Any]:
     """What Llama and Qwen3 say in their own way: rotation, activation, biases."""
-    rope = {**(theirs.get("rope_scaling") or {}), **(theirs.get("rope_parameters") or {})}
+    rope = {**(settings.get("rope_scaling") or {}), **(settings.get("rope_parameters") or {})}
     if (kind := rope.get("rope_type", rope.get("type", "default"))) != "default":
         raise ValueError(f"rope_type = {kind!r}: TinyLM rotates by rope_theta alone, 'default'")
-    if (share := rope.get("partial_rotary_factor", theirs.get("partial_rotary_factor", 1.0))) != 1:
+    if (
+        share := rope.get("partial_rotary_factor", settings.get("partial_rotary_factor", 1.0))
+    ) != 1:
         raise ValueError(f"partial_rotary_factor = {share}: TinyLM rotates the whole head, 1.0")
-    if other := {*(theirs.get("layer_types") or ())} - {"full_attention"}:
+    if other := {*(settings.get("layer_types") or ())} - {"full_attention"}:
         raise ValueError(f"layer_types holds {min(other)!r}: TinyLM has 'full_attention' only")
-    if (act := theirs.get("hidden_act", "silu")) not in GATED:
+    if (act := settings.get("hidden_act", "silu")) not in GATED:
         raise ValueError(
             f"hidden_act = {act!r}: TinyLM has {' and '.join(map(repr, GATED))} in a gated MLP"
         )
-    attention, mlp = (bool(theirs.get(name, False)) for name in ("attention_bias", "mlp_bias"))
+    attention, mlp = (bool(settings.get(name, False)) for name in ("attention_bias", "mlp_bias"))
     if attention != mlp:
         raise ValueError(
             f"attention_bias = {attention} but mlp_bias = {mlp}: TinyLM has both or none"
         )
     return {
-        "rope_theta": rope.get("rope_theta", theirs.get("rope_theta", 10_000.0)),
+        "rope_theta": rope.get("rope_theta", settings.get("rope_theta", 10_000.0)),
         "mlp": GATED[act],
         "bias": attention,
     }
@@ -304,14 +308,14 @@ def modules(family: Family, config: ModelConfig) -> Iterator[Modules]:
     >>> dict(modules(QWEN3, shape))["layers.0.mlp.gate_proj"]
     ('blocks.0.mlp.up',)
     """
-    for theirs, ours in family.outside.items():
-        if not (ours == "head" and config.tied):
-            yield theirs, (ours,)
+    for hf_name, own_name in family.outside.items():
+        if not (own_name == "head" and config.tied):
+            yield hf_name, (own_name,)
     for layer in range(config.depth):
-        for theirs, parts in family.block.items():
+        for hf_name, parts in family.block.items():
             if config.mlp == "relu2" and parts == ("mlp.gate",):
                 parts = ("mlp.up",)
-            yield theirs.format(layer), tuple(f"blocks.{layer}.{part}" for part in parts)
+            yield hf_name.format(layer), tuple(f"blocks.{layer}.{part}" for part in parts)
 
 
 def full_name(family: Family, module: str) -> str:
@@ -322,36 +326,39 @@ def to_hf_weights(config: ModelConfig, weights: dict[str, Tensor]) -> dict[str, 
     """Our weights by name -> theirs by name, no two of which share memory."""
     table = weights["tokens.weight"]
     weights = {"head.weight": table, **weights, "tokens.weight": table * config.embedding_scale}
-    family, theirs = FAMILIES[family_of(config)], {}
-    for module, ours in modules(family, unscaled(config)):
+    family = FAMILIES[family_of(config)]
+    hf_weights: dict[str, Tensor] = {}
+    for module, own_names in modules(family, unscaled(config)):
         for kind in ("weight", "bias"):
-            if f"{ours[0]}.{kind}" in weights:
-                value = torch.cat([weights[f"{name}.{kind}"] for name in ours])
-                flipped = family.transposed and ours[0].startswith("blocks") and value.ndim == 2
-                theirs[f"{full_name(family, module)}.{kind}"] = (
+            if f"{own_names[0]}.{kind}" in weights:
+                value = torch.cat([weights[f"{name}.{kind}"] for name in own_names])
+                flipped = (
+                    family.transposed and own_names[0].startswith("blocks") and value.ndim == 2
+                )
+                hf_weights[f"{full_name(family, module)}.{kind}"] = (
                     (value.T if flipped else value).contiguous().clone()
                 )
-    return theirs
+    return hf_weights
 
 
 def from_hf_weights(
-    family: Family, config: ModelConfig, theirs: dict[str, Tensor]
+    family: Family, config: ModelConfig, hf_weights: dict[str, Tensor]
 ) -> dict[str, Tensor]:
     """Their weights by name -> ours by name, in fp32. ValueError names one that is missing, foreign
     or misshapen."""
     with torch.device("meta"):
-        wanted = {name: weight.shape for name, weight in GPT(config).named_parameters()}
+        expected = {name: weight.shape for name, weight in GPT(config).named_parameters()}
     left = {
         name.removeprefix(family.body): value
-        for name, value in theirs.items()
+        for name, value in hf_weights.items()
         if not name.endswith(BUFFERS)
     }
     if config.tied:
         left.pop("lm_head.weight", None)
-    ours: dict[str, Tensor] = {}
+    own_weights: dict[str, Tensor] = {}
     for module, parts in modules(family, config):
         for kind in ("weight", "bias"):
-            if f"{parts[0]}.{kind}" not in wanted:
+            if f"{parts[0]}.{kind}" not in expected:
                 continue
             if (value := left.pop(f"{module}.{kind}", None)) is None:
                 raise ValueError(f"weight {full_name(family, module)}.{kind} is missing")
@@ -360,22 +367,22 @@ def from_hf_weights(
             if parts == ("positions",):
                 value = value[: config.context]
             for name, piece in zip((f"{part}.{kind}" for part in parts), value.chunk(len(parts))):
-                if piece.shape != wanted[name]:
-                    shapes = f"{tuple(piece.shape)}, not {tuple(wanted[name])}"
+                if piece.shape != expected[name]:
+                    shapes = f"{tuple(piece.shape)}, not {tuple(expected[name])}"
                     raise ValueError(
                         f"weight {full_name(family, module)}.{kind} gives {name} the shape {shapes}"
                     )
-                if name in ours and not torch.equal(ours[name], piece.float()):
+                if name in own_weights and not torch.equal(own_weights[name], piece.float()):
                     raise ValueError(
                         "hidden_act = 'relu' with a gate of its own: TinyLM has relu2, where gate "
                         "is up"
                     )
-                ours[name] = piece.float().contiguous()
+                own_weights[name] = piece.float().contiguous()
     if left:
         raise ValueError(
             f"weight {min(left)} is not part of a {family.architecture} as TinyLM knows it"
         )
-    return ours
+    return own_weights
 
 
 # -- adapters -------------------------------------------------------------------------------------
@@ -390,10 +397,11 @@ def to_peft(
     GPT-2's one matrix for query, key and value gets one adapter of their ranks together, which is
     the same update: the A's stacked, the B's on a block diagonal.
     """
-    family, theirs = FAMILIES[family_of(config)], {}
+    family = FAMILIES[family_of(config)]
+    peft_weights: dict[str, Tensor] = {}
     targets, ranks = dict[str, None](), {}
-    for module, ours in modules(family, config):
-        pairs = [(adapters.get(f"{name}.a"), adapters.get(f"{name}.b")) for name in ours]
+    for module, own_names in modules(family, config):
+        pairs = [(adapters.get(f"{name}.a"), adapters.get(f"{name}.b")) for name in own_names]
         present = [(a, b) for a, b in pairs if a is not None and b is not None]
         if not present:
             continue
@@ -404,8 +412,12 @@ def to_peft(
         out = present[0][1].shape[0]
         blocks = [torch.zeros(out, 0) if b is None else b for _, b in pairs]
         name = f"base_model.model.{full_name(family, module)}"
-        theirs[f"{name}.lora_A.weight"] = torch.cat([a for a, _ in present]).clone()  # (rank, in)
-        theirs[f"{name}.lora_B.weight"] = torch.block_diag(*blocks).contiguous()  # (out, rank)
+        peft_weights[f"{name}.lora_A.weight"] = torch.cat(
+            [a for a, _ in present]
+        ).clone()  # (rank, in)
+        peft_weights[f"{name}.lora_B.weight"] = torch.block_diag(
+            *blocks
+        ).contiguous()  # (out, rank)
     return {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
@@ -418,4 +430,4 @@ def to_peft(
         "target_modules": [*targets],
         "rank_pattern": {name: lora.rank * count for name, count in ranks.items()},
         "alpha_pattern": {name: lora.alpha * count for name, count in ranks.items()},
-    }, theirs
+    }, peft_weights

@@ -185,9 +185,9 @@ def spell(name: str, kinds: set[str]) -> bytes:
             raise ValueError(f"token {name!r} holds {min(unknown)!r}, which stands for no byte")
         return bytes(BYTE_OF[sign] for sign in name)
     if not kinds & {"ByteFallback", "Metaspace"}:
-        found = ", ".join(sorted(kinds)) or "none"
+        names = ", ".join(sorted(kinds)) or "none"
         raise ValueError(
-            f"its decoder ({found}) has neither ByteLevel nor ByteFallback nor Metaspace"
+            f"its decoder ({names}) has neither ByteLevel nor ByteFallback nor Metaspace"
         )
     if "ByteFallback" in kinds and regex.fullmatch("<0x[0-9A-F]{2}>", name):
         return bytes.fromhex(name[3:5])

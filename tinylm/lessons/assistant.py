@@ -90,7 +90,7 @@ def messages(seed: int, share: float, orders: Orders) -> list[Message]:
     """The mix, at least one of each kind, with orders that are in the database."""
     chance, practice = Chance(TEST_SEED + seed), handbook_practice(seed)
     held, numbers = questions_held_out(seed), orders.numbers()
-    made: list[Message] = []
+    messages_drawn: list[Message] = []
     for kind, of_hundred in MIX.items():
         count = max(1, round(share * of_hundred))
         if kind in ("known", "unknown"):
@@ -98,20 +98,22 @@ def messages(seed: int, share: float, orders: Orders) -> list[Message]:
             for question in held[first::2][:count]:
                 if kind == "known":
                     case = looked_up(Reading(question.evidence, question.question, question.answer))
-                    made.append(Message(kind, case))
+                    messages_drawn.append(Message(kind, case))
                 else:
-                    made.append(
+                    messages_drawn.append(
                         Message(kind, looked_up(Reading("", question.question)), question.document)
                     )
         elif kind == "order":
             places = [chance.pick(numbers) for _ in range(count)]
-            made += [Message(kind, order(chance, place, orders.look_up(place))) for place in places]
+            messages_drawn += [
+                Message(kind, order(chance, place, orders.look_up(place))) for place in places
+            ]
         else:
             drawn = cases(practice, TEST_SEED + seed, ((kind, 1.0),))
-            made += [
+            messages_drawn += [
                 Message(kind, case) for case in islice((c for c in drawn if not fails(c)), count)
             ]
-    return made
+    return messages_drawn
 
 
 def fails(case: Case) -> bool:

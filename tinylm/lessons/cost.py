@@ -196,15 +196,17 @@ def magnitudes() -> Interval:
     return interval([abs(math.log2(model.ratio)) for model in MODELS])
 
 
-def in_ratios(found: Interval) -> Interval:
-    return Interval(*(2.0**value for value in (found.mean, found.low, found.high)))
+def in_ratios(interval_value: Interval) -> Interval:
+    return Interval(
+        *(2.0**value for value in (interval_value.mean, interval_value.low, interval_value.high))
+    )
 
 
 def table() -> list[dict[str, Any]]:
     """The published models with our arithmetic beside them."""
     rows = []
     for model in MODELS:
-        ours = bill(model.parameters, model.tokens, GPUS[model.gpu])
+        estimate = bill(model.parameters, model.tokens, GPUS[model.gpu])
         rows.append(
             {
                 "model": model.name,
@@ -212,11 +214,11 @@ def table() -> list[dict[str, Any]]:
                 "tokens": model.tokens,
                 "gpu": GPUS[model.gpu].name,
                 "gpu_hours": model.gpu_hours,
-                "ours": ours.gpu_hours,
+                "ours": estimate.gpu_hours,
                 "ratio": model.ratio,
-                "flops": ours.flops,
-                "dollars": ours.dollars,
-                "kilowatt_hours": ours.kilowatt_hours,
+                "flops": estimate.flops,
+                "dollars": estimate.dollars,
+                "kilowatt_hours": estimate.kilowatt_hours,
                 "source": model.source,
             }
         )
@@ -225,7 +227,7 @@ def table() -> list[dict[str, Any]]:
 
 def sentence(arms: Sequence[Arm], within: Sequence[Published], speed: float) -> str:
     largest = max(MODELS, key=lambda model: model.parameters)
-    ours = bill(largest.parameters, largest.tokens, GPUS[largest.gpu])
+    estimate = bill(largest.parameters, largest.tokens, GPUS[largest.gpu])
     missed = (
         ", ".join(f"{m.name} ({m.ratio:.2f} of it)" for m in MODELS if m not in within) or "none"
     )
@@ -234,8 +236,9 @@ def sentence(arms: Sequence[Arm], within: Sequence[Published], speed: float) -> 
         f"(guessing no change: {arms[4].interval.mean:.1%}). Its arithmetic gives the published "
         f"GPU-hours of {len(within)} of {len(MODELS)} models within 2x, at {UTILISATION:.0%} of "
         f"the datasheet's peak; missed: {missed}. {largest.name} comes to "
-        f"{ours.gpu_hours / 1e6:.0f} million GPU-hours and ${ours.dollars / 1e6:.0f} million: on "
-        f"this machine, at {speed / 1e9:.0f} GFLOP/s, {ours.flops / speed / YEAR / 1e6:,.1f} "
+        f"{estimate.gpu_hours / 1e6:.0f} million GPU-hours and ${estimate.dollars / 1e6:.0f} "
+        "million: on "
+        f"this machine, at {speed / 1e9:.0f} GFLOP/s, {estimate.flops / speed / YEAR / 1e6:,.1f} "
         "million years."
     )
 

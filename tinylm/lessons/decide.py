@@ -68,16 +68,18 @@ ROWS = (
 
 def run(lab: Lab) -> Generator[Progress, None, Finding]:
     """Read what is there, decide row by row, write the page."""
-    found = {row.lesson: results_of(lab.out.parent / row.lesson, lab.scale) for row in ROWS}
-    if not any(found.values()):
+    results_by_lesson = {
+        row.lesson: results_of(lab.out.parent / row.lesson, lab.scale) for row in ROWS
+    }
+    if not any(results_by_lesson.values()):
         raise ValueError(
             f"no lesson was run at {lab.scale} scale in {lab.out.parent}, so there is nothing to "
             "decide on; begin with: tinylm lesson retrieval"
         )
-    yield Progress("reading results", sum(map(bool, found.values())), len(ROWS))
+    yield Progress("reading results", sum(map(bool, results_by_lesson.values())), len(ROWS))
     lab.out.mkdir(parents=True, exist_ok=True)
-    (lab.out / PAGE).write_text(page(found), encoding="utf-8", newline="\n")
-    return finding(found)
+    (lab.out / PAGE).write_text(page(results_by_lesson), encoding="utf-8", newline="\n")
+    return finding(results_by_lesson)
 
 
 def results_of(folder: Path, scale: str) -> dict[str, Any] | None:
@@ -104,16 +106,16 @@ def decision(row: Row, results: dict[str, Any] | None) -> str:
     return "Undecided: the lesson found no measurable difference."
 
 
-def page(found: dict[str, dict[str, Any] | None]) -> Html:
+def page(results_by_lesson: dict[str, dict[str, Any] | None]) -> Html:
     """The decision page: what to do about what, and the numbers that each line rests on."""
     parts = [
         table(
             ["need", "decision", "lesson"],
-            [(r.need, decision(r, found[r.lesson]), r.lesson) for r in ROWS],
+            [(r.need, decision(r, results_by_lesson[r.lesson]), r.lesson) for r in ROWS],
         )
     ]
     for row in ROWS:
-        if (results := found[row.lesson]) is not None:
+        if (results := results_by_lesson[row.lesson]) is not None:
             took = (
                 f"Took {results['minutes']:.1f} minutes, shared runs {results['base_minutes']:.1f}."
             )
@@ -144,10 +146,10 @@ def told(arm: dict[str, Any]) -> str:
     return f"{arm['mean']:.3g}{ends} {arm['unit']}"
 
 
-def finding(found: dict[str, dict[str, Any] | None]) -> Finding:
+def finding(results_by_lesson: dict[str, dict[str, Any] | None]) -> Finding:
     """As much of a verdict as the rows allow: all decided and supported, some refuted, or not
     enough known."""
-    present = [results for results in found.values() if results is not None]
+    present = [results for results in results_by_lesson.values() if results is not None]
     verdicts = [results["verdict"] for results in present]
     complete = len(present) == len(ROWS)
     verdict: Verdict = "no measurable difference"
@@ -155,7 +157,7 @@ def finding(found: dict[str, dict[str, Any] | None]) -> Finding:
         verdict = "supported"
     elif "not supported" in verdicts:
         verdict = "not supported"
-    missing = [row.lesson for row in ROWS if found[row.lesson] is None]
+    missing = [row.lesson for row in ROWS if results_by_lesson[row.lesson] is None]
     sentence = (
         f"{verdicts.count('supported')} of {len(ROWS)} pieces of advice were borne out on this "
         "machine"
@@ -164,17 +166,17 @@ def finding(found: dict[str, dict[str, Any] | None]) -> Finding:
         f"; not decided, because they were not run: {', '.join(missing)}." if missing else "."
     )
     details = {
-        "decisions": {row.need: decision(row, found[row.lesson]) for row in ROWS},
+        "decisions": {row.need: decision(row, results_by_lesson[row.lesson]) for row in ROWS},
         "page": PAGE,
     }
-    return Finding(verdict, sentence, [], {"decide.png": overview(found)}, {}, details)
+    return Finding(verdict, sentence, [], {"decide.png": overview(results_by_lesson)}, {}, details)
 
 
-def overview(found: dict[str, dict[str, Any] | None]) -> Figure:
+def overview(results_by_lesson: dict[str, dict[str, Any] | None]) -> Figure:
     """The decisions as a picture: one line a need."""
-    decided = [decision(row, found[row.lesson]) for row in ROWS]
-    made = sum(results is not None for results in found.values())
-    with canvas(f"{made} of {len(ROWS)} decisions made", (9.0, 4.2)) as figure:
+    decided = [decision(row, results_by_lesson[row.lesson]) for row in ROWS]
+    count = sum(results is not None for results in results_by_lesson.values())
+    with canvas(f"{count} of {len(ROWS)} decisions made", (9.0, 4.2)) as figure:
         axes = figure.subplots()
         axes.axis("off")
         for place, (row, words) in enumerate(zip(ROWS, decided)):

@@ -143,10 +143,14 @@ def exam(count: int) -> list[Question]:
         options = sorted({answer for _, answer in asked})
         for text, answer in asked:
             heading, *_, entry = text.split("\n")
-            told = tuple(f" {option}" for option in options)
+            answers_given = tuple(f" {option}" for option in options)
             questions.append(
                 Question(
-                    f"{heading}\n{entry}", told, options.index(answer), entry.split()[-1], rule
+                    f"{heading}\n{entry}",
+                    answers_given,
+                    options.index(answer),
+                    entry.split()[-1],
+                    rule,
                 )
             )
     return questions
@@ -218,7 +222,7 @@ def finding(scores: Scores, words: dict[str, list[float]]) -> Finding:
         },
         details={
             "tokens_per_word": words,
-            "gains": {arm: ends(found) for arm, found in gains.items()},
+            "gains": {arm: ends(gain) for arm, gain in gains.items()},
             "own tokens from scratch minus adapted, bits/byte": ends(tokenizer),
         },
     )

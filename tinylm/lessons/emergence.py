@@ -101,33 +101,33 @@ def run(lab: Lab) -> Generator[Progress, None, Finding]:
 def along(lab: Lab, seed: int, corpus: Corpus, look: "partial[dict[str, Any]]") -> Steps:
     """Train one model; returns what `look` found at each of the steps, and the tokens seen by
     then."""
-    wanted = SIZES[lab.scale].steps
+    steps = SIZES[lab.scale].steps
     fields = {
-        "train.steps": wanted[-1],
-        "train.evaluate_every": max(1, wanted[-1] // 5),
+        "train.steps": steps[-1],
+        "train.evaluate_every": max(1, steps[-1] // 5),
         "sample.prompts": [],
     }
     recipe = lab.base_recipe(seed, **{key: str(value) for key, value in fields.items()})
     name = f"stories and portraits, seed {seed}"
     folder = lab.folder(name, recipe, corpus)
     trainer = trainer_in(folder, recipe, corpus)
-    found = []
+    points = []
 
     def note(step: int) -> None:
-        found.append(lab.measure(
+        points.append(lab.measure(
             f"abilities, seed {seed}, step {step}", folder.name,
             lambda: {"tokens": trainer.tokens, **look(trainer.model, corpus.tokenizer)},
         ))  # fmt: skip
 
-    for step in (step for step in wanted if step < trainer.step):  # of an earlier try: kept already
+    for step in (step for step in steps if step < trainer.step):  # of an earlier try: kept already
         note(step)
     for progress in chain([None], training(trainer, name)):
-        if trainer.step in wanted:
+        if trainer.step in steps:
             note(trainer.step)
         if progress:
             yield progress
     lab.seconds += open_run(folder).manifest["seconds"]
-    return found
+    return points
 
 
 # -- the data -------------------------------------------------------------------------------------
@@ -135,9 +135,9 @@ def along(lab: Lab, seed: int, corpus: Corpus, look: "partial[dict[str, Any]]") 
 
 def build(sizes: Sizes) -> tuple[Corpus, list[str]]:
     """Stories with portraits between them, and validation sentences for the grammar test."""
-    told = list(endless("stories", "train", sizes.story_bytes, seed=0))
+    stories_read = list(endless("stories", "train", sizes.story_bytes, seed=0))
     chance = random.Random(0)
-    texts = told + [portrait(chance) for _ in range(sizes.portraits)]
+    texts = stories_read + [portrait(chance) for _ in range(sizes.portraits)]
     chance.shuffle(texts)
     unseen = list(endless("stories", "valid", max(2000, sizes.story_bytes // 100), seed=0))
     tokenizer = train_bpe_tokenizer((text + "\n\n" for text in texts), sizes.vocab_size, [DOCUMENT])
@@ -226,13 +226,13 @@ def exchanged(sentence: str) -> str:
 def copying(model: GPT, tokenizer: Tokenizer, count: int) -> float:
     """Nats that the later mentions of a hero's name cost less than the first one, on average over
     `count` stories."""
-    told = renamed(count)
+    texts = renamed(count)
     begin, sizes = [tokenizer.special_id(DOCUMENT)], tokenizer.bytes_per_token()
-    rows = [tokenizer.encode(text) for text, _ in told]
+    rows = [tokenizer.encode(text) for text, _ in texts]
     first: list[float] = []
     later: list[float] = []
     for (text, name), ids, nats in zip(
-        told, rows, sequence_nats(model, [begin + ids for ids in rows])
+        texts, rows, sequence_nats(model, [begin + ids for ids in rows])
     ):
         ends = np.cumsum(sizes[ids])  # in bytes, which are characters here: the stories are ASCII
         for number, place in enumerate(re.finditer(rf"\b{name}\b", text)):
@@ -245,15 +245,16 @@ def copying(model: GPT, tokenizer: Tokenizer, count: int) -> float:
 def renamed(count: int) -> list[tuple[str, str]]:
     """Unseen stories that name their hero three times or more, with another person's name for it:
     (text, name)."""
-    chance, names, found = random.Random(0), [person.name for person in PEOPLE], []
+    chance, names = random.Random(0), [person.name for person in PEOPLE]
+    texts: list[tuple[str, str]] = []
     for text in (story.text for story in stories(0, "valid")):
         hero = max(names, key=lambda name: len(re.findall(rf"\b{name}\b", text)))
         if len(re.findall(rf"\b{hero}\b", text)) >= 3 and text.isascii():
             other = chance.choice([name for name in names if name not in text])
-            found.append((re.sub(rf"\b{hero}\b", other, text), other))
-        if len(found) == count:
-            return found
-    return found
+            texts.append((re.sub(rf"\b{hero}\b", other, text), other))
+        if len(texts) == count:
+            return texts
+    return texts
 
 
 def facts_known(model: GPT, tokenizer: Tokenizer, count: int) -> float:
@@ -303,25 +304,25 @@ def finding(seen: dict[int, list[dict[str, Any]]]) -> Finding:
     curves = {name: [[look[name] for look in own] for own in seen.values()] for name in ABILITIES}
     onsets = {}
     for name, seeds in curves.items():
-        found = list(map(onset, read, seeds))
-        onsets[name] = Arm(f"onset of {name}", "tokens", found, on_log_scale(found))
+        onset_values = list(map(onset, read, seeds))
+        onsets[name] = Arm(f"onset of {name}", "tokens", onset_values, on_log_scale(onset_values))
     rises = {name: rise(seeds) for name, seeds in curves.items()}
     verdict = together(*map(above, rises.values()))
     risen = [name for name in ABILITIES if above(rises[name]) == "supported"]
     order = sorted(risen, key=lambda name: onsets[name].interval.mean)
     absent = [name for name in ABILITIES if name not in order]
-    told = (
+    sentence = (
         ", ".join(f"{name} after {in_thousands(onsets[name].interval)}" for name in order) or "none"
     )
-    title = f"Abilities in the order in which they appear, in thousand tokens: {told}"
-    told += f"; not measurably risen: {', '.join(absent)}" if absent else ""
+    title = f"Abilities in the order in which they appear, in thousand tokens: {sentence}"
+    sentence += f"; not measurably risen: {', '.join(absent)}" if absent else ""
     ends = [
         Arm(f"{name} at the end", ABILITIES[name], [own[-1] for own in seeds])
         for name, seeds in curves.items()
     ]
     return Finding(
         verdict,
-        f"Half of each ability is there, in thousand tokens seen: {told}.",
+        f"Half of each ability is there, in thousand tokens seen: {sentence}.",
         [*onsets.values(), *ends],
         {"abilities.png": pictures(title, tokens, curves, {name: onsets[name] for name in order})},
         bars={f"the onset of {name} is located": name in order for name in ABILITIES},
@@ -341,19 +342,19 @@ def rise(seeds: Sequence[Sequence[float]]) -> Interval:
     )
 
 
-def on_log_scale(found: Sequence[float]) -> Interval:
+def on_log_scale(values: Sequence[float]) -> Interval:
     """Geometric mean and its interval: what spreads by factors has no business below 0."""
-    logs = interval(np.log(np.maximum(found, 1.0)), groups=range(len(found)))
+    logs = interval(np.log(np.maximum(values, 1.0)), groups=range(len(values)))
     return Interval(*(float(np.exp(value)) for value in (logs.mean, logs.low, logs.high)))
 
 
-def in_thousands(found: Interval) -> str:
+def in_thousands(value: Interval) -> str:
     spread = (
-        f" ({found.low / 1e3:.0f} to {found.high / 1e3:.0f})"
-        if np.isfinite(found.low + found.high)
+        f" ({value.low / 1e3:.0f} to {value.high / 1e3:.0f})"
+        if np.isfinite(value.low + value.high)
         else ""
     )
-    return f"{found.mean / 1e3:.0f}{spread}"
+    return f"{value.mean / 1e3:.0f}{spread}"
 
 
 def pictures(

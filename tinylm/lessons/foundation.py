@@ -126,8 +126,8 @@ def corpora(lab: Lab, tokenizer: Tokenizer) -> dict[str, Corpus]:
 def misread(split: str, count: int) -> list[tuple[str, str]]:
     """The first two sentences of stories that the base has not read: (as a scanner misread them, as
     they were)."""
-    told = islice(stories(1, split), count)  # type: ignore[arg-type]
-    clean = [". ".join(story.text.replace("\n", " ").split(". ")[:2]) for story in told]
+    texts = islice(stories(1, split), count)  # type: ignore[arg-type]
+    clean = [". ".join(story.text.replace("\n", " ").split(". ")[:2]) for story in texts]
     return list(zip(corrupt(clean, "ocr", 1.0, seed=1), clean))
 
 
@@ -232,12 +232,12 @@ def ratios(curves: dict[str, list[Curve]]) -> list[float]:
 
     A base that never gets there is given twice all its steps: a number, and one that fails any bar.
     """
-    found = []
+    shares = []
     for stranger, graduate in zip(*(curves[side] for side in SIDES)):
         bar = min(value for _, value in stranger)
         own, reached = steps_to(stranger, bar), steps_to(graduate, bar)
-        found.append((2 * graduate[-1][0] if reached is None else reached) / max(own or 0.0, 1.0))
-    return found
+        shares.append((2 * graduate[-1][0] if reached is None else reached) / max(own or 0.0, 1.0))
+    return shares
 
 
 def finding(
@@ -245,13 +245,14 @@ def finding(
 ) -> Finding:
     """Whether the base reaches the stranger's best in half of the steps, for three skills at
     least."""
-    found = {skill: ratios(own) for skill, own in curves.items()}
-    shares = {skill: interval(own, groups=range(len(own))) for skill, own in found.items()}
+    ratios_of = {skill: ratios(own) for skill, own in curves.items()}
+    shares = {skill: interval(own, groups=range(len(own))) for skill, own in ratios_of.items()}
     quick = [skill for skill, share in shares.items() if below(share, BAR) == "supported"]
     means = {skill: share.mean for skill, share in shares.items()}
-    told = ", ".join(f"{skill} {share:.2f}" for skill, share in means.items())
+    listing = ", ".join(f"{skill} {share:.2f}" for skill, share in means.items())
     sentence = (
-        f"The base reaches what random weights reach at best in this share of their steps: {told}. "
+        "The base reaches what random weights reach at best in this share of their steps: "
+        f"{listing}. "
         f"It surely needs at most half for {len(quick)} of {len(curves)} skills."
     )
     if checkpoint:
@@ -267,7 +268,7 @@ def finding(
     return Finding(
         "supported" if enough else "no measurable difference" if possible else "not supported",
         sentence,
-        [Arm(skill, "share of the steps", own) for skill, own in found.items()],
+        [Arm(skill, "share of the steps", own) for skill, own in ratios_of.items()],
         {"curves.png": picture(curves, shares)},
         bars={"in at most half of the steps for at least 3 skills": hits >= SKILLS_NEEDED},
         details={"curves": curves, "imported": checkpoint},

@@ -126,7 +126,7 @@ def results_of(lesson: Lesson, lab: Lab, finding: Finding) -> dict[str, Any]:
     """Everything that is found out, as JSON values. A smoke run concludes nothing, whatever its
     numbers are."""
     full = lab.scale == "full"
-    told = (
+    warning = (
         ""
         if full
         else "Smoke scale: everything ran, nothing was learned, nothing can be concluded. "
@@ -137,7 +137,7 @@ def results_of(lesson: Lesson, lab: Lab, finding: Finding) -> dict[str, Any]:
         "claim": lesson.claim,
         "question": lesson.question,
         "verdict": finding.verdict if full else "no measurable difference",
-        "sentence": told + finding.sentence,
+        "sentence": warning + finding.sentence,
         "bars": finding.bars,
         "seeds": list(lab.seeds),
         "arms": {arm.name: arm_json(arm, lab.seeds) for arm in finding.arms},
@@ -153,15 +153,15 @@ def results_of(lesson: Lesson, lab: Lab, finding: Finding) -> dict[str, Any]:
 def arm_json(arm: Arm, seeds: Sequence[int]) -> dict[str, Any]:
     """An arm's value for each seed, their mean and its 95 % interval; an end that nothing is known
     of is null."""
-    found = arm.interval
+    spread = arm.interval
     names = map(str, seeds) if len(arm.values) == len(seeds) else ["all"] * len(arm.values)
     return {
         "unit": arm.unit,
         "seeds": dict(zip(names, map(float, arm.values))),
-        "mean": found.mean,
+        "mean": spread.mean,
         **{
             end: value if math.isfinite(value) else None
-            for end, value in (("low", found.low), ("high", found.high))
+            for end, value in (("low", spread.low), ("high", spread.high))
         },
     }
 
@@ -180,7 +180,7 @@ def machine() -> dict[str, Any]:
 # -- verdicts -------------------------------------------------------------------------------------
 
 
-def above(found: Interval, bar: float = 0.0) -> Verdict:
+def above(value: Interval, bar: float = 0.0) -> Verdict:
     """Whether a number, or the difference of two, lies above a bar: only if its whole interval
     does.
 
@@ -188,14 +188,14 @@ def above(found: Interval, bar: float = 0.0) -> Verdict:
     ...  above(Interval(-1.0, -2.0, -0.5)))
     ('supported', 'no measurable difference', 'not supported')
     """
-    if found.low > bar:
+    if value.low > bar:
         return "supported"
-    return "not supported" if found.high < bar else "no measurable difference"
+    return "not supported" if value.high < bar else "no measurable difference"
 
 
-def below(found: Interval, bar: float = 0.0) -> Verdict:
+def below(value: Interval, bar: float = 0.0) -> Verdict:
     """The same for lying below a bar."""
-    return above(Interval(-found.mean, -found.high, -found.low), -bar)
+    return above(Interval(-value.mean, -value.high, -value.low), -bar)
 
 
 def together(*verdicts: Verdict) -> Verdict:
@@ -217,7 +217,7 @@ def dots(title: str, arms: Sequence[Arm], label: str) -> Figure:
     with canvas(title, (8.0, 1.8 + 0.48 * len(arms))) as figure:
         axes = figure.subplots()
         for row, arm in enumerate(arms):
-            found, mark = arm.interval, MARKERS[row % len(MARKERS)]
+            value, mark = arm.interval, MARKERS[row % len(MARKERS)]
             axes.plot(
                 arm.values,
                 [row] * len(arm.values),
@@ -226,12 +226,12 @@ def dots(title: str, arms: Sequence[Arm], label: str) -> Figure:
                 alpha=0.35,
                 markersize=6,
             )
-            axes.plot([found.mean], [row], mark, color=colour(row), markersize=9)
-            if math.isfinite(found.low) and math.isfinite(found.high):
-                axes.plot([found.low, found.high], [row, row], color=colour(row))
+            axes.plot([value.mean], [row], mark, color=colour(row), markersize=9)
+            if math.isfinite(value.low) and math.isfinite(value.high):
+                axes.plot([value.low, value.high], [row, row], color=colour(row))
             axes.annotate(
-                f"{found.mean:.3g}",
-                (found.mean, row),
+                f"{value.mean:.3g}",
+                (value.mean, row),
                 (0, 9),
                 textcoords="offset points",
                 ha="center",
@@ -243,11 +243,11 @@ def dots(title: str, arms: Sequence[Arm], label: str) -> Figure:
 
 
 def band(
-    axes: Axes, x: Sequence[float], found: Sequence[Interval], place: int, label: str | None = None
+    axes: Axes, x: Sequence[float], values: Sequence[Interval], place: int, label: str | None = None
 ) -> None:
     """A curve with its intervals as a band; `place` chooses colour and marker."""
     low, mean, high = (
-        np.array([getattr(f, end) for f in found]) for end in ("low", "mean", "high")
+        np.array([getattr(f, end) for f in values]) for end in ("low", "mean", "high")
     )
     axes.fill_between(
         x,

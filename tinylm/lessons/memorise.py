@@ -94,9 +94,13 @@ def run(lab: Lab) -> Generator[Progress, None, Finding]:
             trained = yield from lab.train(name, recipe, corpus)
             yield Progress(f"reading samples, seed {seed}", done, len(readings))
             key = [trained.folder.name, sizes.samples, sizes.unseen]
-            found = lab.measure(f"copying, {name}", key, partial(measure, trained, corpus, sizes))
+            measurement = lab.measure(
+                f"copying, {name}", key, partial(measure, trained, corpus, sizes)
+            )
             batch = recipe.train.batch_size * recipe.model.context
-            measured[reading].append({**found, "epochs": reading.epochs(len(corpus.train), batch)})
+            measured[reading].append(
+                {**measurement, "epochs": reading.epochs(len(corpus.train), batch)}
+            )
     return finding(measured)
 
 
@@ -129,12 +133,12 @@ def measure(trained: Run, corpus: Corpus, sizes: Sizes) -> dict[str, Any]:
     request = Request("", 96, count=sizes.samples, begin=DOCUMENT)
     samples = [row.text for row in generate(model, tokenizer, request) if row.text.strip()]
     reference = cut_like("\n\n".join(unseen), samples)
-    found = novelty("\n\n".join(read), {"samples": samples, "unseen": reference})
+    results = novelty("\n\n".join(read), {"samples": samples, "unseen": reference})
     return {
-        "copied": found["samples"].spans[SPAN].mean,
-        "author": found["unseen"].spans[SPAN].mean,
-        "longest": found["samples"].longest_mean.mean,
-        "longest_author": found["unseen"].longest_mean.mean,
+        "copied": results["samples"].spans[SPAN].mean,
+        "author": results["unseen"].spans[SPAN].mean,
+        "longest": results["samples"].longest_mean.mean,
+        "longest_author": results["unseen"].longest_mean.mean,
         "unseen": bits_per_byte(model, tokenizer, first(unseen, sizes.unseen)),
         "read": bits_per_byte(model, tokenizer, first(read, sizes.unseen)),
         "sample": samples[0][:200],
@@ -179,7 +183,7 @@ def finding(measured: dict[Reading, list[dict[str, Any]]]) -> Finding:
         )
         for reading, own in measured.items()
     ]
-    told = (
+    sentence = (
         f"{percent(mean(measured[often], 'copied'))} of the {SPAN}-character spans are copied "
         f"after {epochs(measured[often])} readings of {often.stories} stories (unseen stories: "
         f"{percent(mean(measured[often], 'author'))}), {percent(mean(measured[seldom], 'copied'))} "
@@ -189,9 +193,9 @@ def finding(measured: dict[Reading, list[dict[str, Any]]]) -> Finding:
     bits = " and ".join(f"{mean(measured[reading], 'unseen'):.2f}" for reading in (often, seldom))
     return Finding(
         verdict,
-        f"{told}; bits per byte of unseen stories: {bits}.",
+        f"{sentence}; bits per byte of unseen stories: {bits}.",
         arms,
-        {"copying.png": pictures(told, measured)},
+        {"copying.png": pictures(sentence, measured)},
         bars={
             "memorisation is shown: the smallest corpus is copied, beyond the author's own "
             "repetition": above(excess[often]) == "supported",
@@ -244,11 +248,11 @@ def excess_of(own: Sequence[dict[str, Any]]) -> Interval:
     return paired_difference(column(own, "copied"), column(own, "author"), groups=range(len(own)))
 
 
-def pictures(told: str, measured: dict[Reading, list[dict[str, Any]]]) -> Figure:
+def pictures(title: str, measured: dict[Reading, list[dict[str, Any]]]) -> Figure:
     """Copied spans and bits per byte against the number of stories, at equal steps."""
     equal = dict(list(measured.items())[1:])  # the first arm has fewer steps: a single point
     x = [reading.stories for reading in equal]
-    with canvas(told, (9.2, 4.8)) as figure:
+    with canvas(title, (9.2, 4.8)) as figure:
         left, right = figure.subplots(1, 2)
         left_keys, right_keys = (
             {"copied": "samples", "author": "unseen stories"},
@@ -256,10 +260,10 @@ def pictures(told: str, measured: dict[Reading, list[dict[str, Any]]]) -> Figure
         )
         for axes, keys in ((left, left_keys), (right, right_keys)):
             for place, (key, label) in enumerate(keys.items()):
-                found = [
+                values = [
                     interval(column(own, key), groups=range(len(own))) for own in equal.values()
                 ]
-                band(axes, x, found, place, label)
+                band(axes, x, values, place, label)
             axes.set(xlabel="stories in the training text, equal steps", xscale="log")
             axes.set_xticks(x, [f"{n}\n{epochs(own)} x" for n, own in zip(x, equal.values())])
             axes.minorticks_off()

@@ -118,11 +118,11 @@ def gpt_bits(run: Run) -> list[float]:
 def generator_bits(run: Run) -> np.ndarray:
     """Bits of the same stories in the code of the program that wrote them."""
     documents = read_documents(run, load_model(run), "valid")
-    told = list(islice(stories(run.recipe.corpus.seed, "valid"), len(documents)))
-    assert [story.text for story in told] == documents, (
+    generated = list(islice(stories(run.recipe.corpus.seed, "valid"), len(documents)))
+    assert [story.text for story in generated] == documents, (
         "the validation stories are the generator's first"
     )
-    return np.array([story.bits for story in told]) / np.mean(
+    return np.array([story.bits for story in generated]) / np.mean(
         [len(text.encode()) for text in documents]
     )
 
@@ -133,21 +133,21 @@ def probabilities(run: Run, order: int, shown: int = 6) -> list[dict[str, Any]]:
     its own."""
     model, tokenizer, _ = load_model(run)
     counts = ngram(np.asarray(token_file(run, "train")), order, tokenizer)
-    found = []
+    rows = []
     for prompt in PROMPTS:
         ids = [tokenizer.special_id(DOCUMENT), *tokenizer.encode(prompt)][-model.config.context :]
-        ours = model(torch.tensor([ids]))[0, -1].softmax(-1).numpy()  # (V,)
-        theirs = counts.distribution(ids)  # (V,)
-        best = np.argsort(-ours)[:shown]
-        pairs = [[float(theirs[i]), float(ours[i])] for i in best]
-        found.append(
+        gpt = model(torch.tensor([ids]))[0, -1].softmax(-1).numpy()  # (V,)
+        ngram_shares = counts.distribution(ids)  # (V,)
+        best = np.argsort(-gpt)[:shown]
+        pairs = [[float(ngram_shares[i]), float(gpt[i])] for i in best]
+        rows.append(
             {
                 "prompt": prompt,
                 "tokens": [tokenizer.decode([int(i)]) for i in best],
                 "probabilities": pairs,
             }
         )
-    return found
+    return rows
 
 
 # -- what follows ---------------------------------------------------------------------------------
@@ -186,7 +186,7 @@ def finding(rungs: dict[str, Bits], orders: dict[str, int], live: list[dict[str,
                     rung_interval(own),
                 )
             )
-    told = "; ".join(
+    listing = "; ".join(
         f"{KINDS[kind]}: "
         + ", ".join(f"{name} {rung_interval(own).mean:.2f}" for name, own in bits.items())
         for kind, bits in rungs.items()
@@ -199,7 +199,7 @@ def finding(rungs: dict[str, Bits], orders: dict[str, int], live: list[dict[str,
     )
     return Finding(
         verdict,
-        f"{ladder}, in bits per byte of unseen stories. {told}.",
+        f"{ladder}, in bits per byte of unseen stories. {listing}.",
         arms,
         {
             "ladder.png": dots(

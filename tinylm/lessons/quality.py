@@ -87,11 +87,13 @@ def versions(poems: Sequence[str], seed: int) -> dict[str, list[str]]:
     """The corpus of each arm: random subsets that hold one another, and three faults of the same
     share."""
     order = np.random.default_rng(seed).permutation(len(poems))
-    made = {
+    texts_of = {
         size_name(size): [poems[i] for i in order[: max(1, round(size * len(poems)))]]
         for size in SIZES_OF_DATA
     }
-    return made | {arm: corrupt(list(poems), kind, SPOILED, seed) for arm, kind in FAULTS.items()}
+    return texts_of | {
+        arm: corrupt(list(poems), kind, SPOILED, seed) for arm, kind in FAULTS.items()
+    }
 
 
 def recipe_of(lab: Lab, base: Run, seed: int) -> Recipe:
@@ -142,11 +144,11 @@ def finding(scores: Scores) -> Finding:
         measure: {arm: harm(values, arm) for arm in FAULTS} for measure, values in scores.items()
     }
     verdict = together(below(slopes["bits"]), *map(above, harms["bits"].values()))
-    told = ", ".join(f"{arm} {found.mean:+.3f}" for arm, found in harms["bits"].items())
+    listing = ", ".join(f"{arm} {one_harm.mean:+.3f}" for arm, one_harm in harms["bits"].items())
     sentence = (
         f"Each doubling of the poems brings {slopes['bits'].mean:+.3f} bits per byte of unseen "
         f"verse and {100 * slopes['metre'].mean:+.1f} points of lines that scan; spoiling half "
-        f"brings {told} bits per byte."
+        f"brings {listing} bits per byte."
     )
     arms = [
         Arm(f"{measure}: {arm}", unit, values)
@@ -159,9 +161,9 @@ def finding(scores: Scores) -> Finding:
         arms,
         {"size.png": by_size(scores, slopes), "faults.png": by_fault(scores, harms)},
         details={
-            "slopes": {measure: ends(found) for measure, found in slopes.items()},
+            "slopes": {measure: ends(one_harm) for measure, one_harm in slopes.items()},
             "harm": {
-                measure: {arm: ends(found) for arm, found in own.items()}
+                measure: {arm: ends(one_harm) for arm, one_harm in own.items()}
                 for measure, own in harms.items()
             },
             "verdict of the metre": together(
@@ -207,11 +209,11 @@ def by_fault(scores: Scores, harms: dict[str, dict[str, Interval]]) -> Figure:
         (8.4, 3.6),
     ) as figure:
         for axes, measure in zip(figure.subplots(1, 2, sharey=True), ("bits", "metre")):
-            for row, (arm, found) in enumerate(harms[measure].items()):
+            for row, (arm, one_harm) in enumerate(harms[measure].items()):
                 own = np.subtract(scores[measure][arm], scores[measure]["clean"])
                 axes.plot(own, [row] * len(own), "o", color=colour(row), alpha=0.4)
-                axes.plot([found.low, found.high], [row, row], color=colour(row))
-                axes.plot([found.mean], [row], "D", color=colour(row))
+                axes.plot([one_harm.low, one_harm.high], [row, row], color=colour(row))
+                axes.plot([one_harm.mean], [row], "D", color=colour(row))
             axes.axvline(0, color=MUTED, linewidth=1)
             axes.set_yticks(range(len(FAULTS)), list(FAULTS))
             axes.set(xlabel=f"{LABELS[measure]}: minus clean", ylim=(len(FAULTS) - 0.5, -0.5))

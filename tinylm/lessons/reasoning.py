@@ -245,7 +245,7 @@ def finding(solved: dict[str, list[list[int]]], lengths: Sequence[int]) -> Findi
         details={
             "operations": steps,
             "gap": ends(gap),
-            "solved": {kind: [found.mean for found in curve] for kind, curve in curves.items()},
+            "solved": {kind: [point.mean for point in curve] for kind, curve in curves.items()},
         },
     )
 

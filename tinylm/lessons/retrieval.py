@@ -161,14 +161,14 @@ def hit_rates(edition: int) -> dict[str, float]:
     """Share of all questions whose answering sentence is in the first passage found, and in the
     first three."""
     index = Index(handbook(edition))
-    found = [
+    ranks = [
         [
             evidence_in(question, hit.passage.text, edition)
             for hit in index.search(question.question)
         ]
         for question in questions()
     ]
-    return {f"at {count}": sum(any(row[:count]) for row in found) / len(found) for count in (1, 3)}
+    return {f"at {count}": sum(any(row[:count]) for row in ranks) / len(ranks) for count in (1, 3)}
 
 
 # -- what came out --------------------------------------------------------------------------------

@@ -57,12 +57,12 @@ def fit(points: Sequence[Point]) -> Law:
     """
     alphas = betas = np.geomspace(0.02, 3, 40)
     for _ in range(3):
-        found = [
+        fits = [
             (*given_exponents(points, alpha, beta), alpha, beta)
             for alpha in alphas
             for beta in betas
         ]
-        _, E, A, B, alpha, beta = min(found)
+        _, E, A, B, alpha, beta = min(fits)
         steps = (alphas[1] / alphas[0], betas[1] / betas[0])
         alphas, betas = (
             np.geomspace(x / step, x * step, 15) for x, step in zip((alpha, beta), steps)

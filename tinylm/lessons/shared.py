@@ -112,8 +112,8 @@ def register(edition: int, count: int, seed: int) -> list[str]:
 @cache
 def changes(edition: int, name: str) -> tuple[tuple[str, str], ...]:
     """What an edition says otherwise about a person: (before, now) for each changed relation."""
-    told = ((fact.answer, answer_in(edition, fact)) for fact in facts() if fact.subject == name)
-    return tuple((old, new) for old, new in told if old != new)
+    pairs = ((fact.answer, answer_in(edition, fact)) for fact in facts() if fact.subject == name)
+    return tuple((old, new) for old, new in pairs if old != new)
 
 
 def town_texts(edition: int, count: int, seed: int) -> list[str]:
@@ -191,8 +191,10 @@ def exam(edition: int, relations: Sequence[str] = RELATIONS) -> list[Question]:
         options = options[number % 4 :] + options[: number % 4]
         for prompt in fact.prompts:
             neutral = prompt.replace(fact.subject, "Somebody")
-            told = tuple(f" {option}" for option in options)
-            questions.append(Question(prompt, told, options.index(answer), neutral, fact.relation))
+            options_given = tuple(f" {option}" for option in options)
+            questions.append(
+                Question(prompt, options_given, options.index(answer), neutral, fact.relation)
+            )
     return questions
 
 
@@ -240,6 +242,6 @@ def of_measure(measure: str, arms: Sequence[Arm]) -> list[Arm]:
     return [Arm(arm.name.removeprefix(begin), arm.unit, arm.values, arm.spread) for arm in chosen]
 
 
-def ends(found: Interval) -> list[float]:
+def ends(value: Interval) -> list[float]:
     """An interval as JSON values: its mean and both ends."""
-    return [found.mean, found.low, found.high]
+    return [value.mean, value.low, value.high]

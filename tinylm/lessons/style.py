@@ -220,7 +220,7 @@ def finding(scores: Sequence[Scores]) -> Finding:
         },
         details={
             "metre": metre,
-            "kept": {arm: ends(found) for arm, found in facts.items()},
+            "kept": {arm: ends(kept_share) for arm, kept_share in facts.items()},
             "samples": {arm: scores[0][arm]["sample"] for arm in ARMS},
             "lines": {arm: [own[arm]["lines"] for own in scores] for arm in ARMS},
         },

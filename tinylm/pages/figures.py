@@ -242,11 +242,11 @@ def forgetting(curves: Sequence[dict[str, Any]]) -> Figure:
         (c["run"], c["points"][0]["bits_per_byte"], c["points"][-1]["bits_per_byte"])
         for c in curves
     ]
-    told = [
+    remarks = [
         f"{run} {'forgets' if after > 1.005 * before else 'keeps it'} ({before:.2f} to {after:.2f})"
         for run, before, after in ends
     ]
-    with canvas(f"On the base's text, in bits per byte: {', '.join(told)}") as figure:
+    with canvas(f"On the base's text, in bits per byte: {', '.join(remarks)}") as figure:
         axes = figure.subplots()
         for curve in curves:
             points, place = curve["points"], curve["place"]
@@ -280,12 +280,12 @@ def metre_steps(curves: Sequence[dict[str, Any]]) -> Figure:
     """Share of lines that scan among the samples written along the way, with 95 % intervals as
     bands."""
     ends = [(c["run"], c["points"][0], c["points"][-1]) for c in curves]
-    told = [
+    remarks = [
         f"{run} {percent(first['mean'])} at step {first['step']}, {percent(last['mean'])} at step "
         f"{last['step']} ({verdict(difference(measured(last), measured(first)))})"
         for run, first, last in ends
     ]
-    with canvas(f"Lines that scan: {'; '.join(told)}") as figure:
+    with canvas(f"Lines that scan: {'; '.join(remarks)}") as figure:
         axes = figure.subplots()
         for curve in curves:
             steps = [p["step"] for p in curve["points"]]
@@ -380,15 +380,19 @@ def shares(rows: Sequence[dict[str, Any]], labels: Sequence[str], title: str) ->
 def next_tokens(prompts: Sequence[dict[str, Any]], labels: Sequence[str]) -> Figure:
     """The likeliest next tokens of the same prompts, one bar per run."""
     # prompt, run, token; a token that a run does not have counts as 0
-    found = [[[q or 0 for q in run] for run in zip(*prompt["probabilities"])] for prompt in prompts]
+    probabilities = [
+        [[q or 0 for q in run] for run in zip(*prompt["probabilities"])] for prompt in prompts
+    ]
     if len(prompts) == 1:
-        best = [prompts[0]["tokens"][int(np.argmax(run))] for run in found[0]]
+        best = [prompts[0]["tokens"][int(np.argmax(run))] for run in probabilities[0]]
         expected = ", ".join(f"{label} expects “{token}”" for label, token in zip(labels, best))
         title = f"After “{shorten(prompts[0]['prompt'])}” {expected}"
     else:
-        sure = [np.mean([max(runs[place]) for runs in found]) for place in range(len(labels))]
-        told = ", ".join(f"{label} {percent(share)}" for label, share in zip(labels, sure))
-        title = f"Probability of the likeliest of these words, on average: {told}"
+        sure = [
+            np.mean([max(runs[place]) for runs in probabilities]) for place in range(len(labels))
+        ]
+        summary = ", ".join(f"{label} {percent(share)}" for label, share in zip(labels, sure))
+        title = f"Probability of the likeliest of these words, on average: {summary}"
     rows = max(len(prompt["tokens"]) for prompt in prompts)
     with canvas(title, (8.4, 1.9 + 0.36 * rows * max(1, len(labels) / 2))) as figure:
         for axes, prompt in zip(figure.subplots(1, len(prompts), squeeze=False)[0], prompts):
@@ -489,12 +493,10 @@ def laid_out(pieces: Sequence[str], columns: int) -> tuple[list[tuple[int, int]]
 
 def settings(grid: dict[str, Any]) -> Figure:
     """Share of lines that scan for each temperature and top-p, as numbers on colours."""
-    found = [[cell["accepted"] for cell in row] for row in grid["cells"]]
-    accepted = 100 * np.array([[cell["mean"] if cell else np.nan for cell in row] for row in found])
+    rows = [[cell["accepted"] for cell in row] for row in grid["cells"]]
+    accepted = 100 * np.array([[cell["mean"] if cell else np.nan for cell in row] for row in rows])
     low, high = np.nanmin(accepted), np.nanmax(accepted)
-    half = 50 * float(
-        np.mean([cell["high"] - cell["low"] for row in found for cell in row if cell])
-    )
+    half = 50 * float(np.mean([cell["high"] - cell["low"] for row in rows for cell in row if cell]))
     title = (
         f"{grid['run']}: {low:.0f} to {high:.0f} % of lines scan, by the settings alone (give or "
         f"take {half:.0f})"

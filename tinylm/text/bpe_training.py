@@ -148,14 +148,18 @@ def train_bpe_tokenizer(
         raise ValueError(
             f"vocab_size {vocab_size} is too small: BPE needs at least {smallest} ids, for {parts}"
         )
-    wanted = vocab_size - smallest
-    merges = train_bpe(map(check_unicode, [chunks] if isinstance(chunks, str) else chunks), wanted)
-    if len(merges) < wanted:
+    n_merges = vocab_size - smallest
+    merges = train_bpe(
+        map(check_unicode, [chunks] if isinstance(chunks, str) else chunks), n_merges
+    )
+    if len(merges) < n_merges:
         advice = (
             f"use vocab_size {smallest + len(merges)} or less, or a longer text"
             if merges
             else "use a longer text"
         )
-        found = f"only {len(merges)} merges were possible in this text"
-        raise ValueError(f"vocab_size {vocab_size} asks for {wanted} merges, but {found}; {advice}")
+        problem = f"only {len(merges)} merges were possible in this text"
+        raise ValueError(
+            f"vocab_size {vocab_size} asks for {n_merges} merges, but {problem}; {advice}"
+        )
     return BpeTokenizer(merges, specials)

@@ -26,21 +26,21 @@ def watched(records: Iterator[Record]) -> Iterator[Record]:
     idle = False
     for record in records:
         usual = median(norms) if len(norms) >= ENOUGH else float("inf")
-        found = ""
+        notice = ""
         if record.loss == 0 and not idle:
-            idle, found = (
+            idle, notice = (
                 True,
                 "the loss is exactly 0: the batch held no token to learn, or nothing that is not "
                 "known",
             )
         elif record.grad_norm > JUMP * usual:
-            found = (
+            notice = (
                 f"the gradient jumped to {record.grad_norm / usual:,.0f} times its usual norm and "
                 "was clipped; where that goes on, lower train.learning_rate"
             )
         norms.append(record.grad_norm)
         yield (
-            replace(record, notice="; ".join(filter(None, (record.notice, found))))
-            if found
+            replace(record, notice="; ".join(filter(None, (record.notice, notice))))
+            if notice
             else record
         )

@@ -90,8 +90,8 @@ def start(team: Alone, recipe: Recipe, folder: Path) -> Trainer:
                 trainer.begin()
     finally:
         # 0: it could not, and says why; the others just end
-        made = team.add_up(float(trainer is not None))
-    if not made:
+        ready = team.add_up(float(trainer is not None))
+    if not ready:
         sys.exit(2)
     if trainer is None:
         trainer = resume_run(folder, lead=False)

@@ -111,12 +111,12 @@ def with_usable_marks(recipe: Recipe, parent: Run | None) -> Recipe:
 def doubts(trainer: Trainer) -> list[str]:
     """What looks like a mistake in a run that could be started all the same, one line each."""
     train, ids = trainer.recipe.train, trainer.corpus.train
-    found = []
+    notices = []
     rates = {train.learning_rate, train.muon_learning_rate if train.optimizer == "muon" else 0.0}
     if rates == {0.0}:
-        found.append("the learning rate is 0: the run measures, but learns nothing")
+        notices.append("the learning rate is 0: the run measures, but learns nothing")
     if (ids[0] == ids).all():
-        found.append(
+        notices.append(
             "the training text repeats a single token: there is nothing to learn from it but that"
         )
-    return found
+    return notices

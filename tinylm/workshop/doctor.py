@@ -66,11 +66,13 @@ def checks(folder: Path) -> Iterator[Check]:
 
 def python() -> Check:
     bits, version = 64 if sys.maxsize > 2**32 else 32, platform.python_version()
-    wanted = metadata.metadata("tinylm")["Requires-Python"]
-    told = f"{version}, {bits} bits, {platform.platform()}"
-    if bits == 64 and fits(version, wanted):
-        return Check("Python", "ok", told)
-    return Check("Python", "problem", f"{told}: Python {wanted} with 64 bits is needed, for torch")
+    versions = metadata.metadata("tinylm")["Requires-Python"]
+    detail = f"{version}, {bits} bits, {platform.platform()}"
+    if bits == 64 and fits(version, versions):
+        return Check("Python", "ok", detail)
+    return Check(
+        "Python", "problem", f"{detail}: Python {versions} with 64 bits is needed, for torch"
+    )
 
 
 def required() -> Iterator[Check]:
@@ -87,12 +89,12 @@ def required() -> Iterator[Check]:
             continue
         if not fits(have, requirement):
             wrong.append(f"{name} {have} is not in {requirement}")
-    told = (
+    detail = (
         "; ".join(wrong) + ". Install again: pip install -e ."
         if wrong
         else f"torch {metadata.version('torch')}"
     )
-    yield Check("packages", "problem" if wrong else "ok", told)
+    yield Check("packages", "problem" if wrong else "ok", detail)
 
 
 def fits(version: str, requirement: str) -> bool:
@@ -111,8 +113,8 @@ def fits(version: str, requirement: str) -> bool:
 
 def numbers(version: str) -> tuple[int, ...]:
     """The numbers of a version, to compare by: "2.13.0+cpu" -> (2, 13, 0, 0)."""
-    found = [int(part) for part in re.findall(r"\d+", version.split("+")[0])]
-    return tuple([*found, 0, 0, 0, 0][:4])
+    parts = [int(part) for part in re.findall(r"\d+", version.split("+")[0])]
+    return tuple([*parts, 0, 0, 0, 0][:4])
 
 
 def notebook_packages() -> Check:
@@ -121,8 +123,8 @@ def notebook_packages() -> Check:
     ]
     if not missing:
         return Check("notebooks", "ok", "jupyterlab, ipywidgets and nbclient are there")
-    told = f'{", ".join(missing)} missing; for the notebooks: pip install -e ".[notebooks]"'
-    return Check("notebooks", "note", told)
+    detail = f'{", ".join(missing)} missing; for the notebooks: pip install -e ".[notebooks]"'
+    return Check("notebooks", "note", detail)
 
 
 def cores(count: int) -> Check:
@@ -195,22 +197,22 @@ def products() -> Check:
 
     from tinylm.bench.measure import gemm_flops
 
-    told = ", ".join(
+    detail = ", ".join(
         f"{gemm_flops(t) / 1e9:,.0f} GFLOP/s in {str(t)[6:]}"
         for t in (torch.float32, torch.bfloat16)
     )
-    return Check("products", "ok", f"{told}, {torch.get_num_threads()} threads")
+    return Check("products", "ok", f"{detail}, {torch.get_num_threads()} threads")
 
 
 def speed(seconds: float, reference: dict[str, Any] | None) -> Iterator[Check]:
     """What a step costs here, beside the reference machine's, and the minutes that follow from
     it."""
-    told = f"{seconds:.3f} s a training step of the demo"
+    detail = f"{seconds:.3f} s a training step of the demo"
     steps = sum(load_recipe(name).train.steps for name in ("demo-base", "demo-verse"))
     # 1: texts, validation, comparison
     demo = Check("demo", "ok", f"about {seconds * steps / 60 + 1:.0f} minutes")
     if reference is None:
-        yield from (Check("speed", "ok", told), demo)
+        yield from (Check("speed", "ok", detail), demo)
         return
     ratio = seconds / reference["step_seconds"]
     advice = (
@@ -218,7 +220,7 @@ def speed(seconds: float, reference: dict[str, Any] | None) -> Iterator[Check]:
         if ratio > SLOW
         else ""
     )
-    told += f", {ratio:.1f} x that of the reference ({reference['machine']}){advice}"
-    yield from (Check("speed", "note" if advice else "ok", told), demo)
+    detail += f", {ratio:.1f} x that of the reference ({reference['machine']}){advice}"
+    yield from (Check("speed", "note" if advice else "ok", detail), demo)
     for name, minutes in reference["minutes"].items():
         yield Check(name, "ok", f"about {ratio * minutes:.1f} minutes")

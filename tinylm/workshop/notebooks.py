@@ -156,9 +156,9 @@ def explore(draw: Callable[..., Figure], **choices: Sequence[Any]) -> None:
     middle ones."""
     middle = {name: values[len(values) // 2] for name, values in choices.items()}
     if util.find_spec("ipywidgets") is None:
-        told = ", ".join(f"{name} {value}" for name, value in middle.items())
+        setting = ", ".join(f"{name} {value}" for name, value in middle.items())
         tell(
-            f"Sliders need `ipywidgets`; this is {told}. Call the function with other values to "
+            f"Sliders need `ipywidgets`; this is {setting}. Call the function with other values to "
             "see them."
         )
         show(draw(**middle))

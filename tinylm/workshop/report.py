@@ -82,29 +82,29 @@ def find(folders: Sequence[Path]) -> Found:
     made yet."""
     if missing := [folder for folder in folders if not folder.is_dir()]:
         raise ValueError(f"there is no folder {missing[0]}")
-    found = Found()
+    contents = Found()
     for path in sorted(
         {path.resolve(): path for f in folders for path in f.rglob("*.json")}.values()
     ):
         try:
             if path.name == "manifest.json":
-                found.runs.append(checked_run(path.parent))
+                contents.runs.append(checked_run(path.parent))
             elif path.name == "comparison.json" and (result := read_json(path)).get("kind") == KIND:
-                found.comparisons.append((path.parent, result))
+                contents.comparisons.append((path.parent, result))
             elif path.name == "results.json" and "lesson" in (results := read_json(path)):
-                add_lesson(found, path.parent, results)
+                add_lesson(contents, path.parent, results)
         except ValueError as error:
-            found.unreadable.append(str(error))
-    homes = {folder.parent for folder, _ in found.lessons}
-    found.lesson_runs = [run for run in found.runs if homes & set(run.folder.parents)]
-    found.runs = [run for run in found.runs if run not in found.lesson_runs]
-    found.lessons.sort(key=lambda lesson: place_of(lesson[1]["lesson"]))
-    if not (found.runs or found.comparisons or found.lessons):
+            contents.unreadable.append(str(error))
+    homes = {folder.parent for folder, _ in contents.lessons}
+    contents.lesson_runs = [run for run in contents.runs if homes & set(run.folder.parents)]
+    contents.runs = [run for run in contents.runs if run not in contents.lesson_runs]
+    contents.lessons.sort(key=lambda lesson: place_of(lesson[1]["lesson"]))
+    if not (contents.runs or contents.comparisons or contents.lessons):
         raise ValueError(
             f"no runs, comparisons or lessons in {', '.join(map(str, folders))}; begin with: "
             "tinylm demo"
         )
-    return found
+    return contents
 
 
 def checked_run(folder: Path) -> Run:
@@ -114,16 +114,16 @@ def checked_run(folder: Path) -> Run:
     return run
 
 
-def add_lesson(found: Found, folder: Path, results: dict[str, Any]) -> None:
+def add_lesson(contents: Found, folder: Path, results: dict[str, Any]) -> None:
     """File a lesson's results under their scale; ValueError where they lack something."""
     if missing := NEEDED - results.keys():
         raise ValueError(
             f"{folder / 'results.json'} lacks {min(missing)}: it was written by another version"
         )
     if results["scale"] == "full":
-        found.lessons.append((folder, results))
+        contents.lessons.append((folder, results))
     else:
-        found.tried.append(results["lesson"])
+        contents.tried.append(results["lesson"])
 
 
 def place_of(lesson: str) -> int:
@@ -135,39 +135,41 @@ def place_of(lesson: str) -> int:
 # -- the page -------------------------------------------------------------------------------------
 
 
-def report(found: Found) -> Html:
+def report(contents: Found) -> Html:
     """The whole page."""
     lead = (
-        f"{len(found.lessons)} lessons, {len(found.comparisons)} comparisons and {len(found.runs)} "
+        f"{len(contents.lessons)} lessons, {len(contents.comparisons)} comparisons and "
+        f"{len(contents.runs)} "
         "runs, as their folders tell it."
     )
     parts = [
-        *overview(found),
-        *(part for each in found.comparisons for part in comparison_part(*each)),
-        *decisions(found),
-        *(part for each in found.lessons for part in lesson_part(*each)),
-        *runs_part(found),
-        *commands(found),
-        *machines(found),
+        *overview(contents),
+        *(part for each in contents.comparisons for part in comparison_part(*each)),
+        *decisions(contents),
+        *(part for each in contents.lessons for part in lesson_part(*each)),
+        *runs_part(contents),
+        *commands(contents),
+        *machines(contents),
     ]
     return document("What was tried here, and what came out", lead, parts)
 
 
-def overview(found: Found) -> Iterator[Html]:
+def overview(contents: Found) -> Iterator[Html]:
     """The verdicts at a glance, and what could not be read."""
-    if found.lessons:
+    if contents.lessons:
         yield heading("The claims, and what was measured")
         rows = [
-            [r["lesson"], r["claim"], r["verdict"], f"{r['minutes']:.1f}"] for _, r in found.lessons
+            [r["lesson"], r["claim"], r["verdict"], f"{r['minutes']:.1f}"]
+            for _, r in contents.lessons
         ]
         yield table(["lesson", "claim", "verdict", "minutes"], rows)
-    if found.tried:
+    if contents.tried:
         yield paragraph(
-            f"Tried at smoke scale, from which nothing follows: {', '.join(found.tried)}."
+            f"Tried at smoke scale, from which nothing follows: {', '.join(contents.tried)}."
         )
-    if found.unreadable:
+    if contents.unreadable:
         yield heading("Could not be read")
-        yield bullets(found.unreadable)
+        yield bullets(contents.unreadable)
 
 
 def comparison_part(folder: Path, result: dict[str, Any]) -> Iterator[Html]:
@@ -188,9 +190,9 @@ def drawn(shown: Picture) -> Html:
     return picture(shown.figure, shown.caption, shown.columns, shown.rows)
 
 
-def decisions(found: Found) -> Iterator[Html]:
+def decisions(contents: Found) -> Iterator[Html]:
     """The decision page of the lesson decide, from the lessons' verdicts."""
-    known = {results["lesson"]: results for _, results in found.lessons}
+    known = {results["lesson"]: results for _, results in contents.lessons}
     yield heading("What to do about what")
     yield paragraph(
         "Each line rests on the verdict of the lesson beside it, measured here; none is taken on "
@@ -218,15 +220,17 @@ def lesson_part(folder: Path, results: dict[str, Any]) -> Iterator[Html]:
         )
 
 
-def runs_part(found: Found) -> Iterator[Html]:
+def runs_part(contents: Found) -> Iterator[Html]:
     """All runs in a table, the curves and last samples of those that are in no comparison, the
     lessons' own folded."""
     columns = ["run", "text", "started from", "parameters", "steps", "minutes", "verdict"]
     yield heading("Runs")
-    if found.runs:
-        yield table(columns, map(run_row, found.runs))
-    compared = {run["fingerprint"] for _, result in found.comparisons for run in result["runs"]}
-    alone = [run for run in found.runs if run.fingerprint not in compared and run.records("train")]
+    if contents.runs:
+        yield table(columns, map(run_row, contents.runs))
+    compared = {run["fingerprint"] for _, result in contents.comparisons for run in result["runs"]}
+    alone = [
+        run for run in contents.runs if run.fingerprint not in compared and run.records("train")
+    ]
     for first in range(0, len(alone), CURVES):
         yield losses(alone[first : first + CURVES])
     if samples := [
@@ -234,9 +238,9 @@ def runs_part(found: Found) -> Iterator[Html]:
     ]:
         yield paragraph("What each of them wrote at its last look:")
         yield cards(samples)
-    if found.lesson_runs:
-        told_runs = f"{len(found.lesson_runs)} runs that the lessons trained for themselves"
-        yield folded(told_runs, table(columns, map(run_row, found.lesson_runs)))
+    if contents.lesson_runs:
+        told_runs = f"{len(contents.lesson_runs)} runs that the lessons trained for themselves"
+        yield folded(told_runs, table(columns, map(run_row, contents.lesson_runs)))
 
 
 def run_row(run: Run) -> list[str]:
@@ -283,15 +287,15 @@ def last_sample(run: Run) -> Html:
 # -- how to do it again ---------------------------------------------------------------------------
 
 
-def commands(found: Found) -> Iterator[Html]:
+def commands(contents: Found) -> Iterator[Html]:
     """The command that makes each thing on the page again."""
     yield heading("Commands to do it again")
     rows = [
         (str(run.folder), command_of(run))
-        for run in found.runs
+        for run in contents.runs
         if run.manifest["status"] != "imported"
     ]
-    for folder, result in found.comparisons:
+    for folder, result in contents.comparisons:
         words = [
             "tinylm",
             "compare",
@@ -302,7 +306,7 @@ def commands(found: Found) -> Iterator[Html]:
         rows.append((str(folder), shlex.join(words)))
     rows += [
         (str(folder), f"tinylm lesson {results['lesson']} --out {folder}")
-        for folder, results in found.lessons
+        for folder, results in contents.lessons
     ]
     yield table(["makes", "command"], rows)
     yield paragraph(
@@ -328,16 +332,16 @@ def command_of(run: Run) -> str:
 def changes(recipe: Recipe, shipped_one: Recipe) -> list[str]:
     """Options that turn the shipped recipe into this one. A fine-tune's shape is its parent's, all
     but the dropout."""
-    ours, theirs = (dict(flat(r.model_dump(mode="json"))) for r in (recipe, shipped_one))
+    own, default = (dict(flat(r.model_dump(mode="json"))) for r in (recipe, shipped_one))
     kept = {"name", "purpose", "start_from", "model.vocab_size", "train.max_minutes"}
     if recipe.start_from:
-        kept |= {name for name in ours if name.startswith(("model.", "tokenizer."))} - {
+        kept |= {name for name in own if name.startswith(("model.", "tokenizer."))} - {
             "model.dropout"
         }
     words: list[str] = []
-    for name in ours.keys() - kept:
-        if ours[name] != theirs.get(name):
-            words += [f"--{name.replace('_', '-')}", option(ours[name])]
+    for name in own.keys() - kept:
+        if own[name] != default.get(name):
+            words += [f"--{name.replace('_', '-')}", option(own[name])]
     return [word for pair in sorted(zip(words[::2], words[1::2])) for word in pair]
 
 
@@ -367,22 +371,23 @@ def option(value: Any) -> str:
     )
 
 
-def machines(found: Found) -> Iterator[Html]:
+def machines(contents: Found) -> Iterator[Html]:
     """Which machine and which versions everything was made with; in most reports one line."""
-    made: dict[str, list[str]] = {}
-    for run in [*found.runs, *found.lesson_runs]:
+    runs_of: dict[str, list[str]] = {}
+    for run in [*contents.runs, *contents.lesson_runs]:
         manifest = run.manifest
         versions = [f"{name} {version}" for name, version in manifest.get("versions", {}).items()]
         facts = [manifest.get("platform"), manifest.get("device"), manifest.get("precision")]
         threads = f"{manifest['threads']} threads" if "threads" in manifest else None
-        made.setdefault(
+        runs_of.setdefault(
             ", ".join(filter(None, [*facts, threads, *versions])) or "not recorded", []
         ).append(run.name)
     yield heading("Machine and versions")
     few = {
         facts: ", ".join(names[:6]) + (", …" if len(names) > 6 else "")
-        for facts, names in made.items()
+        for facts, names in runs_of.items()
     }
     yield table(
-        ["machine", "runs", "which"], ((facts, len(made[facts]), few[facts]) for facts in made)
+        ["machine", "runs", "which"],
+        ((facts, len(runs_of[facts]), few[facts]) for facts in runs_of),
     )

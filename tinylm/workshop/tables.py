@@ -138,8 +138,8 @@ def recipes_table() -> str:
     for path in sorted((CLONE / "configs").glob("*.toml")):
         header = re.match(r"(?:#.*\n)+", path.read_text(encoding="utf-8"))
         words = " ".join(line.strip("# ") for line in header[0].splitlines()) if header else ""
-        said = re.search(r"Time: (.*?)\. Expect[:,] (.*?)(?:\.(?= |$)|$)", words)
-        time, result = said.groups() if said else ("", "")
+        match = re.search(r"Time: (.*?)\. Expect[:,] (.*?)(?:\.(?= |$)|$)", words)
+        time, result = match.groups() if match else ("", "")
         rows.append([f"`{path.stem}`", load_recipe(str(path)).purpose, time, result])
     return markdown(["recipe", "purpose", "time", "what comes out"], rows)
 
