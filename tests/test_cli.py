@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from tests.conftest import train_run
 from tinylm import cli
 from tinylm.commands.terminal import clean
+from tinylm.recipes import load_recipe
 from tinylm.runs import open_run
 
 
@@ -298,3 +300,66 @@ def test_a_fine_tune_keeps_its_parents_shape_and_tokenizer(tmp_path, text_file, 
         train_run(
             tmp_path / "other", text_file, start_from=str(base_run.folder), model={"width": 32}
         )
+
+
+@pytest.mark.parametrize("stream", ["0", "1", "2"])
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell of Unix closes the streams")
+def test_a_closed_stream_is_no_error_of_ours(tmp_path, stream):
+    poem = tmp_path / "poem.txt"
+    poem.write_text("The tide comes in and lays its silver down,\n", encoding="utf-8")
+    python = f"{shlex.quote(sys.executable)} -m tinylm"
+    for command in (f"{python} corpus verse --bytes 300", f"{python} meter {poem}"):
+        done = subprocess.run(f"{command} {stream}>&-", shell=True, capture_output=True, text=True)
+        assert "Traceback" not in done.stdout + done.stderr, done.stderr
+
+
+def test_standard_input_is_utf_8_whatever_the_console_says():
+    line = "\u2019Tis late, and all the lamps are on the quay\n"
+    environment = os.environ | {"PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"}
+    command = [sys.executable, "-m", "tinylm", "meter", "-", "--json"]
+    done = subprocess.run(command, input=line.encode(), capture_output=True, env=environment)
+    assert json.loads(done.stdout)["line"] == line.strip()
+    broken = subprocess.run(command, input=b"caf\xe9\n", capture_output=True, env=environment)
+    assert broken.returncode == 2 and len(broken.stderr.decode().strip().splitlines()) == 1
+
+
+def test_a_recipe_may_begin_with_a_byte_order_mark(tmp_path, text_file):
+    recipe = tmp_path / "mine.toml"
+    recipe.write_bytes(b"\xef\xbb\xbf" + b"[train]\nsteps = 3\n")
+    assert load_recipe(str(recipe)).train.steps == 3
+
+
+def test_fields_without_a_section_are_options_too(tmp_path, text_file):
+    words = cli.with_settings(["train", "r.toml", "--name", "x", "--purpose=why", "--out", "o"])
+    assert words == ["train", "r.toml", "--set", "name=x", "--set", "purpose=why", "--out", "o"]
+
+
+def test_what_is_not_ours_is_not_overwritten(tmp_path, base_run, capsys):
+    for command, name in (("plot", "mine.png"), ("pack", "mine.zip")):
+        (tmp_path / name).write_bytes(b"precious")
+        with pytest.raises(SystemExit):
+            cli.main([command, str(base_run.folder), "--out", str(tmp_path / name)])
+        assert (tmp_path / name).read_bytes() == b"precious"
+        assert "choose another --out" in capsys.readouterr().err
+        for _ in range(2):  # what the command wrote itself, it may replace
+            cli.main([command, str(base_run.folder), "--out", str(tmp_path / f"new-{name}")])
+    with pytest.raises(SystemExit):
+        cli.main(["plot"])
+    assert "plot needs runs" in capsys.readouterr().err
+
+
+def test_a_seed_beyond_the_range_is_one_line(base_run, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["sample", str(base_run.folder), "--seed", str(10**22)])
+    assert "--seed 1" in capsys.readouterr().err
+
+
+def test_characters_that_a_model_never_saw_are_named(base_run, capsys):
+    cli.main(["sample", str(base_run.folder), "--prompt", "the Ж", "--tokens", "2"])
+    assert "never saw: Ж" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["می\u200cخواهم", "क\u094d\u200dष", "👩\u200d👩\u200d👧"])
+def test_text_of_every_script_arrives_unharmed(text):
+    assert clean(text) == text
+    assert clean("a\u202eb\u2066c") == "a\ufffdb\ufffdc"

@@ -8,6 +8,7 @@ the commands, so that `--help` answers at once. `--debug` shows where an error c
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import tyro
 from pydantic.fields import FieldInfo
@@ -80,13 +81,30 @@ def plain_fields(section: type[Section]) -> Iterator[tuple[str, FieldInfo]]:
             yield name, field
 
 
+def open_streams() -> None:
+    """Make the three standard streams UTF-8, whatever the console's code page is.
+
+    A stream that the caller has closed becomes the null device: there is nobody to read or write.
+    """
+    for name, mode, errors in (
+        ("stdin", "r", "strict"),
+        ("stdout", "w", "replace"),
+        ("stderr", "w", "replace"),
+    ):
+        stream = getattr(sys, name)
+        if stream is None:
+            null = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115 (until the end)
+            setattr(sys, name, null)
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors=errors)
+
+
 def main(argv: list[str] | None = None) -> None:
     """Entry point of `tinylm` and `python -m tinylm`."""
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     words = with_settings([word for word in words if word != "--debug"] or ["--help"])
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
+    open_streams()
     names = [command.__name__.strip("_") for command in (*COMMANDS, import_)]
     if words[0] not in names and words[0][:1] != "-":
         hint = closest(words[0], names)

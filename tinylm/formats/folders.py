@@ -15,13 +15,16 @@ Only safetensors are read: a pickled `.bin` can run code when it is opened. Name
 model/huggingface.py and text/tokenizer_json.py.
 """
 
+import errno
 import platform
+import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -76,15 +79,25 @@ def export_run(run: Run, out: Path) -> None:
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out} exists: choose another --out, or delete it")
-    config = run.model_config
-    family_of(config)  # refused before anything is written
+    family_of(run.model_config)  # refused before anything is written
     out.mkdir(parents=True, exist_ok=True)
+    try:
+        write_export(run, out)
+    except BaseException as error:
+        shutil.rmtree(out, ignore_errors=True)  # a half-written folder would look like a whole one
+        if isinstance(error, SafetensorError):  # a full disk, which the library reports as its own
+            raise OSError(errno.ENOSPC, str(error), str(out)) from None
+        raise
+
+
+def write_export(run: Run, out: Path) -> None:
+    """All files of an export, into an empty folder."""
     if run.recipe.lora is None:
         write_model(run, out)
         write_text(out / "README.md", card(run))
         return
-    parent = parent_of(run)
-    export_run(parent, out / "base")
+    config = run.model_config
+    export_run(parent_of(run), out / "base")
     path = run.path(weights_file(run.recipe))
     settings, tensors = to_peft(config, run.recipe.lora, read_tensors(path)[0])
     settings["base_model_name_or_path"] = str((out / "base").resolve())
