@@ -13,7 +13,12 @@ term that ties the model to the fine-tuned one.
     price           different words, bits per byte of unseen verse: measured at every weight
 
 Three seeds, each with a base, a fine-tune and samples of its own. The stage is shorter than the
-demo's, since six runs a seed must fit into the lesson's minutes.
+demo's, since six runs a seed must fit into the lesson's minutes. It has no entropy bonus, so that
+the KL term alone protects the vocabulary. One more run, without any KL term and longer, shows what
+is left of the verse when nothing protects it (seed 1; it is no part of the verdict).
+
+Tried before, with the demo's entropy bonus of 0.025 and seed 5: after 40 steps 52 % of the lines
+scanned during training at a KL weight of 0.05, and 57 % at 0.02; without the bonus 68 and 63 %.
 
 Trade-off: the metre is that of a rule-based scorer, which is also the reward. The lines with their
 words shuffled show how much of it is owed to easy words; the samples show how it reads.
@@ -40,6 +45,7 @@ WEIGHTS = (0.8, 0.4, 0.2, 0.1, 0.05)  # of the KL term, from a short leash to a 
 LOTTERY_WEIGHT = 0.1
 TUNED, LOTTERY = "fine-tuned", "reward by lot"
 ARMS = (TUNED, LOTTERY, *(f"KL weight {weight:g}" for weight in WEIGHTS))
+HACKED = "no KL term"
 PROMPTS = ("The tide", "Mara the net-mender", "")
 
 
@@ -49,9 +55,10 @@ class Sizes:
     steps: int
     samples: int  # of the reward stage, a step
     judged: int  # continuations that an arm is judged by
+    hacked_steps: int  # of the run without a KL term
 
 
-SIZES = {"smoke": Sizes(4, 3, 4, 6), "full": Sizes(500, 40, 80, 192)}
+SIZES = {"smoke": Sizes(4, 3, 4, 6, 4), "full": Sizes(500, 40, 80, 192, 100)}
 
 Scores = dict[str, dict[str, Any]]  # arm -> measure -> value
 
@@ -72,7 +79,13 @@ def run(lab: Lab) -> Generator[Progress, None, Finding]:
             yield Progress(f"judging, seed {seed}", place, len(ARMS))
             examined = partial(examine, lab, runs[arm], unseen)
             scores[-1][arm] = lab.measure(f"{arm}, seed {seed}", runs[arm].fingerprint, examined)
-    return finding(scores)
+        if seed == lab.seeds[0]:
+            steps = {"train.steps": str(SIZES[lab.scale].hacked_steps)}
+            fields = reward_fields(lab, runs[TUNED], seed, {"reward.kl": "0", **steps})
+            free = yield from lab.train(HACKED, load_recipe("demo-reward", fields))
+            examined = partial(examine, lab, free, unseen)
+            hacked = lab.measure(HACKED, free.fingerprint, examined)
+    return finding(scores, hacked)
 
 
 def rewards() -> dict[str, dict[str, str]]:
@@ -95,7 +108,7 @@ def reward_fields(lab: Lab, parent: Run, seed: int, fields: dict[str, str]) -> d
     sizes = SIZES[lab.scale]
     common = {"start_from": str(parent.folder), "train.seed": str(seed), "sample.prompts": "[]"}
     common |= {"train.steps": str(sizes.steps), "train.evaluate_every": str(sizes.steps)}
-    common |= {"reward.samples": str(sizes.samples)}
+    common |= {"reward.samples": str(sizes.samples), "reward.entropy": "0"}
     if lab.scale == "smoke":
         common |= {"reward.tokens": "30"}
     return common | fields
@@ -118,8 +131,9 @@ def examine(lab: Lab, judged: Run, unseen: Sequence[str]) -> dict[str, Any]:
 # -- what follows ---------------------------------------------------------------------------------
 
 
-def finding(scores: Sequence[Scores]) -> Finding:
-    """Whether the reward makes lines scan, and the lottery does not."""
+def finding(scores: Sequence[Scores], hacked: dict[str, Any]) -> Finding:
+    """Whether the reward makes lines scan, and the lottery does not; `hacked` is the run without a
+    KL term."""
     seeds = range(len(scores))
     metre = {arm: [own[arm]["metre"] for own in scores] for arm in ARMS}
     strongest = ARMS[-1]
@@ -130,14 +144,17 @@ def finding(scores: Sequence[Scores]) -> Finding:
     def mean(arm: str, measure: str) -> float:
         return float(np.mean([own[arm][measure] for own in scores]))
 
-    words = mean(strongest, "words") / max(mean(TUNED, "words"), 1e-9)
+    words_before = max(mean(TUNED, "words"), 1e-9)
+    words = mean(strongest, "words") / words_before
     cost = mean(strongest, "verse") / mean(TUNED, "verse")
     sentence = (
         f"A reward for metre brings lines that scan from {percent(mean(TUNED, 'metre'))} to "
         f"{percent(mean(strongest, 'metre'))} (with their words shuffled: "
         f"{percent(mean(strongest, 'shuffled'))}); a reward by lot leaves them at "
         f"{percent(mean(LOTTERY, 'metre'))}. The price: {percent(words)} of the different words, "
-        f"and {cost:.2f} x the bits per byte of unseen verse."
+        f"and {cost:.2f} x the bits per byte of unseen verse. Without the KL term, "
+        f"{percent(hacked['metre'])} scan with {percent(hacked['words'] / words_before)} "
+        "of the words: what is rewarded is what one gets."
     )
     units = {"metre": "share", "shuffled": "share", "words": "share", "verse": "bits/byte"}
     arms = [
@@ -150,17 +167,17 @@ def finding(scores: Sequence[Scores]) -> Finding:
         verdict,
         sentence,
         arms,
-        {"frontier.png": frontier(scores)},
+        {"frontier.png": frontier(scores, hacked)},
         bars={
             "lines that scan >= 85 % at the smallest weight": mean(strongest, "metre") >= 0.85,
             "60 points more than the same lines shuffled": gap >= 0.6,
             "a reward by lot makes no more lines scan": above(by_lot) != "supported",
         },
-        details={"scores": list(scores)},
+        details={"scores": list(scores), HACKED: hacked},
     )
 
 
-def frontier(scores: Sequence[Scores]) -> Figure:
+def frontier(scores: Sequence[Scores], hacked: dict[str, Any]) -> Figure:
     """What is gained against what is given up: each arm of each seed as a point."""
     best = float(np.mean([own[ARMS[-1]]["metre"] for own in scores]))
     before = float(np.mean([own[TUNED]["metre"] for own in scores]))
@@ -173,6 +190,15 @@ def frontier(scores: Sequence[Scores]) -> Figure:
             centre = np.mean(points, axis=0)
             marker = MARKERS[place % len(MARKERS)]
             axes.plot(*centre, marker, color=colour(place), markersize=10, label=arm)
+        place = len(ARMS)
+        axes.plot(
+            hacked["words"],
+            hacked["metre"],
+            MARKERS[place % len(MARKERS)],
+            color=colour(place),
+            markersize=10,
+            label=f"{HACKED}, more steps (one seed)",
+        )
         path = [np.mean([(o[a]["words"], o[a]["metre"]) for o in scores], axis=0) for a in ARMS[2:]]
         axes.plot(*zip(*path), color=MUTED, linewidth=1, zorder=0)
         axes.set(
