@@ -105,8 +105,8 @@ def test_a_lora_run_travels_merged(tuned_run, page):
 
 
 def test_what_does_not_go_onto_a_page_is_told(base_run, bpe_run, tmp_path):
-    with pytest.raises(ValueError, match="one run or two, not 3"):
-        write_page([bpe_run] * 3, tmp_path / "play.html")
+    with pytest.raises(ValueError, match="one to 3 runs, not 4"):
+        write_page([bpe_run] * 4, tmp_path / "play.html")
     with pytest.raises(ValueError, match="different tokenizers"):
         write_page([base_run, bpe_run], tmp_path / "play.html")
     with pytest.raises(ValueError, match="is a folder"):

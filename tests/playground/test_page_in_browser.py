@@ -241,6 +241,21 @@ def test_an_empty_prompt_asks_for_a_character(opened):
     )
 
 
+def test_three_stages_of_training_stand_side_by_side(browser, bpe_run, tuned_run, tmp_path):
+    file = write_page([bpe_run, tuned_run, bpe_run], tmp_path / "three.html")
+    opened = Opened(browser, file).ready()
+    assert "This file holds three trained language models" in opened.page.text_content("#lead")
+    opened.page.fill("#tokens", "8")
+    opened.page.click("#write")
+    for card in range(1, 4):
+        note = f"#columns .card:nth-child({card}) .note:has-text('tokens')"
+        opened.page.wait_for_selector(note)
+    texts = opened.page.locator("#columns .card .text").all_text_contents()
+    assert len(texts) == 3 and texts[0] == texts[2] and opened.errors == []
+    assert opened.page.locator("#which option").count() == 3
+    assert opened.page.evaluate("document.documentElement.scrollWidth") <= 1280
+
+
 @pytest.mark.parametrize("share", [0.3, 0.9, 0.999])
 def test_a_file_cut_short_says_so(browser, file, tmp_path, share):
     cut, text = tmp_path / "cut.html", file.read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ def export(runs: Positional[tuple[Path, ...]], out: Path, to: Literal["hf", "htm
     """Write a run in a form that others read.
 
     Args:
-        runs: A run folder; for html one or two, the base first.
+        runs: A run folder; for html one to three, in the order of their training.
         out: hf: the folder to make. html: the page to write.
         to: hf: a folder for Hugging Face's transformers, or for PEFT where the run is a LoRA run.
             html: one page that runs the model in a browser.

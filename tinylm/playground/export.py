@@ -1,5 +1,5 @@
-"""One HTML file that holds a trained model, or two side by side, and a small engine that runs it in
-a browser.
+"""One HTML file that holds one to three trained models, side by side, and a small engine that runs
+them in a browser.
 
     write_page([open_run("runs/base"), open_run("runs/verse")], Path("play.html"))
 
@@ -11,7 +11,7 @@ they are read; the page's own stands last, so a file that was cut short shows on
 which says so.
 
 Trade-offs: base64 takes a third more room than the bytes, but needs no second file. A LoRA run
-travels merged, as large as its base. Two runs on one page must share their tokenizer: only then do
+travels merged, as large as its base. All runs on one page must share their tokenizer: only then do
 ids, bars and seeds compare.
 """
 
@@ -38,6 +38,7 @@ from tinylm.runs import Run
 from tinylm.text.tokenizers import DOCUMENT, BpeTokenizer, CharTokenizer, Tokenizer
 from tinylm.training.load import load_model, token_file
 
+MOST_RUNS = 3  # the three stages of training
 LARGEST = 60_000_000  # parameters on one page: beyond, browsers give up on the file
 PART = 1 << 17  # characters of weights in one element
 NEXT = "loadNext()"  # behind them all: first.js
@@ -57,14 +58,14 @@ class Player:
 
 
 def write_page(runs: Sequence[Run], out: Path) -> Path:
-    """Write the playground of one run, or of a base and its fine-tuned child, to `out`; returns
+    """Write the playground of up to three runs, in the order of their training, to `out`; returns
     `out`.
 
     Raises ValueError for another number of runs, tokenizers that differ or were imported, a model
     too large for a browser, or an `out` that is a folder.
     """
-    if not 1 <= len(runs) <= 2:
-        raise ValueError(f"a page holds one run or two, not {len(runs)}")
+    if not 1 <= len(runs) <= MOST_RUNS:
+        raise ValueError(f"a page holds one to {MOST_RUNS} runs, not {len(runs)}")
     if out.is_dir():
         raise ValueError(f"{out} is a folder: give a file, such as {out / 'play.html'}")
     players = [prepare(run) for run in runs]
@@ -154,18 +155,19 @@ def facts_of_run(player: Player) -> dict[str, Any]:
 
 
 def title_of(players: Sequence[Player]) -> str:
-    return "Playground: " + " and ".join(player.run.name for player in players)
+    *others, last = (player.run.name for player in players)
+    return "Playground: " + (f"{', '.join(others)} and {last}" if others else last)
 
 
 def lead_of(players: Sequence[Player]) -> str:
     """What the page is, in one line."""
-    what = (
-        "A trained language model lives"
-        if len(players) == 1
-        else "Two trained language models live"
-    )
+    subject = (
+        "a trained language model",
+        "two trained language models",
+        "three trained language models",
+    )[len(players) - 1]
     return (
-        f"{what} in this file; your browser does the arithmetic. Nothing is fetched, nothing "
+        f"This file holds {subject}. Your browser does the arithmetic: nothing is fetched, nothing "
         "leaves the machine."
     )
 
