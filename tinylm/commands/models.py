@@ -125,7 +125,10 @@ def evaluate(run: Positional[Path], text: Path, json: bool = False) -> None:
 
 
 def compare(
-    runs: Positional[tuple[Path, ...]], out: Path, scale: Literal["smoke", "full"] = "full"
+    runs: Positional[tuple[Path, ...]],
+    out: Path,
+    scale: Literal["smoke", "full"] = "full",
+    reader: Path | None = None,
 ) -> None:
     """Judge runs side by side: same prompts, same seeds, curves and probabilities, on one page.
 
@@ -133,13 +136,16 @@ def compare(
         runs: Two or more run folders, the base first.
         out: Folder for comparison.json, samples.md, the pictures and index.html.
         scale: full measures for about half a minute; smoke only shows that everything works.
+        reader: A larger model that had no part in the training, such as runs/smollm2: it judges the
+            sense of the samples, by their bits per byte.
     """
     if len(runs) < 2:
         raise ValueError(f"compare needs two or more runs, not {len(runs)}")
     from tinylm.compare.judge import compare_runs
     from tinylm.compare.samples import SMOKE, Effort
 
-    print(clean(compare_runs(list(runs), out, effort=SMOKE if scale == "smoke" else Effort())))
+    effort = SMOKE if scale == "smoke" else Effort()
+    print(clean(compare_runs(list(runs), out, effort=effort, reader=reader)))
     say(f"The page: {(out / 'index.html').resolve()}")
 
 

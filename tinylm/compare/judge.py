@@ -23,6 +23,7 @@ from tinylm.compare import measures
 from tinylm.compare.effect import effect_svg
 from tinylm.compare.measures import as_json, scans
 from tinylm.compare.page import NAMES, html, pictures, samples_markdown, terminal
+from tinylm.compare.reader import reader_rows
 from tinylm.compare.samples import (
     Contestant,
     Effort,
@@ -53,9 +54,10 @@ def compare_runs(
     out: Path,
     replace: bool = False,
     effort: Effort = Effort(),  # noqa: B008 (frozen)
+    reader: Path | None = None,
 ) -> str:
     """Compare runs, the base first, and write comparison.json, samples.md, *.png and index.html
-    into `out`.
+    into `out`; `reader` is a run that judges the sense of the samples (reader.py).
 
     Returns the side by side and the scoreboard as text for a terminal. Raises ValueError where a
     run cannot be read, or where `out` holds something that is not an earlier comparison (unless
@@ -63,7 +65,7 @@ def compare_runs(
     """
     runs = [open_run(folder) for folder in folders]
     check_folder(out, runs, replace)
-    result = judge(runs, effort)
+    result = judge(runs, effort, open_run(reader) if reader else None)
     write(result, out)
     return terminal(result)
 
@@ -103,11 +105,12 @@ def check_folder(out: Path, runs: Sequence[Run], replace: bool) -> None:
 # -- measuring ------------------------------------------------------------------------------------
 
 
-def judge(runs: Sequence[Run], effort: Effort) -> dict[str, Any]:
+def judge(runs: Sequence[Run], effort: Effort, reader: Run | None = None) -> dict[str, Any]:
     """Everything that is told about the runs, as JSON values."""
     labels = labels_of(runs)
     # Nothing is shown where it all takes less than two seconds.
-    with tqdm(total=2 * len(runs) + 7, desc="comparing", unit="part", delay=2, leave=False) as bar:
+    parts = 2 * len(runs) + (7 if reader is None else 8)
+    with tqdm(total=parts, desc="comparing", unit="part", delay=2, leave=False) as bar:
 
         def done(value: Any, part: str) -> Any:
             bar.set_postfix_str(part, refresh=False)
@@ -126,6 +129,9 @@ def judge(runs: Sequence[Run], effort: Effort) -> dict[str, Any]:
         rows += done(measures.novelty_rows(entered, samples, effort), "novelty")
         rows += done(measures.fact_rows(entered, effort), "facts")
         rows += done(measures.story_rows(entered, sampling, effort), "stories")
+        if reader is not None:
+            judged = reader_rows(reader, entered, samples, effort.reader_samples)
+            rows += done(judged, "reading")
         return {
             "kind": KIND,
             "format": 1,

@@ -43,6 +43,8 @@ class Effort:
     """Whole stories, to see whether their people stay."""
     grid_samples: int = 20
     """Continuations per cell of the settings grid."""
+    reader_samples: int = 24
+    """Continuations per run that a reader judges: it is large, and slow."""
 
 
 SMOKE = Effort(
@@ -54,6 +56,7 @@ SMOKE = Effort(
     facts=20,
     stories=2,
     grid_samples=2,
+    reader_samples=3,
 )
 """Everything runs in seconds, and nothing can be concluded from it."""
 
