@@ -1,19 +1,21 @@
-"""The winning combination: one small model that decides for itself whether to answer, work in
-steps, search or call.
+"""A foundation model with retrieval and tools makes a capable assistant.
 
-Messages of all kinds, mixed, a hundred a seed, none of them trained on: questions about held-out
-documents of the handbook, questions about documents that were taken out of the index (nobody can
-know the answer: "I don't know." is right), questions about something else altogether, sums large
-and small, orders, berths, small talk.
+Design. A hundred mixed messages a seed, none of them trained on: questions about held-out documents
+of the handbook, questions about documents that were taken out of the index ("I don't know." is
+right), questions about something else altogether, sums large and small, orders, berths, small talk.
 
-    educated hire   fine-tuned from the shared base, which has read stories
-    stranger        the same dialogues, steps and tokens from random weights
+    manipulated     the start of the assistant's training:
+                      educated hire   the shared base, which has read stories
+                      stranger        random weights
+    constant        dialogues, steps, tokens, network, tokenizer, messages, grading
+    effect          right answers, educated hire minus stranger; and the hire's first decisions
+                    (which kind of part it begins with, which tool it names)
+    null            0 for the difference, one half for the decisions
+    control         the stranger: what practice alone brings
+    seeds           three
 
-Counted are the first decision (what kind of part the model begins with, and which tool it names)
-and the final answer.
-
-Trade-off: after a search nothing can be called (see `runtime`), so no message here needs a passage
-and a sum.
+Trade-off: after a search nothing can be called (assistant/runtime.py), so no message here needs a
+passage and a sum.
 """
 
 from collections.abc import Generator, Sequence

@@ -1,13 +1,15 @@
-"""When to train, to fine-tune, to retrieve, to call a tool: a page of decisions, each resting on a
-number from here.
+"""When to train, fine-tune, retrieve or call a tool: a page of decisions, each with its evidence.
 
-Nothing is measured. The results of the other lessons are read, and every row of the page says what
-was found on this machine, with its interval. A row whose lesson was not run at full scale is not
-decided; it says what to run instead. At least one row must have its results, or there is nothing to
-decide on.
+Nothing is measured here. The results of the other lessons are read, and every row of the page says
+what was found on this machine, with its interval. A row whose lesson was not run at full scale is
+not decided; it names the command to run. At least one row needs results.
+
+    evidence        the verdict of one lesson per row
+    advice          what follows where that claim is supported, and where it is not
+    verdict         "supported" if all rows are decided and supported
 
 Trade-off: the thresholds are those of the lessons' own verdicts. They say what a small model does
-here; whether a large one is worth its price elsewhere, only the same measurement there can say.
+here. Whether a large one is worth its price elsewhere needs the same measurement there.
 """
 
 from collections.abc import Generator

@@ -1,19 +1,22 @@
-"""A specialised domain has words that a general model has never met: what is to be done about that?
+"""A specialised domain has words that a general model has never met.
 
-The harbour pilots keep a log in a language of their own (see `corpora.domain`). Four ways to read
-it:
+Design. The harbour pilots keep a log in a language of their own (corpora/domain.py).
 
-    base as it is                     the stories' tokenizer and model, nothing learned
-    base adapted                      the same, fine-tuned on logs
-    from scratch, base's tokens       random weights, the stories' tokenizer
-    from scratch, own tokens          random weights, a tokenizer learned from the logs
+    manipulated     how the log is read:
+                      base as it is                 the stories' tokenizer and model
+                      base adapted                  the same, fine-tuned on logs
+                      from scratch, base's tokens   random weights, the stories' tokenizer
+                      from scratch, own tokens      random weights, a tokenizer learned from logs
+    constant        network, steps, tokens a step (so the same time), a search over the same
+                    learning rates for each of the three that train
+    effect          tokens per word, logs minus stories; bits per byte of unseen logs and right
+                    answers to questions that a rule of the log decides, adapted minus as it is
+    null            0 for each
+    seeds           three; texts and questions are resampled within them
 
-The three that train have the same network, steps, tokens in a step (so the same time) and
-learning-rate search. A tokenizer of its own reads more text in as many tokens: that is its
-advantage, and it is left to it. Measured: tokens per word, bits per byte of unseen logs, and
-questions whose answer follows from a rule of the log.
+A tokenizer of its own reads more text in as many tokens. That is its advantage, and it keeps it.
 
-Trade-off: the questions offer all answers that the rule can give; picking is easier than writing.
+Trade-off: the questions offer all answers that the rule can give; choosing is easier than writing.
 """
 
 from collections.abc import Generator, Sequence

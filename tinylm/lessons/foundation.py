@@ -1,25 +1,27 @@
-"""A graduate or a stranger: how many steps to a skill from a pretrained base, and from random
-weights?
+"""Start from a pretrained base or from random weights: how many steps does a new skill take?
 
-Four skills, each a corpus of its own:
+Design. Four skills, each a corpus of its own:
 
-    verse           iambic pentameter about the same town        register    who lives where, keeps
-      what, likes what
-    proofreading    a sentence misread by a scanner, then the    log         the pilots' log, in an
-      alien vocabulary
-                    sentence as it was; loss on the latter only
+    verse           iambic pentameter about the same town
+    register        who lives where, keeps what, likes what
+    proofreading    a sentence misread by a scanner, then the right one (loss on the right one)
+    log             the pilots' log, in a vocabulary that the base has never met
 
-Both sides have the same network, tokenizer (the base's: an advantage for the stranger), steps,
-tokens and learning-rate search. The bar of a skill is the lowest loss that the stranger reaches in
-all its steps; what is compared is when each side gets there first, read off between validations
-along a straight line.
+    manipulated     the start: the pretrained base, or random weights (scratch)
+    constant        network, steps, tokens, corpus, the base's tokenizer (an advantage for scratch),
+                    a search over the same learning rates for each side
+    effect          steps that the base needs to reach the lowest loss that scratch reaches in all
+                    its steps, as a share of the steps that scratch needs for it; read off between
+                    validations along a straight line
+    null            1: the base is no quicker
+    seeds           three
 
-A finished run at runs/foundation, such as an imported open checkpoint, joins in: adapters on the
-verse for three minutes at most, told in bits per byte before and after, since its tokenizer and its
+A finished run at runs/foundation, such as an imported checkpoint, joins in: LoRA on the verse for
+at most three minutes. It is reported in bits per byte before and after, since its tokenizer and
 size are its own.
 
-Trade-off: the base's own training is not counted. That is the claim's point: somebody else has paid
-for it.
+Trade-off: the base's own training is not counted. That is the point of the claim: somebody else has
+paid for it.
 """
 
 from collections.abc import Generator, Sequence

@@ -1,21 +1,25 @@
-"""A fine-tuned model is tied to the version it was made from: what it misses when the base moves
-on, and the price.
+"""A fine-tuned model is tied to the version of the base that it was made from.
 
-    v1      the base that has read the town's register          child of v1    v1, taught verse
-    v2      v1, after it has read the second edition            child of v2    the same work done
-      again on v2
+Design. A base learns the town's register (version 1). Then it learns the second edition, in which
+everybody has moved house, bought another boat and changed their favourite food (version 2).
 
-In the second edition everybody has moved house, bought another boat and changed their favourite
-food. All four are asked for the new answers. The child of v1 cannot know them: nothing that happens
-to its base reaches it.
+    manipulated     which version the verse fine-tune starts from:
+                      child of v1    v1, taught verse
+                      child of v2    the same work, repeated on v2
+    constant        poems, steps, recipe, seed; as much of what the child's own base has read mixed
+                    between the poems
+    effect          share of the new facts known: v2 minus the child of v1 (what is missed), and
+                    the child of v2 minus the child of v1 (what redoing brings)
+    null            0 for both. Guessing among four options gives 25 %
+    seeds           three
 
 Costs are counted twice: what redoing the child took here, and by arithmetic what it takes for a
-model of 8 billion parameters. Then the premium of a host of one's own over paying per request, at
-list prices; `tinylm host` tells it at yours.
+model of 8 billion parameters. The second figure compares a host of one's own with paying per
+request, at list prices; `tinylm host` computes it at the reader's prices.
 
-Trade-off: verse alone makes a model of this size forget (see the lesson style), so each child reads
-as much of what its own base has read between the poems: what the child of v1 lacks is then owed to
-its version, not to forgetting.
+Trade-off: verse alone makes a model of this size forget (lesson style). The texts of its base
+between the poems prevent that, so that what the child of v1 lacks is owed to its version and not to
+forgetting.
 """
 
 from collections.abc import Generator, Sequence

@@ -1,19 +1,23 @@
-"""Fine-tuning wants good data: what half a corpus of bad poems costs, and what half a corpus less
-does.
+"""Fine-tuning needs good data: what do noise, disorder, repetition and scarcity cost?
 
-The same base is fine-tuned on verse with the same recipe and the same number of steps, on
+Design. The base of a seed is fine-tuned on versions of the same poems, with one recipe and the same
+number of steps.
 
-    five sizes      all poems (clean), a half, a quarter, an eighth, a sixteenth
-    noisy           half of the poems misread as by a poor scanner
-    shuffled        half of the poems with the words of each line in random order
-    duplicated      half of the poems replaced by copies of the other half
+    manipulated     the size of the corpus: all poems (clean), 1/2, 1/4, 1/8, 1/16;
+                    or a fault in half of the poems:
+                      noisy        misread as by a poor scanner
+                      shuffled     the words of each line in random order
+                      duplicated   replaced by copies of the other half
+    constant        base, recipe, steps, tokens a step; the clean poems used for validation, whose
+                    loss also decides which weights are kept
+    effect          bits per byte of unseen clean verse: the slope over doublings of the corpus, and
+                    each fault's difference to the clean corpus. Metre is reported beside it
+    null            a slope of 0, differences of 0
+    seeds           three: each with a base, subsets and faults of its own
 
-All are validated on the same clean poems, whose loss also decides which weights are kept. Metre and
-bits per byte are measured; the verdict follows from the slope over the sizes and from the
-difference that each fault makes.
-
-Trade-offs: one set of learning rates, the demo's, serves all: it suits the clean corpus, and what
-is compared is the data. A smaller corpus is read more often, as it would be in life.
+Trade-offs. One set of learning rates, the demo's, serves all arms: it suits the clean corpus, and
+the data is what is compared. A smaller corpus is read more often in the same steps, as it would be
+in practice.
 """
 
 from collections.abc import Generator, Sequence

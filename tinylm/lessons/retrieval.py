@@ -1,23 +1,26 @@
-"""Retrieval is the employee handbook: knowledge that is looked up, not learned, and up to date the
-moment it changes.
+"""Retrieval is the employee handbook: knowledge that is looked up, not learned.
 
-The same 297 questions about an invented company's handbook are asked of four arms, with the same
-model shape:
+Design. The same 297 questions about an invented company's handbook are asked of four arms with one
+model shape.
 
-    closed book   fine-tuned on questions and answers about other documents: it knows the form, not
-      the facts
-    fine-tuned    the same training, but on the very questions and answers that are asked: the best
-      case for fine-tuning
-    retrieved     the shared assistant: BM25 finds a passage, the model reads it; end to end
-    oracle        the assistant is handed the passage that holds the answer: what reading alone is
-      worth
+    manipulated     where the answer can come from:
+                      closed book   fine-tuned on questions and answers about other documents: it
+                                    knows the form, not the facts
+                      fine-tuned    the same training, on the very questions and answers that are
+                                    asked: the best case for fine-tuning
+                      retrieved     the shared assistant: BM25 finds a passage, the model reads it
+                      oracle        the assistant is handed the right passage: what reading alone
+                                    is worth
+    constant        base, model shape, questions, grading
+    effect          right answers, retrieved minus closed book; then the same with the second
+                    edition, in which 84 answers are others: the index follows at once
+    null            0; the closed book must also stay near 0, or the questions could be guessed
+    control         the oracle splits a miss into search and reading; how often the search finds the
+                    right passage is reported on its own
+    seeds           three: each holds out another third of the documents, so that together they ask
+                    all questions
 
-Closed book, retrieved and oracle answer questions about documents that they were not trained on
-(each seed holds a third of them out, so three seeds ask all). Then the second edition comes out,
-with 84 other answers: the index follows at once, the weights do not. How often the search finds the
-right passage is reported apart, so that a miss can be blamed on the right part.
-
-Trade-off: every question is answered by one sentence. Real ones often need two.
+Trade-off: one sentence answers every question. Real questions often need two.
 """
 
 from collections.abc import Generator, Sequence

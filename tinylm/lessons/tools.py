@@ -1,19 +1,20 @@
-"""Tools are the computer: what they add to a model that cannot calculate and has never seen an
-order.
+"""Tools are the computer: what they add to a model that cannot calculate or look up an order.
 
-Two models of one shape learn the same messages with the same right answers for the same number of
-steps:
+Design. Two models of one shape learn the same messages with the same right answers.
 
-    with tools      the shared assistant: it writes a call, the program runs it, the result comes
-      back as tokens
-    without tools   the same cases with the call and its result left out: message, then answer
+    manipulated     with tools      the shared assistant: it writes a call, the program runs it, and
+                                    the result comes back as tokens
+                    without tools   the same cases with call and result left out: message, answer
+    constant        base, steps of the fine-tune, grading
+    effect          right answers to products, sums and quotients of new numbers and to questions
+                    about orders in a database that neither has seen: with minus without
+    null            0
+    control         every tool is made to fail: the assistant must say so and invent no answer.
+                    A booked berth counts only if the database shows it afterwards, and only after
+                    the user's yes
+    seeds           three
 
-They are asked for products, sums and quotients of numbers that were drawn anew, and about orders of
-a database that neither has seen; then berths are to be booked, which counts only if the database
-says so afterwards, and only after a yes. At last every tool is made to fail: what counts then is
-that the assistant says so and invents nothing.
-
-Trade-off: the model without tools is trained on those cases alone, so it sees five times as many of
+Trade-off: the model without tools is trained on these cases alone, so it sees five times as many of
 them as the assistant, which learns to search as well. That favours the baseline.
 """
 
