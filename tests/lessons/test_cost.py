@@ -1,11 +1,15 @@
 """What training costs: the law, the arithmetic, the command."""
 
+import re
+
 import pytest
 
 from tinylm.cli import main
+from tinylm.config import ModelConfig
 from tinylm.lessons.cost import finding
 from tinylm.lessons.published import GPUS, MODELS, bill
 from tinylm.lessons.scaling_law import Law, Point, fit
+from tinylm.model.size import size_of
 
 TRUE = Law(E=1.2, A=40.0, alpha=0.4, B=300.0, beta=0.45)
 
@@ -48,6 +52,51 @@ def test_most_published_gpu_hours_come_out_within_a_factor_of_two_and_misses_are
     missed = [model for model in MODELS if model not in within]
     sentence = finding({1: [*map(losses, SIZES), losses(1e6)]}, speed=1e11).sentence
     assert all(model.name in sentence for model in missed)
+
+
+def test_the_published_gpu_hours_agree_with_what_their_sources_say_beside_them():
+    hours = {model.name: model.gpu_hours for model in MODELS}
+    # LLaMA, table 15: MWh = GPU-hours x 400 W x 1.1, cut off at whole ones.
+    energy = {"LLaMA 7B": 36, "LLaMA 13B": 59, "LLaMA 33B": 233, "LLaMA 65B": 449}
+    assert {name: int(hours[name] * 0.4 * 1.1 / 1000) for name in energy} == energy
+    # BLOOM, table 1: 433,196 kWh at 400 W.
+    assert hours["BLOOM 176B"] * 0.4 == pytest.approx(433_196, abs=1)
+    # Llama 2, model card: tons of CO2, at one rate for all; Llama 3.1: 39.3 million hours in all.
+    tons = {"Llama 2 7B": 31.22, "Llama 2 13B": 62.44, "Llama 2 70B": 291.42}
+    assert {round(hours[name] / ton) for name, ton in tons.items()} == {5903, 5904}
+    assert sum(hours[f"Llama 3.1 {size}"] for size in ("8B", "70B", "405B")) == 39_300_000
+    # DeepSeek-V3: 5.328 million dollars at 2 an hour; 180,000 hours for each 10^12 tokens.
+    deepseek = hours["DeepSeek-V3 (37B active, fp8)"]
+    assert 2 * deepseek == 5_328_000 and deepseek / 14.8 == 180_000
+
+
+def test_every_published_figure_names_the_place_where_it_stands():
+    for model in MODELS:
+        assert re.search(r"arXiv:\d{4}\.\d{5}|model card|blog", model.source), model.name
+        assert re.search(r"table \d|table of |section ", model.source), model.name
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("LLaMA 7B", (32, 4096, 32, 32, 11008, 32_000)),
+        ("LLaMA 13B", (40, 5120, 40, 40, 13824, 32_000)),
+        ("LLaMA 33B", (60, 6656, 52, 52, 17920, 32_000)),
+        ("LLaMA 65B", (80, 8192, 64, 64, 22016, 32_000)),
+        ("Llama 2 70B", (80, 8192, 64, 8, 28672, 32_000)),
+        ("Llama 3.1 8B", (32, 4096, 32, 8, 14336, 128_256)),
+        ("Llama 3.1 70B", (80, 8192, 64, 8, 28672, 128_256)),
+        ("Llama 3.1 405B", (126, 16384, 128, 8, 53248, 128_256)),
+    ],
+)
+def test_the_sizes_are_those_of_the_published_shapes(name, shape):
+    depth, width, heads, kv_heads, mlp_width, vocabulary = shape
+    config = ModelConfig(
+        vocab_size=vocabulary, depth=depth, width=width, heads=heads, kv_heads=kv_heads,
+        mlp_width=mlp_width, mlp="swiglu", qk_norm=False, tied=False,
+    )  # fmt: skip
+    (model,) = (model for model in MODELS if model.name == name)
+    assert size_of(config).total == pytest.approx(model.parameters, rel=0.01)
 
 
 def test_a_bill_follows_from_parameters_tokens_and_price():

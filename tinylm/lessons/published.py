@@ -6,9 +6,9 @@ GPU-hours.
     GPU-hours  = FLOPs / (datasheet peak x utilisation) / 3600
 
 One utilisation serves all models: 40 % of the dense bf16 peak in NVIDIA's datasheets, in the middle
-of the 38 to 43 % that the Llama 3 report gives (Dubey et al. 2024). It is fixed beforehand, not
-fitted to the table below. Left out: attention's share, failed runs, restarts, everything before and
-after the pretraining run. No torch here.
+of the 38 to 43 % that the Llama 3 report gives (Dubey et al. 2024, table 4). It is fixed
+beforehand, not fitted to the table below. Left out: attention's share, failed runs, restarts,
+everything before and after the pretraining run. No torch here.
 """
 
 from dataclasses import dataclass
@@ -85,43 +85,50 @@ class Published:
         return bill(self.parameters, self.tokens, GPUS[self.gpu]).gpu_hours / self.gpu_hours
 
 
-LLAMA_1 = "Touvron et al. 2023, arXiv:2302.13971, tables 2 and 15"
-LLAMA_2 = "Touvron et al. 2023, arXiv:2307.09288, tables 1 and 2; model card"
-LLAMA_3 = "Llama 3 and 3.1 model cards; Dubey et al. 2024, arXiv:2407.21783"
+# Where each figure stands. Every one was looked up in its source, and what the sources print beside
+# the GPU-hours (energy, emissions, dollars) agrees with them: see tests/lessons/test_cost.py.
+LLAMA_1 = "Touvron et al. 2023, arXiv:2302.13971, table 15; sizes and tokens: table 2"
+LLAMA_2 = (
+    "Llama 2 model card (github.com/meta-llama/llama, MODEL_CARD.md), table of Carbon Footprint; "
+    "also Touvron et al. 2023, arXiv:2307.09288, table 2; tokens: table 1"
+)
+# The card says "training time"; whether it holds what came after the pretraining it does not say.
+LLAMA_3 = (
+    "Llama 3.1 model card (github.com/meta-llama/llama-models, models/llama3_1/MODEL_CARD.md), "
+    "table of Training Energy Use; tokens: the card's Training Data"
+)
+BLOOM = (
+    "Luccioni et al. 2022, arXiv:2211.02001, table 1; tokens: Le Scao et al. 2022, "
+    "arXiv:2211.05100, section 3.5 (341e9, and 25e9 of them again)"
+)
+FALCON = (
+    "Hugging Face blog on Falcon 180B, September 2023, section What is Falcon-180B (about "
+    "7,000,000); A100: Almazrouei et al. 2023, arXiv:2311.16867, abstract"
+)
+DEEPSEEK = (
+    "DeepSeek-AI 2024, arXiv:2412.19437, table 1, column Pre-Training; H800, whose peak is that of "
+    "the H100; size and tokens: abstract"
+)
 
 MODELS = (
     Published("LLaMA 7B", 6.7e9, 1.0e12, "a100", 82_432, LLAMA_1),
     Published("LLaMA 13B", 13.0e9, 1.0e12, "a100", 135_168, LLAMA_1),
     Published("LLaMA 33B", 32.5e9, 1.4e12, "a100", 530_432, LLAMA_1),
     Published("LLaMA 65B", 65.2e9, 1.4e12, "a100", 1_022_362, LLAMA_1),
-    Published(
-        "BLOOM 176B",
-        176e9,
-        366e9,
-        "a100",
-        1_082_990,
-        "Luccioni et al. 2022, arXiv:2211.02001, table 1",
-    ),
+    Published("BLOOM 176B", 176e9, 366e9, "a100", 1_082_990, BLOOM),
     Published("Llama 2 7B", 6.7e9, 2.0e12, "a100", 184_320, LLAMA_2),
     Published("Llama 2 13B", 13.0e9, 2.0e12, "a100", 368_640, LLAMA_2),
     Published("Llama 2 70B", 69e9, 2.0e12, "a100", 1_720_320, LLAMA_2),
-    Published(
-        "Falcon 180B",
-        180e9,
-        3.5e12,
-        "a100",
-        7_000_000,
-        "Hugging Face blog on Falcon 180B, September 2023",
-    ),
+    Published("Falcon 180B", 180e9, 3.5e12, "a100", 7_000_000, FALCON),
     Published("Llama 3.1 8B", 8.0e9, 15.0e12, "h100", 1_460_000, LLAMA_3),
     Published("Llama 3.1 70B", 70.6e9, 15.0e12, "h100", 7_000_000, LLAMA_3),
-    Published("Llama 3.1 405B", 405e9, 15.6e12, "h100", 30_840_000, LLAMA_3),
     Published(
-        "DeepSeek-V3 (37B active, fp8)",
-        37e9,
-        14.8e12,
+        "Llama 3.1 405B",
+        405e9,
+        15.6e12,
         "h100",
-        2_664_000,
-        "DeepSeek-AI 2024, arXiv:2412.19437, table 1; H800, whose peak is that of the H100",
+        30_840_000,
+        f"{LLAMA_3}; here Dubey et al. 2024, arXiv:2407.21783, section 1",
     ),
+    Published("DeepSeek-V3 (37B active, fp8)", 37e9, 14.8e12, "h100", 2_664_000, DEEPSEEK),
 )
