@@ -18,6 +18,10 @@ def test_warm_up_stay_decay_by_hand():
     assert shares(steps=3, warmup=0, decay=0) == [1, 1, 1]
 
 
+def test_a_decay_that_would_begin_during_the_warm_up_begins_after_it():
+    assert shares(steps=10, warmup=0.8, decay=0.4)[6:] == [0.875, 1, 1, 0.5]
+
+
 def test_cosine_by_hand():
     assert shares(steps=4, warmup=0, schedule="cosine", final=0.0) == [1, 0.8536, 0.5, 0.1464]
     assert shares(steps=5, warmup=0.2, schedule="cosine", final=1.0) == [1, 1, 1, 1, 1]

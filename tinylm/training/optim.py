@@ -35,8 +35,9 @@ def learning_rate_share(step: int, config: TrainConfig) -> float:
     if config.schedule == "cosine":
         progress = (step - rising) / max(1.0, config.steps - rising)
         return config.final + (1 - config.final) * 0.5 * (1 + math.cos(math.pi * progress))
-    # wsd. `left` is the share of the decay that is still ahead; above 1 before it begins.
-    falling = config.decay * config.steps
+    # wsd. `left` is the share of the decay that is still ahead; above 1 before it begins. A decay
+    # that would begin during the warm-up begins after it, so that the rate never jumps.
+    falling = min(config.decay * config.steps, config.steps - rising)
     left = (config.steps - step) / falling if falling else 1.0
     return config.final + (1 - config.final) * min(1.0, left)
 
