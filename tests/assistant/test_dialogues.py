@@ -187,6 +187,17 @@ def test_only_what_the_model_says_is_learned():
     assert learned == [special(CALL), *said[0], special(RESULT), *said[1], special(USER)]
 
 
+def test_a_vocabulary_of_more_ids_than_two_bytes_count_can_hold_conversations():
+    letters = "".join(map(chr, (*range(0x20, 0xD800), *range(0xE000, 0x13000))))
+    tokenizer = with_roles(CharTokenizer(letters))
+    assert tokenizer.vocab_size > 2**16
+    ids, mask = encode_dialogue((Part(USER, "a"), Part(ASSISTANT, "b")), tokenizer)
+    assert ids[0] == tokenizer.special_id(DOCUMENT) > 2**16 and ids[-1] == tokenizer.special_id(
+        USER
+    )
+    assert len(ids) == len(mask)
+
+
 def test_masks_reach_the_batches():
     tokenizer = with_roles(CharTokenizer(" abc"))
     dialogues = [(Part(USER, "abc" * 5), Part(ASSISTANT, "c"))] * 12

@@ -70,7 +70,9 @@ def encode_dialogue(dialogue: Dialogue, tokenizer: Tokenizer) -> tuple[np.ndarra
         ids += new
         mask += [int(own)] + [int(part.role in MODEL)] * (len(new) - 1)
         own = part.role in MODEL
-    return np.array(ids, dtype=np.uint16), np.array(mask, dtype=np.uint8)
+    # An imported vocabulary may have more ids than two bytes can count.
+    kind = np.uint16 if tokenizer.vocab_size <= 2**16 else np.uint32
+    return np.array(ids, dtype=kind), np.array(mask, dtype=np.uint8)
 
 
 def encode_dialogues(
