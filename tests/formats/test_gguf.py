@@ -8,7 +8,7 @@ from tinylm import cli
 from tinylm.config import ModelConfig
 from tinylm.formats.chat import conversation_ids
 from tinylm.formats.folders import import_folder
-from tinylm.formats.gguf import PRE_TOKENIZERS, halves_apart, read_gguf
+from tinylm.formats.gguf import PRE_TOKENIZERS, check_size, halves_apart, read_gguf
 from tinylm.formats.huggingface import to_hf_config, to_hf_weights
 from tinylm.formats.tokenizer_json import byte_signs
 from tinylm.model.gpt import GPT
@@ -45,8 +45,8 @@ def permuted(rows: np.ndarray, heads: int) -> np.ndarray:
     return halves.swapaxes(1, 2).reshape(rows.shape)
 
 
-def write_gguf(path, model: GPT, kind: str, quantised=None) -> None:
-    """A model as llama.cpp's converter would write it."""
+def write_gguf(path, model: GPT, kind: str, quantised=None, more=lambda writer: None) -> None:
+    """A model as llama.cpp's converter would write it; `more` adds what else a file may hold."""
     config = model.config
     settings = to_hf_config(config)
     writer = gguf.GGUFWriter(path, kind)
@@ -70,6 +70,7 @@ def write_gguf(path, model: GPT, kind: str, quantised=None) -> None:
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
     writer.add_chat_template(TEMPLATE)
+    more(writer)
     assert settings["model_type"] == kind
     for name, weight in to_hf_weights(config, model.state_dict()).items():
         array = weight.float().numpy()
@@ -176,6 +177,63 @@ def test_a_cut_file_is_one_line_and_leaves_nothing_behind(tmp_path, cut, capsys)
         cli.main(["import", str(tmp_path / "m.gguf"), "--out", str(tmp_path / "run")])
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        (
+            lambda w: w.add_tensor("rope_freqs.weight", np.ones(4, dtype=np.float32)),
+            "rope scaling 'llama3",
+        ),
+        (lambda w: w.add_rope_scaling_type(gguf.RopeScalingType.YARN), "rope scaling 'yarn'"),
+        (lambda w: (w.add_uint16("split.no", 1), w.add_uint16("split.count", 3)), "part 2 of 3"),
+    ],
+)
+def test_what_would_be_computed_otherwise_is_refused_by_name(tmp_path, more, named):
+    write_gguf(tmp_path / "m.gguf", random_model("llama"), "llama", more=more)
+    with pytest.raises(ValueError, match=named):
+        import_folder(tmp_path / "m.gguf", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "begins"),
+    [
+        (lambda w: w.add_add_bos_token(True), True),
+        (lambda w: w.add_add_bos_token(False), False),
+        (lambda w: w.add_tokenizer_pre("llama-bpe"), True),
+        (lambda w: None, False),
+    ],
+)
+def test_texts_begin_with_the_bos_token_where_the_file_says_so(tmp_path, more, begins, recwarn):
+    write_gguf(tmp_path / "m.gguf", random_model("llama"), "llama", more=more)
+    run = import_folder(tmp_path / "m.gguf", tmp_path / "run")
+    assert run.recipe.corpus.document_token == begins
+    tokenizer = load_model(run).tokenizer
+    assert tokenizer.special_id("<|document|>") == tokenizer.special_id("<|im_start|>") == 1
+
+
+def test_a_template_writes_the_bos_token_by_its_own_name(tmp_path):
+    write_gguf(tmp_path / "m.gguf", random_model("llama"), "llama")
+    tokenizer = load_model(import_folder(tmp_path / "m.gguf", tmp_path / "run")).tokenizer
+    message = [{"role": "user", "content": "the"}]
+    ids = conversation_ids("{{ bos_token }}{{ messages[0].content }}", tokenizer, message)
+    assert ids == [tokenizer.special_id("<|im_start|>"), *tokenizer.encode("the")]
+    assert conversation_ids(
+        "{{ bos_token }}{{ messages[0].content }}", CharTokenizer("eht"), message
+    )
+
+
+def test_a_file_of_two_bits_a_weight_is_no_forgery():
+    """IQ1_S, the smallest of the formats that the library reads, keeps 256 weights in 50 bytes."""
+
+    class Reader:
+        tensors = [type("Tensor", (), {"n_elements": 256 * 1000})]
+
+    check_size(Reader, 50 * 1000)
+    with pytest.raises(ValueError, match="256,000 numbers"):
+        check_size(Reader, 40 * 1000)
 
 
 def test_rows_come_back_from_their_permutation():

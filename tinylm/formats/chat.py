@@ -13,7 +13,7 @@ from typing import Any
 from tinylm.generation import Request
 from tinylm.runs import Run
 from tinylm.text.tokenizer_files import encode_marked
-from tinylm.text.tokenizers import Tokenizer
+from tinylm.text.tokenizers import DOCUMENT, Tokenizer
 from tinylm.training.load import chat_template
 
 # A sign of Unicode's private use area: no template and no model has a meaning for it.
@@ -52,6 +52,16 @@ def conversation_ids(
     return ids
 
 
+def begin_name(tokenizer: Tokenizer) -> str:
+    """The model's own name for the token that texts begin with; "" where it has none.
+
+    Templates such as Llama 3's write it at the start of a conversation.
+    """
+    begin = tokenizer.special_ids.get(DOCUMENT)
+    names = [name for name, id in tokenizer.special_ids.items() if id == begin]
+    return next((name for name in names if name != DOCUMENT), "")
+
+
 def render(template: str, messages: list[dict[str, str]], tokenizer: Tokenizer) -> str:
     """The conversation as the template writes it; ValueError where it fails."""
     from jinja2 import TemplateError
@@ -62,7 +72,7 @@ def render(template: str, messages: list[dict[str, str]], tokenizer: Tokenizer) 
 
     environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
     values: dict[str, Any] = {"messages": messages, "add_generation_prompt": True}
-    values |= {"bos_token": "", "eos_token": "", "raise_exception": refuse}
+    values |= {"bos_token": begin_name(tokenizer), "eos_token": "", "raise_exception": refuse}
     try:
         return environment.from_string(template).render(**values)
     except TemplateError as error:

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from tinylm.config import closest
 
-MOST_TIMES = 10  # a tensor in fp32 may take so many times the room that it has in the file
+MOST_TIMES = 21  # fp32 may take so many times a tensor's room in the file: IQ1_S has 1.6 bits
 CONTROL = 3  # the token type of special tokens
 
 # The words between which merges happen, by the name in `tokenizer.ggml.pre`: regular expressions
@@ -109,8 +109,6 @@ GPT2_BLOCK = {
     "ffn_up": "mlp.c_fc",
     "ffn_down": "mlp.c_proj",
 }
-# Tables that follow from the settings.
-DERIVED = ("rope_freqs.weight",)
 
 
 @dataclass(frozen=True)
@@ -137,7 +135,8 @@ def read_gguf(path: Path) -> GgufModel:
         metadata = {name: field.contents() for name, field in reader.fields.items()}
         check_size(reader, path.stat().st_size)
         kind = metadata.get("general.architecture")
-        config = settings(str(kind), metadata, reader)
+        check_computable(str(kind), metadata, {tensor.name for tensor in reader.tensors})
+        config = settings(str(kind), metadata, reader) | begins_with(metadata)
         weights = tensors(str(kind), config, reader)
         return GgufModel(
             config, weights, tokenizer_json(metadata), metadata.get("tokenizer.chat_template")
@@ -154,6 +153,29 @@ def check_size(reader: Any, length: int) -> None:
     numbers = sum(int(tensor.n_elements) for tensor in reader.tensors)
     if 4 * numbers > MOST_TIMES * length:
         raise ValueError(f"its tensors claim {numbers:,} numbers, in {length:,} bytes")
+
+
+def check_computable(kind: str, metadata: dict[str, Any], names: set[str]) -> None:
+    """ValueError where a model computes something that TinyLM does not, or is only a part of one.
+
+    Positions that are stretched for longer texts show in `rope.scaling.type`, and in Llama 3.1 in a
+    tensor of factors. Left out without a word, they would change what every position sees.
+    """
+    if (parts := int(metadata.get("split.count") or 1)) > 1:
+        number = int(metadata.get("split.no") or 0) + 1
+        advice = "join them first: llama-gguf-split --merge FIRST_PART OUT"
+        raise ValueError(f"this is part {number} of {parts} of a model; {advice}")
+    stretched = metadata.get(f"{kind}.rope.scaling.type", "none")
+    if "rope_freqs.weight" in names:
+        stretched = "llama3 (rope_freqs.weight)"
+    if stretched != "none":
+        raise ValueError(f"rope scaling {stretched!r}: TinyLM rotates by rope.freq_base alone")
+
+
+def begins_with(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Whether the tokenizer puts its bos token before every text, as llama.cpp decides it."""
+    by_default = metadata.get("tokenizer.ggml.pre") == "llama-bpe"
+    return {"add_bos_token": bool(metadata.get("tokenizer.ggml.add_bos_token", by_default))}
 
 
 def settings(kind: str, metadata: dict[str, Any], reader: Any) -> dict[str, Any]:
@@ -183,8 +205,6 @@ def tensors(kind: str, config: dict[str, Any], reader: Any) -> dict[str, Tensor]
     turned = {"attn_q": heads, "attn_k": config.get("num_key_value_heads", heads)}
     weights: dict[str, Tensor] = {}
     for tensor in reader.tensors:
-        if tensor.name in DERIVED:
-            continue
         array = np.asarray(dequantize(tensor.data, tensor.tensor_type), dtype=np.float32)
         part = tensor.name.split(".")[2] if tensor.name.startswith("blk.") else ""
         if kind == "llama" and part in turned:
