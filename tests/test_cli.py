@@ -1,6 +1,7 @@
 """The commands as a user types them."""
 
 import json
+import math
 import os
 import shlex
 import signal
@@ -11,7 +12,7 @@ import time
 import pytest
 
 from tests.conftest import train_run
-from tinylm import cli
+from tinylm import api, cli
 from tinylm.commands.terminal import clean
 from tinylm.recipes import load_recipe
 from tinylm.runs import open_run
@@ -167,6 +168,13 @@ def test_train_stop_resume_sample_and_evaluate_by_command(capsys, tmp_path, text
         and rows[0]["tokens"] == 5
         and rows[0]["finish_reason"] == "length"
     )
+    words = ("sample", run, "--prompt", "the ", "--tokens", "9", "--json")
+    texts = {
+        seed: json.loads(called(capsys, *words, "--seed", str(seed)).out) for seed in (0, 1, 7)
+    }
+    assert [row["seed"] for row in texts.values()] == [0, 1, 7]
+    assert texts[1]["text"].startswith(rows[1]["text"])  # sample 1 of seed 0
+    assert len({row["text"] for row in texts.values()}) > 1
     plain = called(capsys, "sample", run, "--prompt", "the ", "--tokens", "5").out
     assert plain == clean("the " + rows[0]["text"]) + "\n"
 
@@ -178,11 +186,23 @@ def test_train_stop_resume_sample_and_evaluate_by_command(capsys, tmp_path, text
         16,
     )
     assert score["bits_per_byte"] == pytest.approx(score["nats_per_token"] / 0.6931471805599453)
+    assert score["perplexity"] == pytest.approx(math.exp(score["nats_per_token"]))
 
     assert called(capsys, "plot", run, "--out", tmp_path / "curve.png").out.strip() == str(
         tmp_path / "curve.png"
     )
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_evaluate_begins_a_document_as_training_did(capsys, tmp_path, text_file):
+    corpus = {"separator": "\n\n", "document_token": True}
+    run = train_run(tmp_path / "run", text_file, corpus=corpus)
+    (tmp_path / "one.txt").write_text("the net and the sea", encoding="utf-8")
+    words = ("evaluate", run.folder, "--text", tmp_path / "one.txt", "--json")
+    score = json.loads(called(capsys, *words).out)
+    assert score["tokens"] == len("the net and the sea")  # the first letter is predicted too
+    expected = api.evaluate(run, "the net and the sea")
+    assert score["nats_per_token"] == pytest.approx(expected.nats_per_token, abs=1e-5)
 
 
 def test_control_characters_of_a_model_never_reach_the_terminal():

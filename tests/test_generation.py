@@ -148,6 +148,16 @@ def test_the_same_seed_gives_the_same_text_alone_or_in_a_batch():
     assert [row.seed for row in together] == [5, 6, 7]
 
 
+def test_a_text_that_ends_in_half_a_character_shows_the_half():
+    """Of bytes as tokens, a sample of one token is often the first byte of a longer character."""
+    model, tokenizer = build(vocab_size=256), BpeTokenizer([])
+    request = Request("a", tokens=1, sampling=Sampling(temperature=1.5), count=64)
+    generators = [torch.Generator().manual_seed(seed) for seed in range(64)]
+    (ids,) = itertools.islice(stream(model, [[97]] * 64, request.sampling, generators), 1)
+    texts = [row.text for row in generate(model, tokenizer, request)]
+    assert texts == [tokenizer.decode([id]) for id in ids.tolist()] and "\ufffd" in texts
+
+
 def test_streamed_text_only_grows_and_is_what_was_generated():
     model, tokenizer = words_model()
     shown = ""

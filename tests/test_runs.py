@@ -26,6 +26,16 @@ def test_every_saved_file_is_in_the_manifest_and_verifies(base_run):
         assert base_run.path(name).is_file()
 
 
+def test_the_fingerprint_is_that_of_the_model_and_of_nothing_else(copy_of_run):
+    run = open_run(copy_of_run)
+    files = {"recipe.json": (copy_of_run / "recipe.json").read_bytes() + b" "}
+    save_files(copy_of_run, files, run.manifest)
+    assert open_run(copy_of_run).fingerprint == run.fingerprint
+    name = "model/model.safetensors"
+    save_files(copy_of_run, {name: (copy_of_run / name).read_bytes() + b" "}, run.manifest)
+    assert open_run(copy_of_run).fingerprint != run.fingerprint
+
+
 def test_there_is_no_pickle_in_a_run(base_run):
     assert {path.suffix for path in base_run.folder.rglob("*") if path.is_file()} <= {
         ".json",
@@ -46,6 +56,13 @@ def test_one_flipped_bit_is_noticed(copy_of_run, name):
     (copy_of_run / name).write_bytes(body)
     with pytest.raises(ValueError, match="damaged or changed"):
         open_run(copy_of_run).path(name)
+
+
+def test_a_file_with_something_behind_its_end_is_damaged(copy_of_run):
+    with (copy_of_run / "model/tokenizer.json").open("ab") as file:
+        file.write(b" ")
+    with pytest.raises(ValueError, match="damaged or changed"):
+        open_run(copy_of_run).path("model/tokenizer.json")
 
 
 def test_a_log_may_grow_but_its_past_may_not_change(copy_of_run):

@@ -94,6 +94,13 @@ def test_a_product_far_below_the_best_one_says_that_the_machine_is_busy():
     assert watch.busy()
 
 
+def test_a_product_of_two_matrices_counts_a_multiplication_and_an_addition(monkeypatch):
+    clock = iter(range(100))  # a second passes at every look; four products between two looks
+    monkeypatch.setattr(measure.time, "perf_counter", lambda: float(next(clock)))
+    flops = measure.gemm_flops(torch.float32, size=8, least_seconds=3)
+    assert flops == 2 * 8**3 * 4
+
+
 def test_the_machine_is_described_with_what_the_figures_depend_on():
     facts = measure.machine()
     assert (

@@ -263,10 +263,8 @@ def test_rhymes_count_for_both_lines_and_only_nearby():
 
 
 def test_a_line_is_distinct_the_first_time_it_comes():
-    assert measures.first_times([sample("a b", "a b"), sample("a b", "c d")]).tolist() == [
-        [1, 2],
-        [1, 2],
-    ]
+    samples = [sample("a b", "a b"), sample("a b", "c d"), sample("a b", "e f")]
+    assert measures.first_times(samples).tolist() == [[1, 2], [1, 2], [1, 2]]
 
 
 def test_a_share_without_lines_is_missing_and_not_zero():

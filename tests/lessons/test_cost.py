@@ -4,9 +4,10 @@ import re
 
 import pytest
 
+from tests.conftest import train_run
 from tinylm.cli import main
 from tinylm.config import ModelConfig
-from tinylm.lessons.cost import finding
+from tinylm.lessons.cost import finding, points_of
 from tinylm.lessons.published import GPUS, MODELS, bill
 from tinylm.lessons.scaling_law import Law, Point, fit
 from tinylm.model.size import size_of
@@ -99,12 +100,21 @@ def test_the_sizes_are_those_of_the_published_shapes(name, shape):
     assert size_of(config).total == pytest.approx(model.parameters, rel=0.01)
 
 
+def test_the_law_is_fitted_to_losses_from_the_middle_of_a_run_on(tmp_path, text_file):
+    run = train_run(tmp_path / "run", text_file, train={"steps": 8, "evaluate_every": 1})
+    points = points_of(run)
+    records = run.records("valid")[4:]
+    assert [record["step"] for record in records] == [4, 5, 6, 7, 8]
+    assert [point.loss for point in points] == [record["nats_per_token"] for record in records]
+    assert [point.tokens for point in points] == [4 * 16 * step for step in (4, 5, 6, 7, 8)]
+
+
 def test_a_bill_follows_from_parameters_tokens_and_price():
     one = bill(7e9, 2e12, GPUS["h100"], dollars_per_hour=2.0)
     assert one.flops == 8.4e22
     assert one.gpu_hours == pytest.approx(8.4e22 / (0.4 * 989e12) / 3600)
     assert one.dollars == pytest.approx(2 * one.gpu_hours)
-    assert bill(14e9, 2e12, GPUS["h100"]).kilowatt_hours == pytest.approx(2 * one.kilowatt_hours)
+    assert one.kilowatt_hours == pytest.approx(one.gpu_hours * 0.7 * 1.2)  # 700 W, and the building
 
 
 def test_the_command_prints_the_bill(capsys):

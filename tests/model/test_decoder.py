@@ -13,6 +13,7 @@ EVERYTHING = {
     "kv_heads": 2,
     "tied": False,
     "embedding_scale": 5.0,
+    "norm_eps": 0.1,
 }
 
 

@@ -1,8 +1,10 @@
+import math
+
 import pytest
 import torch
 
 from tinylm.config import ModelConfig
-from tinylm.model.gpt import GPT, Cache, attend_in_blocks
+from tinylm.model.gpt import GPT, Cache, attend_in_blocks, rope_tables
 from tinylm.model.size import flops_per_token, size_of
 from tinylm.training.estimate import training_bytes
 
@@ -121,6 +123,60 @@ def test_fresh_weights_predict_nearly_uniformly_and_repeat_for_a_seed():
         model.initialise(torch.Generator().manual_seed(3))
     assert torch.equal(first(some_ids()), second(some_ids()))
     assert first(some_ids()).std() < 0.5
+
+
+def test_every_kind_of_weight_begins_at_its_scale():
+    model = build(width=64, mlp_width=256, tied=False, position="learned", vocab_size=400)
+    model.initialise(torch.Generator().manual_seed(0))
+    block = model.blocks[0]
+    # 1 / sqrt(inputs): outputs of the scale of the inputs, however many there are.
+    for weight in (block.attention.q.weight, block.mlp.up.weight):
+        assert weight.std().item() == pytest.approx(64**-0.5, rel=0.05)
+    for weight in (model.tokens.weight, model.head.weight, model.positions.weight):
+        assert weight.std().item() == pytest.approx(0.02, rel=0.05)
+
+
+def test_an_untied_head_counts_as_an_embedding():
+    tied, untied = (size_of(build(tied=tied).config) for tied in (True, False))
+    assert tied.embedding == 50 * 32 and untied.embedding == 2 * 50 * 32
+    assert tied.matrices == untied.matrices and untied.total - tied.total == 50 * 32
+
+
+def test_the_rotation_of_each_pair_is_slower_than_that_of_the_one_before():
+    cos, sin = rope_tables(build(head_dim=8, rope_theta=16.0).config)
+    angles = [16 ** (-2 * i / 8) for i in range(4)]  # 1, 1/2, 1/4, 1/8 radian a position
+    assert cos[1].tolist() == pytest.approx([math.cos(a) for a in angles * 2])
+    assert sin[1].tolist() == pytest.approx(
+        [-math.sin(a) for a in angles] + list(map(math.sin, angles))
+    )
+
+
+def test_dropout_works_on_embeddings_and_on_what_each_part_adds():
+    model = build(dropout=0.5).train()
+    calls: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def note(module, inputs, output):
+        calls.append((inputs[0], output))
+
+    for module in (model.dropout, *(block.dropout for block in model.blocks)):
+        module.register_forward_hook(note)
+    model(some_ids())
+    assert len(calls) == 1 + 2 * 2  # embeddings; attention and MLP of two blocks
+    for before, after in calls:
+        kept = after != 0
+        assert 0.4 < kept.float().mean() < 0.6
+        assert torch.allclose(after[kept], 2 * before[kept])
+
+
+def test_dropout_works_on_the_shares_of_attention():
+    q = torch.randn(1, 2, 6, 8, generator=torch.Generator().manual_seed(0))
+    plain = attend_in_blocks(q, q, q)
+    assert torch.equal(attend_in_blocks(q, q, q, 0.0), plain)
+    assert not torch.allclose(attend_in_blocks(q, q, q, 0.5), plain)
+    # The first position has one share, 1: it is dropped, or doubled.
+    first = torch.stack([attend_in_blocks(q, q, q, 0.5)[0, 0, 0] for _ in range(20)])
+    doubled = torch.isclose(first, 2 * q[0, 0, 0]).all(1)
+    assert ((first == 0).all(1) | doubled).all() and 0 < doubled.sum() < 20
 
 
 def test_grouped_heads_share_keys_and_values():

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tests.playground.conftest import VERSE, family
+from tinylm.config import ModelConfig
 from tinylm.model.gpt import GPT
 from tinylm.playground.export import write_page
 from tinylm.playground.meter_table import is_verse, table_of
@@ -35,6 +36,22 @@ def test_the_page_holds_both_runs_and_their_numbers(page, bpe_run, tuned_run):
     assert len(numbers) == 8 and numbers["parameters"] == f"{bpe_run.manifest['parameters']:,}"
     assert numbers["context"] == "40 tokens" and numbers["vocabulary"] == "280 tokens"
     assert "nats per token" in facts["runs"][0]["rounding"]
+
+
+def test_every_weight_begins_at_a_multiple_of_four_bytes_and_is_read_from_there():
+    model = GPT(ModelConfig(vocab_size=51, context=8, depth=1, width=15, heads=1, head_dim=6))
+    model.initialise(torch.Generator().manual_seed(0))
+    packed = pack(model, "int8")
+    for entry in packed.entries:
+        assert entry["offset"] % 4 == 0  # a browser reads floats from nowhere else
+        body = packed.body[entry["offset"] : entry["offset"] + entry["bytes"]]
+        rounded = packed.rounded[entry["name"]]
+        if entry["kind"] == "int8":
+            numbers = np.frombuffer(body[: rounded.numel()], "i1").reshape(rounded.shape)
+            scales = np.frombuffer(body[rounded.numel() :], "<f4")
+            assert np.allclose(numbers * scales[:, None], rounded)
+        else:
+            assert np.allclose(np.frombuffer(body, "<f4").reshape(rounded.shape), rounded)
 
 
 def test_only_a_run_that_learned_verse_gets_metre_marks(page):

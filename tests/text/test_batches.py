@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 
@@ -82,6 +84,29 @@ def test_windows_of_like_length_share_a_batch():
     assert widths != sorted(widths) and {width % 16 for width in widths} == {0}
 
 
+def test_batches_of_short_and_of_long_windows_come_in_random_order():
+    stream = batches(documents(*range(5, 69)), context=64, batch_size=1, tokenizer=MARKED)
+    lengths = [int((stream[k].targets != IGNORE).sum()) for k in range(len(stream.starts))]
+    falls = sum(a > b for a, b in itertools.pairwise(lengths))
+    assert falls > 0.25 * len(lengths)  # sorted, they would fall once in 32 batches
+
+
+def test_windows_are_sorted_by_length_within_groups_alone():
+    """A batch may hold any part of the text; sorted as a whole, each would hold one length."""
+    lengths = np.random.default_rng(0).integers(20, 64, 600)
+    stream = batches(documents(*lengths), context=64, batch_size=2, tokenizer=MARKED)
+    stream[0]
+    rows = stream.lengths[stream.order]  # (batches, 2)
+    spread = np.abs(rows[:, 0] - rows[:, 1])
+    assert spread.mean() < 3  # hardly any padding
+    assert (spread > 0).mean() > 0.3  # 32 batches of 2 have no equal partner for each
+
+
+def test_the_tokens_of_a_batch_are_counted_where_it_has_fewer_rows():
+    assert batches(np.arange(25), batch_size=64).tokens == 2 * 8
+    assert batches(batch_size=4).tokens == 4 * 8
+
+
 def test_fewer_windows_than_a_batch_has_rows_make_a_smaller_batch():
     assert batches(np.arange(28), batch_size=32)[3].inputs.shape == (2, 8)
 
@@ -116,6 +141,13 @@ def test_validation_of_documents_scores_each_token_once_from_its_documents_begin
     for batch in windows:
         for row in batch.inputs:
             assert BEGIN not in row[1:]  # a window never runs on into the next document
+
+
+def test_validation_leaves_out_what_the_mask_leaves_out():
+    mask = (IDS % 3 == 0).astype(np.uint8)
+    windows = list(validation_windows(IDS, None, context=8, rows=5, mask=mask))
+    scored = [int(t) for batch in windows for t in batch.targets.flatten() if t != IGNORE]
+    assert sorted(scored) == [id for id in range(1, 1003) if id % 3 == 0]
 
 
 def test_a_text_that_begins_without_its_mark_is_read_from_the_start():

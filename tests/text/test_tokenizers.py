@@ -143,6 +143,16 @@ def test_a_vocabulary_above_65536_ids_uses_32_bits() -> None:
     assert tokenizer.encode_array("ab").dtype == np.uint16
     assert wider.encode_array("ÿÿ").dtype == np.uint32
     assert wider.decode(wider.encode("ab ÿ")) == "ab ÿ" and max(wider.encode("~~")) > 2**14
+    one_more = BpeTokenizer(pairs[: 2**16 - 256], specials=["<|document|>"])
+    assert one_more.special_id("<|document|>") == 2**16
+    assert one_more.encode_array("ab").dtype == np.uint32
+
+
+@pytest.mark.parametrize("character", ["\x7f", "\x80", "\u07ff", "\u0800", "\uffff", "\U00010000"])
+def test_the_first_and_last_character_of_each_length_are_written_as_their_bytes(character) -> None:
+    tokenizer = CharTokenizer("a")
+    spelt = [1 + byte for byte in character.encode("utf-8")]
+    assert tokenizer.encode(f"a{character}a") == [0, *spelt, 0]
 
 
 @BOTH

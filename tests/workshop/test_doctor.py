@@ -6,6 +6,7 @@ from importlib import metadata
 import pytest
 
 from tinylm import cli
+from tinylm.recipes import load_recipe
 from tinylm.workshop import doctor
 from tinylm.workshop.doctor import checks, disk, enough, fits, memory, speed
 
@@ -81,6 +82,8 @@ def test_minutes_follow_from_the_reference_and_a_slow_machine_is_told_what_to_do
     assert speed(0.4, reference).__next__().state == "note"
     assert [check.name for check in speed(0.2, None)] == ["speed", "demo"]
     assert "problem" not in {check.state for check in (first, demo, notebook)}
+    steps = sum(load_recipe(name).train.steps for name in ("demo-base", "demo-verse"))
+    assert demo.text == f"about {0.2 * steps / 60 + 1:.0f} minutes"
 
 
 def test_slow_checks_come_last(tmp_path):

@@ -127,6 +127,9 @@ def test_the_command_of_a_fine_tune_leaves_its_parents_shape_out(home):
     verse = load_recipe("demo-verse")
     wide = tiny_recipe("x").model.model_copy(update={"dropout": verse.model.dropout})
     assert changes(verse.model_copy(update={"model": wide}), verse) == []
+    fewer = verse.model.model_copy(update={"dropout": 0.35})  # its own, whatever its parent's was
+    changed = changes(verse.model_copy(update={"model": fewer}), verse)
+    assert changed == ["--model.dropout", "0.35"]
 
 
 def test_results_of_another_version_are_left_out_and_named(tmp_path):
