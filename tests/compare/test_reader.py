@@ -20,7 +20,9 @@ def reader(tmp_path_factory):
     """A model that has read a simple text for long enough to expect its words."""
     folder = tmp_path_factory.mktemp("reader")
     (folder / "text.txt").write_text(TEXT, encoding="utf-8")
-    return train_run(folder / "reader", folder / "text.txt", train={"steps": 60, "learning_rate": 1e-2})
+    return train_run(
+        folder / "reader", folder / "text.txt", train={"steps": 60, "learning_rate": 1e-2}
+    )
 
 
 def samples_of(texts):

@@ -10,7 +10,8 @@ from tinylm import cli
 from tinylm.config import ModelConfig
 from tinylm.formats.chat import conversation_ids
 from tinylm.formats.folders import import_folder
-from tinylm.formats.gguf import PRE_TOKENIZERS, check_size, halves_apart, read_gguf
+from tinylm.formats.gguf import check_size, halves_apart, read_gguf
+from tinylm.formats.gguf_vocabulary import PRE_TOKENIZERS
 from tinylm.formats.huggingface import to_hf_config, to_hf_weights
 from tinylm.formats.tokenizer_json import byte_signs
 from tinylm.model.gpt import GPT
@@ -30,15 +31,16 @@ MERGES = ["t h", "th e", "Ġ the"]
 SHAPE = {"context": 64, "depth": 2, "width": 32, "heads": 4, "kv_heads": 2, "mlp_width": 64}
 
 
-def family_config(kind: str) -> ModelConfig:
+def family_config(kind: str, tokens: list[str] = TOKENS) -> ModelConfig:
     qk_norm = kind == "qwen3"
     if kind == "gpt2":
         fields = {"norm": "layernorm", "position": "learned", "mlp": "gelu", "bias": True}
         fields |= {"kv_heads": 4, "mlp_width": 128}
     else:
         fields = {"norm": "rmsnorm", "position": "rope", "mlp": "swiglu", "rope_theta": 5e4}
+        fields |= {"bias": kind == "llama with biases"}
     fields = {**SHAPE, **fields, "qk_norm": qk_norm, "norm_eps": 1e-5}
-    return ModelConfig(vocab_size=len(TOKENS), tied=True, **fields)
+    return ModelConfig(vocab_size=len(tokens), tied=True, **fields)
 
 
 def permuted(rows: np.ndarray, heads: int) -> np.ndarray:
@@ -47,9 +49,13 @@ def permuted(rows: np.ndarray, heads: int) -> np.ndarray:
     return halves.swapaxes(1, 2).reshape(rows.shape)
 
 
-def write_gguf(path, model: GPT, kind: str, quantised=None, more=lambda writer: None) -> None:
-    """A model as llama.cpp's converter would write it; `more` adds what else a file may hold."""
-    config = model.config
+def write_gguf(
+    path, model: GPT, kind: str, quantised=None, tokenizer=None, more=lambda writer: None
+) -> None:
+    """A model as llama.cpp's converter would write it; `tokenizer`: pre, tokens and merges;
+    `more` adds what else a file may hold."""
+    config, kind = model.config, kind.split()[0]
+    pre, tokens, merges = tokenizer or ("smollm", TOKENS, MERGES)
     settings = to_hf_config(config)
     writer = gguf.GGUFWriter(path, kind)
     writer.add_context_length(config.context)
@@ -65,10 +71,10 @@ def write_gguf(path, model: GPT, kind: str, quantised=None, more=lambda writer: 
         writer.add_rope_freq_base(config.rope_theta)
         writer.add_key_length(config.head_dim)
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("smollm")
-    writer.add_token_list(TOKENS)
-    writer.add_token_types([3] * len(SPECIALS) + [1] * (len(TOKENS) - len(SPECIALS)))
-    writer.add_token_merges(MERGES)
+    writer.add_tokenizer_pre(pre)
+    writer.add_token_list(tokens)
+    writer.add_token_types([3 if token in SPECIALS else 1 for token in tokens])
+    writer.add_token_merges(merges)
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
     writer.add_chat_template(TEMPLATE)
@@ -102,8 +108,8 @@ def gguf_name(kind: str, name: str) -> str:
     return found
 
 
-def random_model(kind: str, **fields) -> GPT:
-    model = GPT(family_config(kind).model_copy(update=fields)).eval()
+def random_model(kind: str, tokens: list[str] = TOKENS, **fields) -> GPT:
+    model = GPT(family_config(kind, tokens).model_copy(update=fields)).eval()
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for weight in model.parameters():
@@ -111,7 +117,13 @@ def random_model(kind: str, **fields) -> GPT:
     return model
 
 
-@pytest.mark.parametrize("kind", ["llama", "qwen3", "gpt2"])
+def family_run(folder, kind: str):
+    """A run of random weights, imported from a file as llama.cpp's converter would write it."""
+    write_gguf(folder / "m.gguf", random_model(kind), kind)
+    return import_folder(folder / "m.gguf", folder / "run")
+
+
+@pytest.mark.parametrize("kind", ["llama", "llama with biases", "qwen3", "gpt2"])
 def test_a_file_computes_what_its_model_did(tmp_path, kind):
     model = random_model(kind)
     write_gguf(tmp_path / "m.gguf", model, kind)

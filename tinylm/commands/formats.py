@@ -1,24 +1,37 @@
 """export, import: runs to and from the formats of others."""
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import Positional
 
 from tinylm.commands.terminal import at_least, say
 
+if TYPE_CHECKING:
+    from tinylm.runs import Run
 
-def export(runs: Positional[tuple[Path, ...]], out: Path, to: Literal["hf", "html"] = "hf") -> None:
+
+def export(
+    runs: Positional[tuple[Path, ...]],
+    out: Path,
+    to: Literal["hf", "html", "gguf"] = "hf",
+    type: Literal["f32", "f16", "q8_0"] | None = None,
+) -> None:
     """Write a run in a form that others read.
 
     Args:
         runs: A run folder; for html one to three, in the order of their training.
-        out: hf: the folder to make. html: the page to write.
+        out: hf: the folder to make. html: the page to write. gguf: the file to write.
         to: hf: a folder for Hugging Face's transformers, or for PEFT where the run is a LoRA run.
-            html: one page that runs the model in a browser.
+            html: one page that runs the model in a browser. gguf: one file for llama.cpp, Ollama
+            and LM Studio.
+        type: gguf only: how matrices are kept. f32 (the default) is exact, f16 half as large, q8_0
+            a quarter, with every number rounded to 8 bits.
     """
     from tinylm.runs import open_run
 
+    if type is not None and to != "gguf":
+        raise ValueError(f"--type belongs to --to gguf, not to --to {to}")
     opened = [open_run(run) for run in runs]
     if to == "html":
         from tinylm.playground.export import write_page
@@ -26,11 +39,21 @@ def export(runs: Positional[tuple[Path, ...]], out: Path, to: Literal["hf", "htm
         write_page(opened, out)
     else:
         if len(opened) != 1:
-            raise ValueError(f"--to hf takes one run, not {len(opened)}")
+            raise ValueError(f"--to {to} takes one run, not {len(opened)}")
+        write_model(opened[0], out, to, type or "f32")
+    print(out)
+
+
+def write_model(run: "Run", out: Path, to: str, type: Literal["f32", "f16", "q8_0"]) -> None:
+    """Write one run as a folder or as a file."""
+    if to == "gguf":
+        from tinylm.formats.gguf_export import export_gguf
+
+        export_gguf(run, out, type)
+    else:
         from tinylm.formats.folders import export_run
 
-        export_run(opened[0], out)
-    print(out)
+        export_run(run, out)
 
 
 def import_(

@@ -331,8 +331,6 @@ def tokenizer_of(
 ) -> tuple[Tokenizer, bool]:
     """The tokenizer in a tokenizer.json, and whether it puts a token before every text."""
     first = first_id(content)
-    if first is None and settings.get("add_bos_token"):  # a GGUF file says so beside its tokenizer
-        first = settings["bos_token_id"]
     # What stands between documents.
     marks = (first, settings.get("bos_token_id"), settings.get("eos_token_id"))
     begin = next((id for id in marks if isinstance(id, int)), None)

@@ -14,7 +14,6 @@ Trade-offs: numbers that were rounded to 4 bits stay rounded; in fp32 they take 
 room. The file is mapped, not read, so nothing that it claims is believed beyond its own length.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,35 +23,9 @@ import torch
 from torch import Tensor
 
 from tinylm.config import closest
+from tinylm.formats.gguf_vocabulary import tokenizer_json
 
 MOST_TIMES = 21  # fp32 may take so many times a tensor's room in the file: IQ1_S has 1.6 bits
-CONTROL = 3  # the token type of special tokens
-
-# The words between which merges happen, by the name in `tokenizer.ggml.pre`: regular expressions
-# and rules as Hugging Face's tokenizer.json writes them. Sources: the models' own tokenizer files.
-LLAMA3 = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
-    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
-QWEN2 = LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
-BYTES = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
-GPT2 = BYTES | {"use_regex": True}
-DIGITS = {"type": "Digits", "individual_digits": True}
-
-
-def split_by(pattern: str) -> dict[str, Any]:
-    """Cut at a pattern, then spell the bytes."""
-    cut = {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
-    return {"type": "Sequence", "pretokenizers": [cut, BYTES]}
-
-
-PRE_TOKENIZERS = {
-    "gpt-2": GPT2,
-    "default": GPT2,
-    "smollm": {"type": "Sequence", "pretokenizers": [DIGITS, GPT2]},  # every digit alone
-    "llama-bpe": split_by(LLAMA3),
-    "qwen2": split_by(QWEN2),
-}
 
 # Settings: Hugging Face's name -> the key behind the architecture's name.
 SETTINGS = {
@@ -136,7 +109,7 @@ def read_gguf(path: Path) -> GgufModel:
         check_size(reader, path.stat().st_size)
         kind = metadata.get("general.architecture")
         check_computable(str(kind), metadata, {tensor.name for tensor in reader.tensors})
-        config = settings(str(kind), metadata, reader) | begins_with(metadata)
+        config = settings(str(kind), metadata, reader)
         weights = tensors(str(kind), config, reader)
         return GgufModel(
             config, weights, tokenizer_json(metadata), metadata.get("tokenizer.chat_template")
@@ -172,12 +145,6 @@ def check_computable(kind: str, metadata: dict[str, Any], names: set[str]) -> No
         raise ValueError(f"rope scaling {stretched!r}: TinyLM rotates by rope.freq_base alone")
 
 
-def begins_with(metadata: dict[str, Any]) -> dict[str, Any]:
-    """Whether the tokenizer puts its bos token before every text, as llama.cpp decides it."""
-    by_default = metadata.get("tokenizer.ggml.pre") == "llama-bpe"
-    return {"add_bos_token": bool(metadata.get("tokenizer.ggml.add_bos_token", by_default))}
-
-
 def settings(kind: str, metadata: dict[str, Any], reader: Any) -> dict[str, Any]:
     """The settings as in config.json."""
     known = {"llama": SETTINGS, "qwen3": SETTINGS, "gpt2": GPT2_SETTINGS}
@@ -194,6 +161,8 @@ def settings(kind: str, metadata: dict[str, Any], reader: Any) -> dict[str, Any]
         config[f"{mark}_token_id"] = metadata.get(f"tokenizer.ggml.{mark}_token_id")
     if kind != "gpt2":
         config["hidden_act"] = "silu"
+        config["attention_bias"] = "blk.0.attn_q.bias" in names
+        config["mlp_bias"] = "blk.0.ffn_up.bias" in names
     return config
 
 
@@ -240,36 +209,3 @@ def halves_apart(rows: np.ndarray, heads: int) -> np.ndarray:
     """
     pairs = rows.reshape(heads, -1, 2, *rows.shape[1:])  # (heads, D/2, 2, in)
     return pairs.swapaxes(1, 2).reshape(rows.shape)
-
-
-def tokenizer_json(metadata: dict[str, Any]) -> str:
-    """The tokenizer as the content of a tokenizer.json."""
-    if (model := metadata.get("tokenizer.ggml.model")) != "gpt2":
-        raise ValueError(f"tokenizer {model!r}: TinyLM reads byte-level BPE ('gpt2')")
-    pre = metadata.get("tokenizer.ggml.pre", "default")
-    if pre not in PRE_TOKENIZERS:
-        hint = closest(str(pre), list(PRE_TOKENIZERS))
-        raise ValueError(f"pre-tokenizer {pre!r}{hint}; known: {', '.join(PRE_TOKENIZERS)}")
-    tokens = metadata["tokenizer.ggml.tokens"]
-    types = metadata.get("tokenizer.ggml.token_type") or [1] * len(tokens)
-    added = [
-        {"id": id, "content": token, "special": True, "single_word": False, "lstrip": False,
-         "rstrip": False, "normalized": False}
-        for id, (token, kind) in enumerate(zip(tokens, types)) if kind == CONTROL
-    ]  # fmt: skip
-    model = {
-        "type": "BPE",
-        "vocab": {token: id for id, token in enumerate(tokens)},
-        "merges": [merge.split(" ") for merge in metadata["tokenizer.ggml.merges"]],
-        "ignore_merges": pre == "llama-bpe",
-    }
-    content = {
-        "version": "1.0",
-        "added_tokens": added,
-        "normalizer": {"type": "NFC"} if pre == "qwen2" else None,
-        "pre_tokenizer": PRE_TOKENIZERS[pre],
-        "post_processor": None,
-        "decoder": BYTES,
-        "model": model,
-    }
-    return json.dumps(content, ensure_ascii=False)
