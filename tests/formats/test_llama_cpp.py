@@ -140,7 +140,7 @@ def smollm2(tmp_path_factory):
     return import_folder(file, tmp_path_factory.mktemp("smollm2") / "run", context=256)
 
 
-@pytest.mark.parametrize("kind", ["f32", "f16"])
+@pytest.mark.parametrize("kind", ["f32", pytest.param("f16", marks=pytest.mark.long)])
 def test_llama_cpp_writes_the_greedy_tokens_of_smollm2(client, smollm2, tmp_path, kind):
     file = export_gguf(smollm2, tmp_path / "m.gguf", kind)
     model, tokenizer, _ = load_model(smollm2)

@@ -184,27 +184,36 @@ def frontier(scores: Sequence[Scores], hacked: dict[str, Any]) -> Figure:
     title = f"A reward makes {percent(best)} of the lines scan, from {percent(before)}, for a price"
     with canvas(title, (8.0, 4.6)) as figure:
         axes = figure.subplots()
-        for place, arm in enumerate(ARMS):
+        # One colour for all KL weights, which stand beside their points: they are one curve.
+        groups = {TUNED: 0, LOTTERY: 1} | dict.fromkeys(ARMS[2:], 2)
+        centres = {}
+        for arm, place in groups.items():
             points = [(own[arm]["words"], own[arm]["metre"]) for own in scores]
-            axes.plot(*zip(*points), MARKERS[place % len(MARKERS)], color=colour(place), alpha=0.4)
-            centre = np.mean(points, axis=0)
-            marker = MARKERS[place % len(MARKERS)]
-            axes.plot(*centre, marker, color=colour(place), markersize=10, label=arm)
-        place = len(ARMS)
+            style: dict[str, Any] = {
+                "color": colour(place),
+                "marker": MARKERS[place],
+                "linestyle": "",
+            }
+            axes.plot(*zip(*points), alpha=0.4, **style)
+            label = arm if place < 2 else "KL weight (number)" if arm == ARMS[2] else None
+            centres[arm] = np.mean(points, axis=0)
+            axes.plot(*centres[arm], markersize=10, label=label, **style)
+        for number, (weight, arm) in enumerate(zip(WEIGHTS, ARMS[2:])):
+            offset = (-28, -14) if number % 2 else (9, 5)  # neighbours may lie close together
+            axes.annotate(f"{weight:g}", centres[arm], offset, textcoords="offset points")
+        axes.plot(*zip(*[centres[arm] for arm in ARMS[2:]]), color=MUTED, linewidth=1, zorder=0)
         axes.plot(
             hacked["words"],
             hacked["metre"],
-            MARKERS[place % len(MARKERS)],
-            color=colour(place),
+            MARKERS[3],
+            color=colour(3),
             markersize=10,
             label=f"{HACKED}, more steps (one seed)",
         )
-        path = [np.mean([(o[a]["words"], o[a]["metre"]) for o in scores], axis=0) for a in ARMS[2:]]
-        axes.plot(*zip(*path), color=MUTED, linewidth=1, zorder=0)
         axes.set(
             xlabel="different words, share of all words in 50 lines (further left: poorer)",
             ylabel="lines that scan, share",
-            ylim=(0, 1.02),
+            ylim=(0, 1.05),
         )
         axes.legend(frameon=False, loc="lower left")
     return figure
@@ -215,7 +224,7 @@ LESSON = Lesson(
     claim="Training can change core behaviour, to the point of speaking exclusively in iambic "
     "pentameter; what is rewarded is what one gets.",
     question="Does a reward for metre make a model keep it, and what does that cost?",
-    minutes=12,
+    minutes=18,
     base_minutes=8,
     run=run,
 )

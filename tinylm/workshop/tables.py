@@ -2,6 +2,7 @@
 
     python -m tinylm.workshop.tables                      # what `make tables` runs
     python -m tinylm.workshop.tables runs/demo/compare    # take over the figures of a demo first
+    python -m tinylm.workshop.tables runs/lessons/reward  # or those of a lesson
 
 A guide holds a table between two marks, `<!-- NAME -->` and `<!-- end of NAME -->`. The results
 that it is made from are committed beside the guides; a test compares the two.
@@ -14,6 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from tinylm.lessons.lesson import LESSONS as LESSON_NAMES
 from tinylm.recipes import ROOT, load_recipe
 
 CLONE = ROOT.parent
@@ -33,9 +35,9 @@ FRONT_ROWS = {
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Write all tables; with the folder of a comparison, take its figures over first."""
-    if arguments:
-        take_over(Path(arguments[0]))
+    """Write all tables; with folders of comparisons or lessons, take their figures over first."""
+    for folder in map(Path, arguments):
+        (take_over if (folder / "comparison.json").is_file() else take_over_lesson)(folder)
     for guide, name, table in tables():
         path = CLONE / guide
         path.write_text(filled(path.read_text(encoding="utf-8"), name, table()), encoding="utf-8")
@@ -47,6 +49,7 @@ def tables() -> list[tuple[str, str, Callable[[], str]]]:
         ("README.md", "demo", front_table),
         ("notebooks/RESULTS.md", "demo", demo_table),
         ("notebooks/RESULTS.md", "lessons", lessons_table),
+        ("notebooks/RESULTS.md", "frontier", frontier_table),
         ("configs/README.md", "recipes", recipes_table),
     ]
 
@@ -78,6 +81,22 @@ def take_over(comparison: Path) -> None:
     if (comparison / "effect.svg").is_file():
         picture = CLONE / "notebooks" / "images" / "effect.svg"
         picture.write_bytes((comparison / "effect.svg").read_bytes())
+
+
+def take_over_lesson(folder: Path) -> None:
+    """Keep the verdict, the sentence and the arms of a lesson, in the lessons' order."""
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    if results["scale"] != "full":
+        raise ValueError(f"{folder} was run at smoke scale, which concludes nothing")
+    missed = [name for name, met in results["bars"].items() if not met]
+    measured = results["sentence"] + "".join(f" **Missed**: {name}." for name in missed)
+    new = {key: results[key] for key in ("lesson", "claim", "verdict")}
+    new |= {"measured": measured, "minutes": results["minutes"], "arms": results["arms"]}
+    known = {own["lesson"]: own for own in json.loads(LESSONS.read_text("utf-8"))["lessons"]}
+    known[new["lesson"]] = new
+    order = [name.replace("_", "-") for name in LESSON_NAMES]
+    kept = {"lessons": [known[name] for name in order if name in known]}
+    LESSONS.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -130,6 +149,24 @@ def lessons_table() -> str:
     lessons = json.loads(LESSONS.read_text(encoding="utf-8"))["lessons"]
     rows = [[f"`{r['lesson']}`", r["claim"], r["verdict"], r["measured"]] for r in lessons]
     return markdown(["lesson", "claim", "verdict", "what was measured"], rows)
+
+
+def frontier_table() -> str:
+    """Lesson reward: what each weight of the KL term gains and costs."""
+    lessons = json.loads(LESSONS.read_text(encoding="utf-8"))["lessons"]
+    arms = next(own["arms"] for own in lessons if own["lesson"] == "reward")
+    columns = {
+        "metre": "lines that scan",
+        "shuffled": "with their words shuffled",
+        "words": "different words in 50 lines",
+        "verse": "bits per byte of unseen verse",
+    }
+    names = [name.removeprefix("metre: ") for name in arms if name.startswith("metre: ")]
+    rows = []
+    for name in names:
+        own = [arms[f"{measure}: {name}"] for measure in columns]
+        rows.append([name, *(shown(value, value["unit"]) for value in own)])
+    return markdown(["arm", *columns.values()], rows)
 
 
 def recipes_table() -> str:
