@@ -49,6 +49,13 @@ def test_validation_that_turned_upward_is_said_in_the_title():
     assert "best at step 10 of 20" in flat_title(figure)
 
 
+def test_a_reward_stage_is_titled_with_what_unseen_text_costs_at_its_end():
+    rewarded = {**curve("rewarded", "reward", [1.6, 1.9, 1.8], best_step=20), "train": []}
+    figure = figures.losses([curve("verse", "fine-tuning", [3, 2.5, 2.4]), rewarded])
+    assert "rewarded: 1.60 to 1.80 bits per byte" in flat_title(figure)
+    assert [axes.get_xlabel().split(":")[0] for axes in figure.axes] == ["fine-tuning", "reward"]
+
+
 def test_a_run_judged_only_at_its_start_is_drawn_and_says_so():
     figure = figures.losses([{**curve("new", "pretraining", [4]), "train": []}])
     assert "no validation after its start" in flat_title(figure)
