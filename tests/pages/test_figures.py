@@ -1,5 +1,7 @@
 """Pictures say what the numbers say, in one style, and touch no global state."""
 
+from types import SimpleNamespace
+
 import matplotlib
 import numpy as np
 import pytest
@@ -178,3 +180,14 @@ def test_drawing_leaves_matplotlib_as_it_was():
     before = dict(matplotlib.rcParams)
     figures.losses([curve("base", "pretraining", [4, 2])])
     assert dict(matplotlib.rcParams) == before
+
+
+def test_a_stretch_of_a_loss_curve_is_drawn_at_its_last_step():
+    train = [{"step": step, "tokens": 10 * step, "loss": 1.0} for step in range(1, 301)]
+    valid = [{"step": 0, "bits_per_byte": 2.0, "nats_per_token": 1.0}]
+    logs = {"train": train, "valid": valid}
+    run = SimpleNamespace(name="x", records=logs.get, manifest={"best": {"step": 0}})
+    (told,) = figures.loss_records([run])
+    assert len(told["train"]) == figures.POINTS < 300
+    assert told["train"][-1]["tokens"] == 3000
+    assert told["train"][0]["tokens"] > 10

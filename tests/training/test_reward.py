@@ -280,3 +280,19 @@ def test_the_loss_of_a_reward_stage_is_not_drawn_as_bits_per_byte(tmp_path, vers
     (record,) = loss_records([open_run(tmp_path / "rewarded")])
     assert record["stage"] == "reward" and record["train"] == []
     assert len(record["valid"]) > 1
+
+
+def test_credit_begins_at_the_first_token_of_a_line_and_ends_with_its_line_break(
+    tmp_path, verse_file, parent
+):
+    stage = trainer_of(tmp_path / "run", verse_file, parent).stage
+    start, rows = 4, [stage.tokenizer.encode("the cat\nsang")]
+    line = stage.score(rows, start).line[0]
+    assert line[start - 1 : start + 3].tolist() == [0] * 4  # targets: c, a, t and the line break
+    assert set(line[: start - 1].tolist() + line[start + 3 :].tolist()) == {NO_LINE}
+
+
+def test_samples_are_drawn_at_the_temperature_of_the_recipe(tmp_path, verse_file, parent):
+    cold = {"temperature": 1e-5}
+    stage = trainer_of(tmp_path / "run", verse_file, parent, reward=cold).stage
+    assert len(set(stage.sample(seed=0, step=0).texts)) == 1  # one prompt, the likeliest tokens
