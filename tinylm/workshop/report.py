@@ -264,7 +264,7 @@ def verdict_of(run: Run) -> str:
     interrupted."""
     manifest = run.manifest
     if manifest["status"] == "imported":
-        return "imported, not train_to_end here"
+        return "imported, not trained here"
     stopped = (
         "" if manifest["status"] == "finished" else f"interrupted after step {manifest['step']}; "
     )
