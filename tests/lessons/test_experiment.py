@@ -128,3 +128,16 @@ def test_a_demo_of_the_same_recipe_serves_as_the_base(experiment):
     run.folder.rename(demo)
     count, result = finish(experiment.base(1))
     assert count == 0 and result.folder == demo
+
+
+def test_a_verse_run_of_the_demo_serves_only_where_it_came_from_this_base(experiment):
+    _, base = finish(experiment.base(1))
+    _, verse = finish(experiment.verse(base, 1))
+    demo = experiment.out.parent.parent / "demo" / "verse"
+    demo.parent.mkdir()
+    verse.folder.rename(demo)
+    count, result = finish(experiment.verse(base, 1))
+    assert count == 0 and result.folder == demo
+    _, other = finish(experiment.base(2))
+    count, result = finish(experiment.verse(other, 1))
+    assert count > 0 and result.folder != demo

@@ -123,15 +123,26 @@ class Experiment:
     def base(self, seed: int) -> WithProgress:
         """The finished shared run of the demo's base recipe with this seed, trained on first use by
         any lesson."""
-        recipe = self.base_recipe(seed)
-        demo = self.out.parent.parent / "demo" / "base"
-        folder = self.out.parent / f"base-seed-{seed}-{hash_of(settings_of(recipe))}"
-        folder = (
-            demo
-            if is_finished(demo) and settings_of(open_run(demo).recipe) == settings_of(recipe)
-            else folder
-        )
-        run = yield from train_to_end(recipe, folder, None, f"shared base, seed {seed}")
+        return (yield from self.shared("base", self.base_recipe(seed)))
+
+    def verse(self, base: Run, seed: int) -> WithProgress:
+        """The same for the demo's second stage: the base fine-tuned on the shipped verse."""
+        smoke = {k: v for k, v in SMOKE.items() if k.startswith(("train.", "sample."))}
+        fields = {"start_from": str(base.folder), "train.seed": str(seed)}
+        fields |= smoke if self.scale == "smoke" else {}
+        return (yield from self.shared("verse", load_recipe("demo-verse", fields)))
+
+    def shared(self, stage: str, recipe: Recipe) -> WithProgress:
+        """The finished run of one of the demo's stages; the demo's own one where it is alike."""
+        parent = recipe.start_from and open_parent(Path(recipe.start_from)).fingerprint
+        settings = settings_of(recipe)
+        demo = self.out.parent.parent / "demo" / stage
+        folder = demo
+        if not (is_finished(demo) and came_from(open_run(demo), settings, parent)):
+            key = hash_of([settings, parent] if parent else settings)
+            folder = self.out.parent / f"{stage}-seed-{recipe.train.seed}-{key}"
+        name = f"shared {stage}, seed {recipe.train.seed}"
+        run = yield from train_to_end(recipe, folder, None, name)
         self.base_seconds += run.manifest["seconds"]
         return run
 
@@ -191,6 +202,12 @@ class Experiment:
 
 
 # -- training runs --------------------------------------------------------------------------------
+
+
+def came_from(run: Run, settings: Any, parent: str | None) -> bool:
+    """Whether a run has these settings and started from the run with this fingerprint."""
+    recorded = run.manifest["parent"]
+    return settings_of(run.recipe) == settings and (recorded and recorded["fingerprint"]) == parent
 
 
 def train_to_end(recipe: Recipe, folder: Path, corpus: Corpus | None, part: str) -> WithProgress:

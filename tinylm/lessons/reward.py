@@ -17,8 +17,10 @@ demo's, since six runs a seed must fit into the lesson's minutes. It has no entr
 the KL term alone protects the vocabulary. One more run, without any KL term and longer, shows what
 is left of the verse when nothing protects it (seed 1; it is no part of the verdict).
 
-Tried before, with the demo's entropy bonus of 0.025 and seed 5: after 40 steps 52 % of the lines
+Tried before. With the demo's entropy bonus of 0.025 and seed 5: after 40 steps 52 % of the lines
 scanned during training at a KL weight of 0.05, and 57 % at 0.02; without the bonus 68 and 63 %.
+With 80 samples a step instead of 60 (three seeds): 49, 56, 69, 80 and 81 % of the lines scan at the
+five weights, by lot 35 %, before 38 %; that took more than the lesson's twelve minutes.
 
 Trade-off: the metre is that of a rule-based scorer, which is also the reward. The lines with their
 words shuffled show how much of it is owed to easy words; the samples show how it reads.
@@ -51,14 +53,13 @@ PROMPTS = ("The tide", "Mara the net-mender", "")
 
 @dataclass(frozen=True)
 class Sizes:
-    verse_steps: int
     steps: int
     samples: int  # of the reward stage, a step
     judged: int  # continuations that an arm is judged by
     hacked_steps: int  # of the run without a KL term
 
 
-SIZES = {"smoke": Sizes(4, 3, 4, 6, 4), "full": Sizes(500, 40, 80, 192, 100)}
+SIZES = {"smoke": Sizes(3, 4, 6, 4), "full": Sizes(40, 60, 192, 100)}
 
 Scores = dict[str, dict[str, Any]]  # arm -> measure -> value
 
@@ -70,7 +71,7 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
     for seed in experiment.seeds:
         runs: dict[str, Run] = {}
         base = yield from experiment.base(seed)
-        runs[TUNED] = yield from tuned(experiment, base, seed)
+        runs[TUNED] = yield from experiment.verse(base, seed)
         for arm, fields in rewards().items():
             recipe = load_recipe(
                 "demo-reward", reward_fields(experiment, runs[TUNED], seed, fields)
@@ -96,17 +97,6 @@ def rewards() -> dict[str, dict[str, str]]:
     """Each rewarded arm with the fields of its recipe."""
     arms = {f"KL weight {weight:g}": {"reward.kl": f"{weight:g}"} for weight in WEIGHTS}
     return arms | {LOTTERY: {"reward.kl": f"{LOTTERY_WEIGHT:g}", "reward.scorer": "lottery"}}
-
-
-def tuned(experiment: Experiment, base: Run, seed: int) -> Generator[Progress, None, Run]:
-    """The seed's base, fine-tuned on the shipped verse by the demo's recipe."""
-    steps = SIZES[experiment.scale].verse_steps
-    fields = {"start_from": str(base.folder), "train.seed": str(seed), "train.steps": str(steps)}
-    fields |= {"train.evaluate_every": str(steps), "sample.prompts": "[]"}
-    trained: Run = yield from experiment.train(
-        f"verse, seed {seed}", load_recipe("demo-verse", fields)
-    )
-    return trained
 
 
 def reward_fields(
@@ -234,7 +224,7 @@ LESSON = Lesson(
     claim="Training can change core behaviour, to the point of speaking exclusively in iambic "
     "pentameter; what is rewarded is what one gets.",
     question="Does a reward for metre make a model keep it, and what does that cost?",
-    minutes=18,
-    base_minutes=8,
+    minutes=11,
+    base_minutes=12,
     run=run,
 )
