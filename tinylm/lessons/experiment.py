@@ -138,7 +138,7 @@ class Experiment:
         settings = settings_of(recipe)
         demo = self.out.parent.parent / "demo" / stage
         folder = demo
-        if not (is_finished(demo) and came_from(open_run(demo), settings, parent)):
+        if not (is_finished(demo) and is_alike(open_run(demo), recipe, parent)):
             key = hash_of([settings, parent] if parent else settings)
             folder = self.out.parent / f"{stage}-seed-{recipe.train.seed}-{key}"
         name = f"shared {stage}, seed {recipe.train.seed}"
@@ -204,10 +204,14 @@ class Experiment:
 # -- training runs --------------------------------------------------------------------------------
 
 
-def came_from(run: Run, settings: Any, parent: str | None) -> bool:
-    """Whether a run has these settings and started from the run with this fingerprint."""
+def is_alike(run: Run, recipe: Recipe, parent: str | None) -> bool:
+    """Whether a run was made by this recipe, from the run with this fingerprint if from any."""
+    ours, theirs = settings_of(recipe), settings_of(run.recipe)
+    if parent is not None:  # tokenizer and shape came from the parent, only dropout is its own
+        for settings in (ours, theirs):
+            settings["model"], settings["tokenizer"] = settings["model"]["dropout"], None
     recorded = run.manifest["parent"]
-    return settings_of(run.recipe) == settings and (recorded and recorded["fingerprint"]) == parent
+    return ours == theirs and (recorded and recorded["fingerprint"]) == parent
 
 
 def train_to_end(recipe: Recipe, folder: Path, corpus: Corpus | None, part: str) -> WithProgress:
