@@ -47,6 +47,7 @@ def install(folder: Path) -> None:
     packages = [f"node-llama-cpp@{VERSION}", f"@node-llama-cpp/{build}@{VERSION}"]
     # Without the optional packages, which are the builds for all kinds of GPUs, 600 MB.
     options = ["--ignore-scripts", "--omit=optional", "--no-audit", "--no-fund", "--loglevel=error"]
+    options += ["--fetch-retries=1", "--fetch-timeout=20000"]  # offline: skip soon
     command = [npm, "install", "--prefix", str(folder), *options, *packages]
     try:
         subprocess.run(command, check=True, timeout=INSTALL_SECONDS, capture_output=True, text=True)
