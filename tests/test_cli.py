@@ -333,6 +333,75 @@ def test_a_closed_stream_is_no_error_of_ours(tmp_path, stream):
         assert "Traceback" not in done.stdout + done.stderr, done.stderr
 
 
+# Every command, as cheap as it can be; {run} is a trained run, {stopped} one to go on with.
+CHEAP = """corpus verse --bytes 300
+corpus handbook --stats --bytes 2000
+meter {poem}
+meter -
+tokenizer train {text} --kind char --out {out}/tokenizer.json
+tokenizer encode {run} the
+tokenizer show {run} the
+search {poem} tide
+sample {run} --prompt the --tokens 3
+evaluate {run} --text {poem}
+compare {run} {run} --scale smoke --out {out}/compare
+plot {run} --out {out}/curves.svg
+chat --documents {poem} --out {out}/assistant --base {out}/none
+chat --documents {poem} --run {run}
+export {run} --to html --out {out}/play.html
+import {out}/none --out {out}/imported
+train demo-base --corpus.text {text} --train.steps 1 --model.width 16 --model.depth 1 {rest}
+resume {stopped}
+demo --resume-from {out}/none.zip --out {out}/demo
+lesson --list
+cost --parameters 1e9 --tokens 1e9
+host
+bench --list
+report {run} --out {out}/report.html
+pack {run} --out {out}/demo.zip
+fetch nothing-of-this-name
+doctor {out}"""
+REST = "--model.heads 2 --tokenizer.kind char --model.context 16 --sample.tokens 2 --out {out}/run"
+EACH_IN_TURN = """
+import sys, traceback
+from pathlib import Path
+from tinylm import cli
+results = Path(sys.argv[1])
+for line in (results / "commands.txt").read_text(encoding="utf-8").splitlines():
+    try:
+        cli.main(line.split())
+    except SystemExit:
+        pass
+    except BaseException:
+        (results / "errors.txt").open("a", encoding="utf-8").write(line + traceback.format_exc())
+(results / "end.txt").write_text("reached", encoding="utf-8")
+"""
+
+
+@pytest.mark.parametrize("stream", ["0", "1", "2"])
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell of Unix closes the streams")
+def test_no_command_minds_a_closed_stream(tmp_path, text_file, base_run, stream):
+    poem, out = tmp_path / "poem.txt", tmp_path / "out"
+    out.mkdir()
+    poem.write_text("The tide comes in and lays its silver down,\n", encoding="utf-8")
+    stopped = train_run(tmp_path / "stopped", text_file, train={"stop_after": 3}).folder
+    places = {"run": base_run.folder, "text": text_file, "poem": poem, "stopped": stopped}
+    lines = CHEAP.replace("{rest}", REST).format(out=out, **places)
+    commands = {line.split()[0] for line in lines.splitlines()}
+    assert commands == {each.__name__.strip("_") for each in (*cli.COMMANDS, cli.import_)}
+    (tmp_path / "commands.txt").write_text(lines, encoding="utf-8")
+    (tmp_path / "each.py").write_text(EACH_IN_TURN, encoding="utf-8")
+    python = f"{shlex.quote(sys.executable)} each.py . {stream}>&-"
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
+    piped = {"capture_output": True, "text": True, "input": "", "timeout": 300}
+    done = subprocess.run(python, shell=True, cwd=tmp_path, env=environment, **piped)
+    errors = tmp_path / "errors.txt"
+    assert not errors.exists(), errors.read_text(encoding="utf-8")
+    assert "Traceback" not in done.stdout + done.stderr and (tmp_path / "end.txt").exists()
+    assert not (out / "assistant").exists() and not (out / "none").exists()  # nobody asked
+    assert (out / "play.html").exists() and open_run(stopped).manifest["status"] == "finished"
+
+
 def test_standard_input_is_utf_8_whatever_the_console_says():
     line = "\u2019Tis late, and all the lamps are on the quay\n"
     environment = os.environ | {"PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"}

@@ -21,6 +21,7 @@ FLOORS = (
     ("training", "pages"),
     ("evaluation", "corpora", "generation"),
     ("model", "text"),
+    ("files",),
     ("runs", "recipes"),
     ("config",),
 )

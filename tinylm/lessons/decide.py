@@ -19,6 +19,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from tinylm.files import write_text
 from tinylm.lessons.experiment import Lab, Progress
 from tinylm.lessons.lesson import Finding, Lesson, Verdict
 from tinylm.pages.figures import canvas
@@ -79,8 +80,7 @@ def run(lab: Lab) -> Generator[Progress, None, Finding]:
             "decide on; begin with: tinylm lesson retrieval"
         )
     yield Progress("reading results", sum(map(bool, results_by_lesson.values())), len(ROWS))
-    lab.out.mkdir(parents=True, exist_ok=True)
-    (lab.out / PAGE).write_text(page(results_by_lesson), encoding="utf-8", newline="\n")
+    write_text(lab.out / PAGE, page(results_by_lesson))
     return finding(results_by_lesson)
 
 

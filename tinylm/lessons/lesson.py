@@ -26,9 +26,10 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from tinylm.config import closest
 from tinylm.evaluation.statistics import Interval, interval
+from tinylm.files import write_whole
 from tinylm.lessons.experiment import Lab, Progress, Scale
-from tinylm.pages.figures import MARKERS, canvas, colour, save_figure
-from tinylm.runs import write_json
+from tinylm.pages.figures import MARKERS, canvas, colour, figure_file
+from tinylm.runs import to_json
 
 Verdict = Literal["supported", "not supported", "no measurable difference"]
 
@@ -116,9 +117,10 @@ def run_lesson(
     lab = Lab(scale, out)
     finding = yield from lesson.run(lab)
     results = results_of(lesson, lab, finding)
-    for name, figure in finding.figures.items():
-        save_figure(figure, out / name)
-    write_json(out / "results.json", results)
+    drawn = {
+        out / name: figure_file(figure, out / name) for name, figure in finding.figures.items()
+    }
+    write_whole({**drawn, out / "results.json": to_json(results)})
     yield Progress("results", 1, 1, results=results)
 
 
