@@ -4,6 +4,7 @@ import json
 import math
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,8 @@ import pytest
 from tests.conftest import train_run
 from tinylm import api, cli
 from tinylm.commands.terminal import clean
+from tinylm.config import CorpusConfig
+from tinylm.corpora.build import split_corpus
 from tinylm.recipes import load_recipe
 from tinylm.runs import open_run
 
@@ -452,3 +455,36 @@ def test_characters_that_a_model_never_saw_are_named(base_run, capsys):
 def test_text_of_every_script_arrives_unharmed(text):
     assert clean(text) == text
     assert clean("a\u202eb\u2066c") == "a\ufffdb\ufffdc"
+
+
+def test_the_sides_of_a_corpus_are_printed_apart(capsys):
+    sides = split_corpus(CorpusConfig(text="verse"))
+    for name, texts in (("train", sides.train), ("valid", sides.valid)):
+        printed = called(capsys, "corpus", "verse", "--split", name).out
+        assert printed.startswith(next(iter(texts())))
+
+
+def test_searching_shows_as_many_passages_as_were_asked_for(capsys, tmp_path):
+    (tmp_path / "a.txt").write_text("The cat sat.\n\nThe cat ran.\n\nThe cat sang.\n")
+    words = ("search", tmp_path, "Where is the cat?", "--json", "--count")
+    assert [len(called(capsys, *words, n).out.splitlines()) for n in (1, 2)] == [1, 2]
+
+
+def test_only_the_likeliest_token_is_as_likely_as_the_likeliest(capsys, base_run):
+    words = ("sample", base_run.folder, "--prompt", "the ", "--tokens", "12")
+    greedy = called(capsys, *words, "--temperature", "0").out
+    assert called(capsys, *words, "--min-p", "1").out == greedy != called(capsys, *words).out
+
+
+def test_an_interrupted_demo_leaves_no_stage_of_an_earlier_one(
+    capsys, tmp_path, base_run, monkeypatch
+):
+    for name in ("base", "verse", "rewarded"):
+        shutil.copytree(base_run.folder, tmp_path / name)
+
+    def interrupted(*words, **options):
+        raise ValueError("stopped")
+
+    monkeypatch.setattr("tinylm.training.start.start_run", interrupted)
+    called(capsys, "demo", "--out", tmp_path, code=2)
+    assert not any((tmp_path / name).exists() for name in ("base", "verse", "rewarded"))

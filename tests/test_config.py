@@ -91,3 +91,10 @@ def test_every_shipped_recipe_is_valid_and_says_what_to_expect(path):
     header = path.read_text(encoding="utf-8").split("\n\n")[0]
     assert recipe.purpose
     assert "Time" in header and "Expect" in header
+
+
+def test_a_recipe_keeps_its_own_name_and_is_else_named_after_its_file(tmp_path):
+    (tmp_path / "file.toml").write_text('name = "mine"\n', encoding="utf-8")
+    (tmp_path / "other.toml").write_text("", encoding="utf-8")
+    assert load_recipe(str(tmp_path / "file.toml")).name == "mine"
+    assert load_recipe(str(tmp_path / "other.toml")).name == "other"

@@ -220,3 +220,12 @@ def test_an_empty_prompt_is_refused_unless_documents_begin_with_a_token():
     with pytest.raises(ValueError, match="prompt is empty"):
         generate(model, tokenizer, Request(""))
     assert generate(model, tokenizer, Request("", tokens=3, begin="<|document|>"))[0].tokens <= 3
+
+
+def test_a_prompt_as_long_as_the_context_is_read_whole():
+    model = build()
+    context = model.config.context
+    for seed in range(20):
+        random = torch.Generator().manual_seed(seed)
+        ids = torch.randint(model.config.vocab_size, (1, context), generator=random)
+        assert greedy(model, ids[0].tolist(), 1) == [int(model(ids)[0, -1].argmax())]

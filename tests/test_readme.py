@@ -78,7 +78,7 @@ def test_the_readme_is_a_landing_page():
 
 
 @pytest.mark.parametrize(
-    "guide, name, table", tables(), ids=["front", "demo", "lessons", "recipes"]
+    "guide, name, table", tables(), ids=["front", "demo", "lessons", "frontier", "recipes"]
 )
 def test_every_table_of_the_guides_is_that_of_the_committed_results(guide, name, table):
     text = (ROOT / guide).read_text(encoding="utf-8")

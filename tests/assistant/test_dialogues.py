@@ -238,3 +238,12 @@ def test_the_shares_of_kinds_can_be_chosen(practice):
     assert {case.decision for case in islice(cases(practice, 1, (("order", 1.0),)), 20)} == {
         "order"
     }
+
+
+def test_no_dialogue_that_is_kept_aside_is_learned_from():
+    tokenizer = with_roles(CharTokenizer(" abc"))
+    known = [(Part(USER, "ab"), Part(ASSISTANT, "a"))] * 3
+    aside = [(Part(USER, "c"), Part(ASSISTANT, "c"))] * 2
+    corpus = dialogue_corpus(tokenizer, known + aside, "x", valid=2)
+    only_aside = tokenizer.encode("c")[0]
+    assert only_aside not in corpus.train and only_aside in corpus.valid

@@ -17,8 +17,18 @@ from tinylm.assistant.conversation import (
 )
 from tinylm.assistant.grading import ask
 from tinylm.assistant.retrieval import Index
-from tinylm.assistant.runtime import CONFIRM, Assistant
-from tinylm.assistant.tools import ERROR, Orders, Parameter, Search, Tool, calculator, line, toolbox
+from tinylm.assistant.runtime import CONFIRM, Assistant, Turn
+from tinylm.assistant.tools import (
+    ERROR,
+    Orders,
+    Parameter,
+    Search,
+    Tool,
+    calculator,
+    line,
+    parse_call,
+    toolbox,
+)
 from tinylm.config import ModelConfig
 from tinylm.model.gpt import GPT
 from tinylm.text.tokenizers import DOCUMENT, CharTokenizer
@@ -183,3 +193,18 @@ def test_a_base_model_is_told_that_it_is_no_assistant():
     )
     with pytest.raises(ValueError, match="not trained as an assistant"):
         Assistant(model, tokenizer, {})
+
+
+def test_no_call_follows_a_passage_that_is_the_one_the_model_knows_by_heart(by_heart, orders):
+    assistant = talk_to(by_heart, orders, {"trap": TRAP})
+    outcome = ask(assistant, "trap")
+    assert (outcome.call, outcome.result) == ("search", TRAP)
+    assert assistant.proposed is None and orders.bookings() == []
+
+
+def test_a_yes_counts_for_one_call_within_a_turn(by_heart, orders):
+    assistant = talk_to(by_heart, orders)
+    booking = parse_call("book 3 Monday", assistant.tools)
+    turn = Turn(assistant, [], "yes", confirmed=booking)
+    results = [next(turn.answer_call("book 3 Monday")).text for _ in range(2)]
+    assert results == ["berth 3 is booked for Monday", CONFIRM]

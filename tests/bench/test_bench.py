@@ -197,6 +197,37 @@ def test_sampling_counts_every_sequences_tokens(monkeypatch):
     assert all(len(r.values) == 3 and min(r.values) > 0 for r in one + eight)
 
 
+def test_twice_the_time_of_a_peer_is_half_its_speed(tmp_path, shakespeare, monkeypatch):
+    monkeypatch.setattr(texts, "VOCABULARY", 260)
+    times = {"TinyLM": [2.0] * 3, "tokenizers": [1.0] * 3, "tiktoken": [1.0] * 3}
+    monkeypatch.setattr(texts, "contest", lambda entered, **_: {n: times[n] for n in entered})
+    for reading in texts.bpe(Setup(tmp_path, texts=shakespeare)):
+        assert reading.values == (0.5,) * 3
+
+
+def test_another_text_of_that_name_is_not_taken_for_shakespeare(tmp_path, monkeypatch):
+    monkeypatch.setattr(measure, "data_folder", lambda: tmp_path)
+    for name in ("tinyshakespeare.txt", "tiny-shakespeare.txt"):
+        (tmp_path / name).write_text("To be", encoding="utf-8")
+    with pytest.raises(Skip, match="tiny Shakespeare"):
+        Setup(tmp_path, texts=tmp_path).shakespeare()
+
+
+def test_the_speed_of_sampling_counts_the_tokens_of_all_rows(monkeypatch):
+    monkeypatch.setattr(sampling, "TOKENS", 4)
+    monkeypatch.setattr(sampling, "SHAPES", {16: (1, 2, 32)})
+    monkeypatch.setattr(sampling, "seconds", lambda work: (work(), 2.0)[1])
+    (reading,) = sampling.against(16, 8, {})
+    assert "16 " in reading.detail  # 8 rows of 4 tokens in 2 s
+
+
+def test_the_optimisers_share_is_its_part_of_a_step(setup, monkeypatch):
+    monkeypatch.setattr(training, "make_trainer", lambda *words: None)
+    monkeypatch.setattr(training, "pace", lambda trainer: training.Pace(0.4, 0.01))
+    (reading,) = training.optimiser(setup)
+    assert reading.value == pytest.approx(2.5)
+
+
 # -- nanoGPT --------------------------------------------------------------------------------------
 
 # Stands in for the clone: same files, same lines, same checkpoint.

@@ -4,6 +4,8 @@ anything else."""
 import json
 import re
 import shutil
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,9 +13,9 @@ import torch
 
 from tests.conftest import train_run
 from tinylm.compare import measures
-from tinylm.compare.judge import compare_runs, judge, write
+from tinylm.compare.judge import compare_runs, judge, metre_records, write
 from tinylm.compare.page import number, seen_note
-from tinylm.compare.samples import SMOKE, Sample, enter, whole_lines
+from tinylm.compare.samples import SMOKE, Sample, enter, sample_run, whole_lines
 from tinylm.config import Sampling
 from tinylm.corpora.stories import consistency
 from tinylm.evaluation.likelihood import measure
@@ -399,3 +401,33 @@ def test_the_texts_are_read_back_from_the_run_folder_alone(tmp_path, text_file):
     paragraphs = {p.strip() for p in text_file.read_text(encoding="utf-8").split("\n\n")}
     assert {text.strip() for text in found.valid} <= paragraphs and len(found.valid) > 1
     assert isinstance(found.loaded.tokenizer, CharTokenizer)
+
+
+def test_samples_of_several_batches_have_seeds_of_their_own(base_run):
+    contestant = enter(base_run, "base", SMOKE)
+    effort = replace(SMOKE, batch=2, sample_bytes=8)
+    samples = sample_run(contestant, ["the "], Sampling(), effort, 5)
+    assert [row.seed for row in samples] == [0, 1, 2, 3, 4]
+
+
+def test_a_prompt_of_lines_comes_from_the_validation_text_alone(base_run):
+    contestant = replace(enter(base_run, "base", SMOKE), training="a\n" * 9, valid=("the",))
+    assert measures.prompted_rows([contestant], Sampling(), SMOKE) == []  # one line is too few
+
+
+def test_the_last_word_of_a_sample_is_no_part_of_a_stretch_of_ten_syllables():
+    ten, eleven = " ".join(["net"] * 10), " ".join(["net"] * 11)
+    counts = measures.cut_shares([Sample("", 0, text, (), 0.0) for text in (ten, eleven)])
+    assert counts[:, 1].tolist() == [0, 1]
+
+
+def test_the_metre_of_the_samples_is_told_in_the_order_of_the_steps():
+    rows = [{"step": step, "prompt": "", "text": "the net\nthe"} for step in (30, 10, 20)]
+    run = SimpleNamespace(log=lambda name: rows)
+    (curve,) = metre_records([run], ["verse"])
+    assert [point["step"] for point in curve["points"]] == [10, 20, 30]
+
+
+def test_a_word_in_capitals_is_no_other_word():
+    blocks = measures.different([sample(*["The cat", "the cat"] * 25)], 1)
+    assert blocks.tolist() == [[2, 100]]

@@ -5,7 +5,17 @@ import pytest
 
 from tests.conftest import tiny_recipe
 from tinylm.config import CorpusConfig
-from tinylm.corpora.build import build_corpus, cut_text, endless, split_corpus, whole
+from tinylm.corpora.build import (
+    Split,
+    build_corpus,
+    cut_text,
+    document_hash,
+    endless,
+    split_corpus,
+    text_hash,
+    whole,
+    within,
+)
 from tinylm.text.tokenizers import DOCUMENT
 
 
@@ -121,3 +131,21 @@ def test_one_document_is_too_few_to_keep_one_aside(tmp_path):
     Path(tmp_path / "a.txt").write_text("only one", encoding="utf-8")
     with pytest.raises(ValueError, match="1 document, too few"):
         split_corpus(CorpusConfig(text=str(tmp_path / "a.txt"), separator="\n\n"))
+
+
+def test_blanks_around_a_copy_leave_it_on_the_same_side():
+    assert document_hash("a poem\n", 0) == document_hash("a poem", 0)
+    assert document_hash("a poem", 0) != document_hash("a poem", 1)
+
+
+def test_the_hash_of_a_corpus_knows_both_sides():
+    def hashed(train, valid):
+        return text_hash(Split(lambda: iter(train), lambda: iter(valid), documents=True))
+
+    assert hashed(["a"], ["b"]) == hashed(["a"], ["b"])
+    assert len({hashed(["a"], ["b"]), hashed(["a"], ["c"]), hashed(["c"], ["b"])}) == 3
+
+
+def test_blank_lines_count_in_the_size_of_a_part():
+    assert list(within(["aaa", "bbb"], 8)) == ["aaa", "bbb"]
+    assert list(within(["aaa", "bbb"], 7)) == ["aaa"]  # 3 + 2 + 3 bytes

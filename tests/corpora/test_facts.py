@@ -82,3 +82,7 @@ def test_every_fact_is_told_in_several_wordings_in_the_corpus(corpus):
     ]
     assert sum(count >= 2 for count in told) > 0.85 * len(told)  # in 1 MB; larger corpora tell all
     assert min(len(facts.story_lines(person, "trade")) for person in world.PEOPLE) >= 3
+
+
+def test_nobody_is_an_option_of_a_question_about_themselves():
+    assert not any(fact.subject in fact.options for fact in facts.facts())

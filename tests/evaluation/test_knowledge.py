@@ -106,3 +106,9 @@ def test_questions_that_cannot_be_asked_are_refused() -> None:
         probe(questions(), lambda pairs: np.zeros(3))
     with pytest.raises(ValueError, match="log probabilities"):
         probe(questions(), lambda pairs: -Reader(0)(pairs))
+
+
+def test_guessing_is_right_in_the_mean_of_the_shares_that_the_options_leave() -> None:
+    two = Question("Ann lives by", PLACES[:2], 0, "Someone lives by", "lives")
+    four = Question("Bob lives by", PLACES, 0, "Someone lives by", "lives")
+    assert probe([two, four], Reader(knows=0)).chance == 0.375  # (1/2 + 1/4) / 2, not 1/3

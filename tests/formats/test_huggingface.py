@@ -289,3 +289,10 @@ def test_an_adapter_in_peft_computes_what_ours_merged_does(name, targets):
     merge_lora(model)
     logits = with_adapter.merge_and_unload().eval()(ids()).logits
     assert distance(logits, model(ids())) < 1e-5 and distance(before, model(ids())) > 1e-2
+
+
+def test_a_config_that_is_silent_about_its_norm_means_the_default_of_the_library():
+    settings = to_hf_config(shape(**SHAPES["llama"], norm_eps=1e-3))
+    assert from_hf_config(settings)[1].norm_eps == 1e-3
+    del settings["rms_norm_eps"]
+    assert from_hf_config(settings)[1].norm_eps == transformers.LlamaConfig().rms_norm_eps == 1e-6

@@ -1,4 +1,5 @@
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -72,3 +73,13 @@ def test_tensorboard_reads_the_events(tmp_path, text_file):
     events = EventAccumulator(str(tmp_path / "board")).Reload()
     assert [event.value for event in events.Scalars("train/loss")] == pytest.approx(losses)
     assert [event.step for event in events.Scalars("valid/nats_per_token")] == [3, 6]
+
+
+def test_a_resumed_run_hides_what_was_written_behind_its_step_and_keeps_that_step(
+    tmp_path, monkeypatch
+):
+    asked = {}
+    writer = SimpleNamespace(SummaryWriter=lambda folder, **options: asked.update(options))
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", writer)
+    open_tensorboard(tmp_path, step=7)
+    assert asked["purge_step"] == 8

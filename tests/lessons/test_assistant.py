@@ -4,7 +4,7 @@ from tinylm.assistant.conversation import DONT_KNOW
 from tinylm.assistant.dialogues import SORRY
 from tinylm.assistant.tools import Orders
 from tinylm.assistant.training import assistant_cases, held_out
-from tinylm.lessons.assistant import MIX, finding, messages
+from tinylm.lessons.assistant import MIX, conclude, messages
 
 
 def test_a_hundred_messages_of_all_kinds_are_asked():
@@ -41,10 +41,10 @@ def test_the_numbers_are_told_as_they_are():
         ]
         return [of] * 3
 
-    good = finding({"educated hire": rows(10, 9), "stranger": rows(7, 4)})
-    assert good.verdict == "supported" and all(good.bars.values())
-    bad = finding({"educated hire": rows(4, 3), "stranger": rows(7, 6)})
-    assert bad.verdict == "not supported" and not any(bad.bars.values())
+    good = conclude({"educated hire": rows(10, 9), "stranger": rows(7, 4)})
+    assert good.verdict == "supported" and all(good.targets.values())
+    bad = conclude({"educated hire": rows(4, 3), "stranger": rows(7, 6)})
+    assert bad.verdict == "not supported" and not any(bad.targets.values())
 
 
 def test_at_smoke_scale_both_answer_every_message(smoke_lesson):

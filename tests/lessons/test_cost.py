@@ -7,7 +7,7 @@ import pytest
 from tests.conftest import train_run
 from tinylm.cli import main
 from tinylm.config import ModelConfig
-from tinylm.lessons.cost import finding, points_of
+from tinylm.lessons.cost import conclude, points_of
 from tinylm.lessons.published import GPUS, MODELS, bill
 from tinylm.lessons.scaling_law import Law, Point, fit
 from tinylm.model.size import size_of
@@ -25,9 +25,9 @@ SIZES = (4e4, 6e4, 9e4, 1.8e5, 3.3e5, 6.4e5)
 
 
 def test_the_fit_finds_a_law_again_and_predicts_a_larger_size():
-    found = fit([point for size in SIZES for point in losses(size)])
-    assert found.loss(2e6, 2e6) == pytest.approx(TRUE.loss(2e6, 2e6), rel=0.01)
-    assert found.share == pytest.approx(TRUE.share, abs=0.1)
+    result = fit([point for size in SIZES for point in losses(size)])
+    assert result.loss(2e6, 2e6) == pytest.approx(TRUE.loss(2e6, 2e6), rel=0.01)
+    assert result.share == pytest.approx(TRUE.share, abs=0.1)
 
 
 def test_the_best_size_of_a_budget_is_better_than_its_neighbours():
@@ -41,17 +41,24 @@ def test_a_larger_size_that_breaks_the_law_is_reported_as_a_miss():
     def measured(factor):
         return {seed: [*map(losses, SIZES), losses(1e6, factor)] for seed in (1, 2, 3)}
 
-    bar = "error on the held-back size <= 3%"
-    kept, broken = (finding(measured(factor), speed=1e11) for factor in (1.0, 0.9))
-    assert kept.bars[bar] and kept.verdict == "supported"
-    assert not broken.bars[bar] and broken.verdict != "supported"
+    target = "error on the held-back size <= 3%"
+    kept, broken = (conclude(measured(factor), speed=1e11) for factor in (1.0, 0.9))
+    assert kept.targets[target] and kept.verdict == "supported"
+    assert not broken.targets[target]
+
+
+def test_a_law_that_foresees_less_than_no_change_does_not_support_the_claim():
+    surprise = {
+        seed: [*map(losses, SIZES), losses(1e6, 1.0 + 0.001 * seed + 0.05)] for seed in (1, 2, 3)
+    }
+    assert conclude(surprise, speed=1e11).verdict == "not supported"
 
 
 def test_most_published_gpu_hours_come_out_within_a_factor_of_two_and_misses_are_named():
     within = [model for model in MODELS if 0.5 <= model.ratio <= 2]
     assert len(within) >= 5 and all(model.source for model in MODELS)
     missed = [model for model in MODELS if model not in within]
-    sentence = finding({1: [*map(losses, SIZES), losses(1e6)]}, speed=1e11).sentence
+    sentence = conclude({1: [*map(losses, SIZES), losses(1e6)]}, speed=1e11).sentence
     assert all(model.name in sentence for model in missed)
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tinylm.lessons.decide import ROWS, decision, finding, page, run
-from tinylm.lessons.experiment import Lab
+from tinylm.lessons.decide import ROWS, conclude, decision, page, run
+from tinylm.lessons.experiment import Experiment
 from tinylm.runs import write_json
 
 
@@ -22,21 +22,21 @@ def results(verdict: str = "supported", scale: str = "full") -> dict:
 
 def test_nothing_is_decided_where_nothing_was_run(tmp_path):
     with pytest.raises(ValueError, match="nothing to decide on"):
-        list(run(Lab("full", tmp_path / "decide")))
+        list(run(Experiment("full", tmp_path / "decide")))
 
 
 def test_a_lesson_that_was_not_run_leaves_its_row_open(tmp_path):
     write_json_at(tmp_path / "retrieval", results())
-    lab = Lab("full", tmp_path / "decide")
-    found = exhaust(run(lab))
-    assert found.verdict == "no measurable difference" and "tools" in found.sentence
-    decisions = list(found.details["decisions"].values())
+    experiment = Experiment("full", tmp_path / "decide")
+    result = exhaust(run(experiment))
+    assert result.verdict == "no measurable difference" and "tools" in result.sentence
+    decisions = list(result.details["decisions"].values())
     assert decisions[0] == ROWS[0].supported
     assert (
         set(decisions[1:]) == {f"Not decided. Run: tinylm lesson {row.lesson}" for row in ROWS[1:]}
         or len(ROWS) > 2
     )
-    assert "Not decided. Run: tinylm lesson tools" in (lab.out / "decision.html").read_text(
+    assert "Not decided. Run: tinylm lesson tools" in (experiment.out / "decision.html").read_text(
         encoding="utf-8"
     )
 
@@ -44,7 +44,7 @@ def test_a_lesson_that_was_not_run_leaves_its_row_open(tmp_path):
 def test_results_of_another_scale_decide_nothing(tmp_path):
     write_json_at(tmp_path / "retrieval", results(scale="smoke"))
     with pytest.raises(ValueError, match="nothing to decide on"):
-        list(run(Lab("full", tmp_path / "decide")))
+        list(run(Experiment("full", tmp_path / "decide")))
 
 
 @pytest.mark.parametrize("verdict, "
@@ -58,8 +58,8 @@ def test_the_advice_follows_the_verdict(verdict, words):
 
 def test_everything_supported_supports_the_claim_and_one_refuted_row_does_not():
     everything = {row.lesson: results() for row in ROWS}
-    assert finding(everything).verdict == "supported"
-    assert finding(everything | {"tools": results("not supported")}).verdict == "not supported"
+    assert conclude(everything).verdict == "supported"
+    assert conclude(everything | {"tools": results("not supported")}).verdict == "not supported"
 
 
 def test_the_page_shows_misses_and_escapes_what_it_quotes():

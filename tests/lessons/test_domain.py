@@ -1,6 +1,6 @@
 """An alien vocabulary."""
 
-from tinylm.lessons.domain import ARMS, RULES, exam, finding
+from tinylm.lessons.domain import ARMS, RULES, conclude, rule_questions
 
 
 def scores(bits, right, seeds=3):
@@ -21,24 +21,24 @@ def words(alien):
 
 
 def test_alien_words_that_training_makes_familiar_support_the_claim():
-    found = finding(scores((3.0, 1.0, 1.3, 1.2), (5, 18, 15, 16)), words(4.0))
-    assert found.verdict == "supported"
-    assert "Base adapted reads" in str(found.figures["bits.png"].get_suptitle())
+    result = conclude(scores((3.0, 1.0, 1.3, 1.2), (5, 18, 15, 16)), words(4.0))
+    assert result.verdict == "supported"
+    assert "Base adapted reads" in str(result.figures["bits.png"].get_suptitle())
 
 
 def test_familiar_words_or_a_base_that_gains_nothing_do_not():
     assert (
-        finding(scores((3.0, 1.0, 1.3, 1.2), (5, 18, 15, 16)), words(0.8)).verdict
+        conclude(scores((3.0, 1.0, 1.3, 1.2), (5, 18, 15, 16)), words(0.8)).verdict
         == "not supported"
     )
     assert (
-        finding(scores((1.0, 3.0, 1.3, 1.2), (5, 18, 15, 16)), words(4.0)).verdict
+        conclude(scores((1.0, 3.0, 1.3, 1.2), (5, 18, 15, 16)), words(4.0)).verdict
         == "not supported"
     )
 
 
 def test_a_question_shows_the_heading_and_one_entry_and_offers_the_right_answer():
-    for question in exam(5):
+    for question in rule_questions(5):
         assert question.prompt.startswith("DROGLOG") and question.prompt.count("\n") == 1
         assert question.relation in RULES and len(question.options) >= 2
 

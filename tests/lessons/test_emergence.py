@@ -9,7 +9,7 @@ import torch
 from tinylm.corpora.stories import stories
 from tinylm.corpora.world import PEOPLE
 from tinylm.lessons import emergence
-from tinylm.lessons.emergence import ABILITIES, exchanged, finding, onset, spelling
+from tinylm.lessons.emergence import ABILITIES, conclude, exchanged, onset, spelling
 from tinylm.model.gpt import GPT
 from tinylm.runs import open_run
 from tinylm.training.load import load_model
@@ -32,15 +32,15 @@ def looks(**ends):
 
 
 def test_abilities_that_rise_are_located_and_one_that_does_not_is_named():
-    every = finding(looks())
-    assert every.verdict == "supported" and all(every.bars.values())
+    every = conclude(looks())
+    assert every.verdict == "supported" and all(every.targets.values())
     first, second = next(arm.values for arm in every.arms if arm.name == "onset of spelling")
     # each seed's own tokens count: its batches hold as many as they hold
     assert second == pytest.approx(2 * first)
-    some = finding(looks(facts=0.0))
+    some = conclude(looks(facts=0.0))
     assert some.verdict == "no measurable difference"
     assert (
-        not some.bars["the onset of facts is located"]
+        not some.targets["the onset of facts is located"]
         and "not measurably risen: facts" in some.sentence
     )
 

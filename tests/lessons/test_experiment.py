@@ -1,4 +1,4 @@
-"""The lab: everything is trained and measured once, and goes on where it was interrupted."""
+"""The experiment: everything is trained and measured once, and goes on where it was interrupted."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from tests.conftest import tiny_recipe, train_run
-from tinylm.lessons.experiment import Lab, at_rate, changed
+from tinylm.lessons.experiment import Experiment, with_rates, with_train_settings
 from tinylm.runs import open_run
 from tinylm.text.batches import Corpus
 from tinylm.text.tokenizers import CharTokenizer
@@ -35,87 +35,96 @@ def corpus():
 
 
 @pytest.fixture
-def lab(tmp_path):
-    return Lab("smoke", tmp_path / "lessons" / "toy")
+def experiment(tmp_path):
+    return Experiment("smoke", tmp_path / "lessons" / "toy")
 
 
 def weights(run):
     return load_file(run.path("model/model.safetensors"))
 
 
-def test_a_value_is_measured_once_for_its_settings(lab):
+def test_a_value_is_measured_once_for_its_settings(experiment):
     calls = []
     for settings in ("a", "a", "b"):
-        assert lab.measure("length", settings, lambda: calls.append(1) or 5) == 5
+        assert experiment.measure("length", settings, lambda: calls.append(1) or 5) == 5
     assert len(calls) == 2
 
 
-def test_a_run_is_trained_once_and_found_again(lab, text_file):
+def test_a_run_is_trained_once_and_found_again(experiment, text_file):
     recipe = tiny_recipe(text_file)
-    count, run = finish(lab.train("arm", recipe))
-    assert count == 6 and lab.seconds > 0
-    again = Lab("smoke", lab.out)
-    count, found = finish(again.train("arm", recipe))
-    assert count == 0 and found.folder == run.folder and again.seconds == pytest.approx(lab.seconds)
-    count, other = finish(again.train("arm", changed(recipe, seed=9)))
+    count, run = finish(experiment.train("arm", recipe))
+    assert count == 6 and experiment.seconds > 0
+    again = Experiment("smoke", experiment.out)
+    count, result = finish(again.train("arm", recipe))
+    assert (
+        count == 0
+        and result.folder == run.folder
+        and again.seconds == pytest.approx(experiment.seconds)
+    )
+    count, other = finish(again.train("arm", with_train_settings(recipe, seed=9)))
     assert count == 6 and other.folder != run.folder
 
 
 def test_an_interrupted_run_on_a_masked_corpus_goes_on_to_the_same_weights(
-    lab, corpus, tmp_path, text_file
+    experiment, corpus, tmp_path, text_file
 ):
     recipe = tiny_recipe(text_file)
-    steps = lab.train("sums", recipe, corpus)
+    steps = experiment.train("sums", recipe, corpus)
     for _ in range(4):
         progress = next(steps)
     steps.close()
-    assert (progress.done, open_run(lab.folder("sums", recipe, corpus)).manifest["step"]) == (4, 4)
-    count, resumed = finish(lab.train("sums", recipe, corpus))
-    _, whole = finish(Lab("smoke", tmp_path / "other" / "toy").train("sums", recipe, corpus))
+    assert (
+        progress.done,
+        open_run(experiment.run_folder("sums", recipe, corpus)).manifest["step"],
+    ) == (4, 4)
+    count, resumed = finish(experiment.train("sums", recipe, corpus))
+    _, whole = finish(Experiment("smoke", tmp_path / "other" / "toy").train("sums", recipe, corpus))
     assert count == 2
     assert all(
         np.array_equal(a, b) for a, b in zip(weights(resumed).values(), weights(whole).values())
     )
-    _, unmasked = finish(lab.train("sums", recipe, replace(corpus, train_mask=None)))
+    _, unmasked = finish(experiment.train("sums", recipe, replace(corpus, train_mask=None)))
     assert unmasked.folder != resumed.folder
     assert unmasked.records("train")[0]["loss"] != resumed.records("train")[0]["loss"]
 
 
-def test_masked_validation_counts_answers_only(lab, corpus, text_file):
-    _, run = finish(lab.train("sums", tiny_recipe(text_file), corpus))
+def test_masked_validation_counts_answers_only(experiment, corpus, text_file):
+    _, run = finish(experiment.train("sums", tiny_recipe(text_file), corpus))
     assert run.records("valid")[0]["tokens"] == 100
 
 
-def test_a_fine_tune_on_a_ready_corpus_starts_from_its_parent(lab, text_file, tmp_path):
+def test_a_fine_tune_on_a_ready_corpus_starts_from_its_parent(experiment, text_file, tmp_path):
     parent = train_run(tmp_path / "parent", text_file)
     tokenizer = CharTokenizer.train(text_file.read_text(encoding="utf-8"))
     ids = tokenizer.encode_array(text_file.read_text(encoding="utf-8"))[:400]
     recipe = tiny_recipe(text_file, start_from=str(parent.folder), lora={"rank": 2})
-    _, run = finish(lab.train("tuned", recipe, Corpus(tokenizer, ids, ids, "words")))
+    _, run = finish(experiment.train("tuned", recipe, Corpus(tokenizer, ids, ids, "words")))
     assert run.manifest["parent"]["fingerprint"] == parent.fingerprint
     assert run.records("valid")[0]["base_nats_per_token"] == pytest.approx(
         parent.manifest["best"]["nats_per_token"]
     )
 
 
-def test_the_search_takes_the_rates_that_validate_best(lab, text_file):
+def test_the_search_takes_the_rates_that_validate_best(experiment, text_file):
     recipe = tiny_recipe(text_file, train={"steps": 40, "evaluate_every": 20})
-    _, found = finish(lab.search("arm", recipe, factors=(1e-6, 1.0), share=0.5))
-    assert found == at_rate(recipe, 1.0) and found.train.steps == 40
-    assert len(lab.searches["arm"]) == 2
+    _, result = finish(
+        experiment.search_rates("arm", recipe, factors=(1e-6, 1.0), share_of_steps=0.5)
+    )
+    assert result == with_rates(recipe, 1.0) and result.train.steps == 40
+    assert len(experiment.searches["arm"]) == 2
 
 
-def test_the_base_is_shared_between_lessons_and_its_time_is_told_apart(lab):
-    count, run = finish(lab.base(1))
-    assert count == 6 and lab.seconds == 0 and lab.base_seconds > 0
-    count, same = finish(Lab("smoke", lab.out.parent / "other").base(1))
+def test_the_base_is_shared_between_lessons_and_its_time_is_told_apart(experiment):
+    count, run = finish(experiment.base(1))
+    assert count == 6 and experiment.seconds == 0 and experiment.base_seconds > 0
+    count, same = finish(Experiment("smoke", experiment.out.parent / "other").base(1))
     assert count == 0 and same.folder == run.folder
 
 
-def test_a_demo_of_the_same_recipe_serves_as_the_base(lab):
-    _, run = finish(lab.base(1))
-    demo = lab.out.parent.parent / "demo" / "base"
+def test_a_demo_of_the_same_recipe_serves_as_the_base(experiment):
+    _, run = finish(experiment.base(1))
+    demo = experiment.out.parent.parent / "demo" / "base"
     demo.parent.mkdir()
     run.folder.rename(demo)
-    count, found = finish(lab.base(1))
-    assert count == 0 and found.folder == demo
+    count, result = finish(experiment.base(1))
+    assert count == 0 and result.folder == demo

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tinylm.lessons.foundation import SIDES, finding, misread, ratios
+from tinylm.lessons.foundation import SIDES, conclude, misread, ratios
 
 SLOW = [(0, 8.0), (10, 6.0), (20, 4.0)]
 FAST = [(0, 6.0), (10, 2.0), (20, 1.0)]
@@ -12,16 +12,16 @@ def test_the_ratio_compares_when_both_reach_the_strangers_best():
     assert ratios({SIDES[0]: [SLOW], SIDES[1]: [FAST]}) == [pytest.approx(5 / 20)]
 
 
-def test_a_base_that_never_gets_there_fails_the_bar():
+def test_a_base_that_never_gets_there_fails_the_target():
     assert ratios({SIDES[0]: [FAST], SIDES[1]: [SLOW]}) == [2.0]
 
 
 def test_three_quick_skills_are_enough_and_two_are_not():
     quick = {SIDES[0]: [SLOW] * 3, SIDES[1]: [FAST] * 3}
     slow = {SIDES[0]: [FAST] * 3, SIDES[1]: [SLOW] * 3}
-    assert finding({"a": quick, "b": quick, "c": quick, "d": slow}, None).verdict == "supported"
-    found = finding({"a": quick, "b": quick, "c": slow, "d": slow}, None)
-    assert found.verdict == "not supported" and not any(found.bars.values())
+    assert conclude({"a": quick, "b": quick, "c": quick, "d": slow}, None).verdict == "supported"
+    result = conclude({"a": quick, "b": quick, "c": slow, "d": slow}, None)
+    assert result.verdict == "not supported" and not any(result.targets.values())
 
 
 def test_misread_sentences_stand_beside_the_right_ones():

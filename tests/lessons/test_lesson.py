@@ -4,11 +4,11 @@ import pytest
 
 from tinylm.cli import main
 from tinylm.evaluation.statistics import Interval
-from tinylm.lessons.experiment import Lab, Progress
+from tinylm.lessons.experiment import Experiment, Progress
 from tinylm.lessons.lesson import (
     Arm,
-    Finding,
     Lesson,
+    Result,
     above,
     below,
     find_lesson,
@@ -18,21 +18,25 @@ from tinylm.lessons.lesson import (
 )
 
 
-def steps(lab: Lab):
+def steps(experiment: Experiment):
     """A lesson of one measured number a seed."""
     values = []
-    for seed in lab.seeds:
-        yield Progress("counting", seed, len(lab.seeds))
-        values.append(lab.measure(f"number {seed}", seed, lambda seed=seed: 10.0 + seed))
-    return Finding(
-        "supported", "Numbers grow.", [Arm("number", "units", values)], {}, bars={"above 5": True}
+    for seed in experiment.seeds:
+        yield Progress("counting", seed, len(experiment.seeds))
+        values.append(experiment.measure(f"number {seed}", seed, lambda seed=seed: 10.0 + seed))
+    return Result(
+        "supported",
+        "Numbers grow.",
+        [Arm("number", "units", values)],
+        {},
+        targets={"above 5": True},
     )
 
 
 TOY = Lesson("toy", "Numbers grow.", "Do they?", minutes=1, base_minutes=0, run=steps)
 
 
-def test_a_finding_becomes_results_with_seeds_intervals_and_machine(tmp_path):
+def test_a_result_becomes_results_with_seeds_intervals_and_machine(tmp_path):
     *progress, last = run_lesson(TOY, "full", tmp_path)
     arm = last.results["arms"]["number"]
     assert [p.done for p in progress] == [1, 2, 3]
@@ -65,15 +69,15 @@ def test_verdicts_come_from_whole_intervals():
     assert together("supported", "not supported", "no measurable difference") == "not supported"
 
 
-def test_an_unknown_lesson_is_told_with_the_closest_name():
+def test_an_unknown_lesson_is_refused_with_the_closest_name():
     with pytest.raises(ValueError, match="next-token"):
         find_lesson("next-tokens")
 
 
 def test_every_lesson_has_a_claim_a_question_and_takes_at_most_twelve_minutes():
-    found = lessons()
-    assert len({lesson.name for lesson in found}) == len(found)
-    for lesson in found:
+    result = lessons()
+    assert len({lesson.name for lesson in result}) == len(result)
+    for lesson in result:
         assert find_lesson(lesson.name) is lesson
         assert lesson.claim.endswith(".") and lesson.question.endswith("?")
         assert lesson.minutes <= 12
@@ -85,7 +89,7 @@ def test_the_list_shows_every_lesson_with_its_minutes(capsys):
     assert len(shown) == len(lessons()) and all(" min" in line for line in shown)
 
 
-def test_the_command_prints_verdict_arms_and_bars(capsys, tmp_path, monkeypatch):
+def test_the_command_prints_verdict_arms_and_targets(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr("tinylm.lessons.lesson.find_lesson", lambda name: TOY)
     main(["lesson", "toy", "--scale", "smoke", "--out", str(tmp_path)])
     shown = capsys.readouterr().out

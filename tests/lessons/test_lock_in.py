@@ -5,19 +5,21 @@ import pytest
 from tinylm.cli import main
 from tinylm.corpora.facts import facts
 from tinylm.lessons.hosting import Prices, break_even, per_day
-from tinylm.lessons.lock_in import ARMS, Work, finding
-from tinylm.lessons.shared import CHANGED, answer_in, exam, register
+from tinylm.lessons.lock_in import ARMS, Work, conclude
+from tinylm.lessons.shared import CHANGED_RELATIONS, answer_in, fact_questions, register
 
 REDONE = [Work(seconds=60.0, flops=1e12, tokens=1000)] * 3
 
 
 def test_the_second_edition_changes_three_relations_for_everybody_and_nothing_else():
     for fact in facts():
-        assert (answer_in(2, fact) != fact.answer) == (fact.relation in CHANGED)
+        assert (answer_in(2, fact) != fact.answer) == (fact.relation in CHANGED_RELATIONS)
 
 
 def test_the_register_of_each_edition_tells_its_own_answers():
-    mara = [fact for fact in facts() if fact.subject == "Mara" and fact.relation in CHANGED]
+    mara = [
+        fact for fact in facts() if fact.subject == "Mara" and fact.relation in CHANGED_RELATIONS
+    ]
     first, second = (register(edition, 1, seed=3)[0] for edition in (1, 2))
     for fact in mara:
         assert fact.answer in first
@@ -25,7 +27,9 @@ def test_the_register_of_each_edition_tells_its_own_answers():
 
 
 def test_every_question_about_the_second_edition_offers_the_old_answer_too():
-    for now, before in zip(exam(2, CHANGED), exam(1, CHANGED)):
+    for now, before in zip(
+        fact_questions(2, CHANGED_RELATIONS), fact_questions(1, CHANGED_RELATIONS)
+    ):
         assert len(now.options) == len(before.options) == 4
         assert before.options[before.answer] in now.options
         assert now.options[now.answer] != before.options[before.answer]
@@ -33,9 +37,9 @@ def test_every_question_about_the_second_edition_offers_the_old_answer_too():
 
 def test_a_child_that_lacks_the_new_facts_supports_the_claim_and_one_that_has_them_does_not():
     old, new = [[0, 1] * 20] * 3, [[1] * 40] * 3
-    assert finding(dict(zip(ARMS, (old, old, new, new))), REDONE, Prices()).verdict == "supported"
+    assert conclude(dict(zip(ARMS, (old, old, new, new))), REDONE, Prices()).verdict == "supported"
     assert (
-        finding(dict(zip(ARMS, (old, new, new, new))), REDONE, Prices()).verdict
+        conclude(dict(zip(ARMS, (old, new, new, new))), REDONE, Prices()).verdict
         == "no measurable difference"
     )
 

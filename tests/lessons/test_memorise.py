@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tinylm.lessons.memorise import Reading, documents, finding
+from tinylm.lessons.memorise import Reading, conclude, documents
 from tinylm.text.tokenizers import DOCUMENT, CharTokenizer
 
 FEWER, OFTEN, SELDOM = Reading(60, 50), Reading(60, 400), Reading(7500, 400)
@@ -31,19 +31,19 @@ def measured(copied_seldom=0.5, unseen_seldom=0.6):
 
 
 def test_copying_that_ends_with_more_text_supports_the_claim():
-    found = finding(measured())
-    assert found.verdict == "supported" and all(found.bars.values())
-    assert "90 %" in found.sentence
+    result = conclude(measured())
+    assert result.verdict == "supported" and all(result.targets.values())
+    assert "90 %" in result.sentence
 
 
 def test_a_model_that_copies_a_large_corpus_too_refutes_it():
-    found = finding(measured(copied_seldom=0.8))
-    assert found.verdict == "not supported"
-    assert not next(met for bar, met in found.bars.items() if bar.startswith("generalisation"))
+    result = conclude(measured(copied_seldom=0.8))
+    assert result.verdict == "not supported"
+    assert not next(met for bar, met in result.targets.items() if bar.startswith("generalisation"))
 
 
 def test_a_model_that_predicts_unseen_text_no_better_refutes_it():
-    assert finding(measured(unseen_seldom=1.6)).verdict == "not supported"
+    assert conclude(measured(unseen_seldom=1.6)).verdict == "not supported"
 
 
 def test_documents_keep_their_beginnings_and_lose_no_token():

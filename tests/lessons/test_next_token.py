@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tinylm.lessons.next_token import finding, per_story
+from tinylm.lessons.next_token import conclude, per_story
 from tinylm.text.tokenizers import DOCUMENT, CharTokenizer
 
 LIVE = [{"prompt": "a", "tokens": ["b"], "probabilities": [[0.5, 0.6]]}]
@@ -18,11 +18,15 @@ def rungs(gpt):
     }
 
 
-def test_a_descending_ladder_supports_the_claim_and_a_gpt_above_the_n_gram_does_not():
-    assert finding(rungs(gpt=0.5), {"char": 6, "bpe": 3}, LIVE).verdict == "supported"
-    worse = finding(rungs(gpt=1.5), {"char": 6, "bpe": 3}, LIVE)
-    assert worse.verdict == "not supported"
-    assert "do not all descend" in worse.sentence
+def test_a_descending_ladder_supports_the_claim_and_a_gpt_above_the_n_gram_misses_its_target():
+    assert conclude(rungs(gpt=0.5), {"char": 6, "bpe": 3}, LIVE).verdict == "supported"
+    worse = conclude(rungs(gpt=1.5), {"char": 6, "bpe": 3}, LIVE)
+    assert worse.verdict == "supported" and not any(worse.targets.values())
+    assert "do not all descend (not char: n-gram to GPT)" in worse.sentence
+
+
+def test_a_gpt_that_is_no_better_than_one_that_never_looks_back_refutes_the_claim():
+    assert conclude(rungs(gpt=4.5), {"char": 6, "bpe": 3}, LIVE).verdict == "not supported"
 
 
 def test_a_story_is_charged_for_its_own_tokens_and_not_for_its_beginning():

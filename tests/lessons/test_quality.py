@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from tinylm.lessons.quality import FAULTS, SIZES_OF_DATA, finding, size_name, slope, versions
+from tinylm.lessons.quality import FAULTS, SIZES_OF_DATA, conclude, size_name, slope, versions
 
 POEMS = [f"The tide has {number} silver hands\nand none of them is mine" for number in range(32)]
 
@@ -35,9 +35,9 @@ def test_the_slope_is_the_change_of_each_doubling():
 
 
 def test_the_verdict_follows_from_the_slope_and_from_every_fault():
-    assert finding(scores(-0.1, 0.2)).verdict == "supported"
-    assert finding(scores(-0.1, -0.2)).verdict == "not supported"
-    assert finding(scores(-0.1, 0.0)).verdict == "no measurable difference"
+    assert conclude(scores(-0.1, 0.2)).verdict == "supported"
+    assert conclude(scores(-0.1, -0.2)).verdict == "not supported"
+    assert conclude(scores(-0.1, 0.0)).verdict == "no measurable difference"
 
 
 def test_the_smoke_lesson_has_five_sizes_and_three_faults(smoke_lesson):

@@ -2,7 +2,7 @@
 
 import random
 
-from tinylm.lessons.reasoning import KINDS, SIZES, TOKENIZER, chain, encoded, finding, problems
+from tinylm.lessons.reasoning import KINDS, SIZES, TOKENIZER, chain, conclude, encoded, problems
 from tinylm.text.tokenizers import DOCUMENT
 
 
@@ -43,12 +43,12 @@ def test_loss_falls_on_the_answer_only_and_both_arms_read_the_same_question():
 def test_the_verdict_follows_from_the_gap():
     none, all_right = [[0] * 80] * 3, [[1] * 80] * 3
     lengths = [1, 2, 3, 4] * 20
-    better = finding({"direct answer": none, "worked steps": all_right}, lengths)
-    assert better.verdict == "supported" and all(better.bars.values())
-    equal = finding({"direct answer": all_right, "worked steps": all_right}, lengths)
-    assert equal.verdict == "no measurable difference" and not all(equal.bars.values())
+    better = conclude({"direct answer": none, "worked steps": all_right}, lengths)
+    assert better.verdict == "supported" and all(better.targets.values())
+    equal = conclude({"direct answer": all_right, "worked steps": all_right}, lengths)
+    assert equal.verdict == "no measurable difference" and not all(equal.targets.values())
     assert (
-        finding({"direct answer": all_right, "worked steps": none}, lengths).verdict
+        conclude({"direct answer": all_right, "worked steps": none}, lengths).verdict
         == "not supported"
     )
 

@@ -2,7 +2,7 @@
 
 from tinylm.assistant.training import questions_held_out
 from tinylm.corpora.handbook import questions
-from tinylm.lessons.retrieval import evidence_in, finding, hit_rates
+from tinylm.lessons.retrieval import conclude, evidence_in, hit_rates
 
 
 def rows(right: int, of: int, stale: int = 0) -> list[dict]:
@@ -34,14 +34,19 @@ def test_in_the_second_edition_the_new_sentence_is_evidence_too():
 
 
 def test_retrieval_that_reads_and_weights_that_do_not_know_support_the_claim():
-    found = finding(marks(retrieved=28, closed=0), HITS)
-    assert found.verdict == "supported" and all(found.bars.values())
-    assert "90 %" in found.sentence  # the stale share
+    result = conclude(marks(retrieved=28, closed=0), HITS)
+    assert result.verdict == "supported" and all(result.targets.values())
+    assert "90 %" in result.sentence  # the stale share
 
 
 def test_a_reader_that_fails_is_reported_as_failing():
-    found = finding(marks(retrieved=6, closed=0), HITS)
-    assert found.verdict == "not supported" and not found.bars["retrieved >= 85 % end to end"]
+    result = conclude(marks(retrieved=6, closed=0), HITS)
+    assert not any(met for name, met in result.targets.items() if "closed book <=" not in name)
+    assert conclude(marks(retrieved=0, closed=0), HITS).verdict == "no measurable difference"
+
+
+def test_questions_that_can_be_guessed_without_the_handbook_refute_the_claim():
+    assert conclude(marks(retrieved=28, closed=10), HITS).verdict == "not supported"
 
 
 def test_at_smoke_scale_every_arm_is_asked(smoke_lesson):

@@ -1,6 +1,6 @@
 """The reward lesson: the effect, its control and its price."""
 
-from tinylm.lessons.reward import ARMS, HACKED, LOTTERY, TUNED, finding
+from tinylm.lessons.reward import ARMS, HACKED, LOTTERY, TUNED, conclude
 
 HACKED_SCORES = {"metre": 1.0, "shuffled": 0.5, "words": 0.1, "verse": 3.0, "lines": 700}
 
@@ -15,19 +15,19 @@ def scores(rewarded, by_lot, seeds=3):
 
 
 def test_lines_that_scan_by_the_reward_alone_support_the_claim():
-    found = finding(scores(0.9, by_lot=0.3, seeds=9), HACKED_SCORES)
-    assert found.verdict == "supported" and all(found.bars.values())
+    result = conclude(scores(0.9, by_lot=0.3, seeds=9), HACKED_SCORES)
+    assert result.verdict == "supported" and all(result.targets.values())
 
 
 def test_a_reward_that_changes_nothing_shows_no_difference():
     assert (
-        finding(scores(0.3, by_lot=0.3, seeds=9), HACKED_SCORES).verdict
+        conclude(scores(0.3, by_lot=0.3, seeds=9), HACKED_SCORES).verdict
         == "no measurable difference"
     )
 
 
 def test_a_lottery_that_works_as_well_refutes_the_claim():
-    assert finding(scores(0.9, by_lot=0.9, seeds=9), HACKED_SCORES).verdict == "not supported"
+    assert conclude(scores(0.9, by_lot=0.9, seeds=9), HACKED_SCORES).verdict == "not supported"
 
 
 def test_the_smoke_lesson_judges_all_arms(smoke_lesson, lessons_folder):

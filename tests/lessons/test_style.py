@@ -2,7 +2,7 @@
 
 import pytest
 
-from tinylm.lessons.style import ARMS, TRAINED, finding, kept
+from tinylm.lessons.style import ARMS, TRAINED, conclude, kept
 
 
 def scores(metre, lora_keeps=1.0, seeds=3):
@@ -31,10 +31,20 @@ def scores(metre, lora_keeps=1.0, seeds=3):
 
 def test_a_fine_tune_that_scans_and_a_lora_that_remembers_support_the_claim():
     scans = dict(zip(ARMS, (0.2, 0.1, 0.6, 0.5, 0.5, 0.4)))
-    found = finding(scores(scans, seeds=9))
-    assert found.verdict == "supported" and all(found.bars.values())
-    assert finding(scores(scans, lora_keeps=0.3)).verdict == "not supported"
-    assert finding(scores(dict.fromkeys(ARMS, 0.2), seeds=9)).verdict == "no measurable difference"
+    result = conclude(scores(scans, seeds=9))
+    assert result.verdict == "supported" and all(result.targets.values())
+    forgetful = conclude(scores(scans, lora_keeps=0.3, seeds=9))
+    assert forgetful.verdict == "supported"  # the claim is that style changes, not that facts stay
+    assert not forgetful.targets["LoRA keeps >= 90 % of the facts"]
+    assert conclude(scores(dict.fromkeys(ARMS, 0.2), seeds=9)).verdict == "no measurable difference"
+
+
+def test_a_fine_tune_on_verse_that_teaches_facts_refutes_the_claim():
+    scans = dict(zip(ARMS, (0.2, 0.1, 0.6, 0.5, 0.5, 0.4)))
+    taught = scores(scans, seeds=9)
+    for own in taught:
+        own["base"] = {**own["base"], "facts": [0] * 10}
+    assert conclude(taught).verdict == "not supported"
 
 
 def test_only_facts_that_the_base_knew_can_be_kept():

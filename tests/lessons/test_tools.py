@@ -4,7 +4,7 @@ import pytest
 
 from tinylm.assistant.dialogues import SORRY
 from tinylm.assistant.tools import Orders, calculate
-from tinylm.lessons.tools import broken, direct, finding, fresh_cases
+from tinylm.lessons.tools import broken, conclude, direct, fresh_cases
 
 
 def test_the_cases_are_answered_by_the_tools_themselves():
@@ -35,11 +35,11 @@ def test_the_verdict_follows_from_the_difference(armed, bare, verdict):
             [{"right": number < right, "kind": "order"} for number in range(30)] for _ in range(3)
         ]
 
-    found = finding({"with "
+    result = conclude({"with "
                      "tools": rows(armed), "without tools": rows(bare), "berths booked": rows(30),
                      "broken tools": rows(30)})  # fmt: skip
-    assert found.verdict == verdict
-    assert found.bars["with tools >= 95 %"] == (armed == 30)
+    assert result.verdict == verdict
+    assert result.targets["with tools >= 95 %"] == (armed == 30)
 
 
 def test_at_smoke_scale_everything_is_tried(smoke_lesson):

@@ -1,5 +1,7 @@
 """Pictures say what the numbers say, in one style, and touch no global state."""
 
+from types import SimpleNamespace
+
 import matplotlib
 import numpy as np
 import pytest
@@ -47,6 +49,13 @@ def test_loss_curves_are_titled_with_how_far_they_came_and_named_where_they_end(
 def test_validation_that_turned_upward_is_said_in_the_title():
     figure = figures.losses([curve("small", "pretraining", [4, 2, 3], best_step=10)])
     assert "best at step 10 of 20" in flat_title(figure)
+
+
+def test_a_reward_stage_is_titled_with_what_unseen_text_costs_at_its_end():
+    rewarded = {**curve("rewarded", "reward", [1.6, 1.9, 1.8], best_step=20), "train": []}
+    figure = figures.losses([curve("verse", "fine-tuning", [3, 2.5, 2.4]), rewarded])
+    assert "rewarded: 1.60 to 1.80 bits per byte" in flat_title(figure)
+    assert [axes.get_xlabel().split(":")[0] for axes in figure.axes] == ["fine-tuning", "reward"]
 
 
 def test_a_run_judged_only_at_its_start_is_drawn_and_says_so():
@@ -171,3 +180,14 @@ def test_drawing_leaves_matplotlib_as_it_was():
     before = dict(matplotlib.rcParams)
     figures.losses([curve("base", "pretraining", [4, 2])])
     assert dict(matplotlib.rcParams) == before
+
+
+def test_a_stretch_of_a_loss_curve_is_drawn_at_its_last_step():
+    train = [{"step": step, "tokens": 10 * step, "loss": 1.0} for step in range(1, 301)]
+    valid = [{"step": 0, "bits_per_byte": 2.0, "nats_per_token": 1.0}]
+    logs = {"train": train, "valid": valid}
+    run = SimpleNamespace(name="x", records=logs.get, manifest={"best": {"step": 0}})
+    (told,) = figures.loss_records([run])
+    assert len(told["train"]) == figures.POINTS < 300
+    assert told["train"][-1]["tokens"] == 3000
+    assert told["train"][0]["tokens"] > 10

@@ -4,15 +4,18 @@ import base64
 import hashlib
 import json
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from tests.playground.conftest import VERSE, family
-from tinylm.config import ModelConfig
+from tinylm.config import ModelConfig, Sampling
 from tinylm.model.gpt import GPT
-from tinylm.playground.export import write_page
+from tinylm.model.size import flops_per_token
+from tinylm.playground import meter_table
+from tinylm.playground.export import eight_numbers, facts_of, language_of, write_page
 from tinylm.playground.meter_table import is_verse, table_of
 from tinylm.playground.weights import ALLOWED, choose, pack
 from tinylm.text.tokenizers import CharTokenizer
@@ -150,3 +153,53 @@ def test_a_million_parameters_stay_under_three_megabytes(bpe_run):
     assert sum(weight.numel() for weight in model.parameters()) > 1_000_000
     assert len(base64.b64encode(pack(model, "fp16").body)) < 2.9e6
     assert len(base64.b64encode(pack(model, "int8").body)) < 1.5e6
+
+
+def player_of(sampling=None, valid="", train="", **manifest):
+    recipe = SimpleNamespace(
+        sample=SimpleNamespace(sampling=sampling or Sampling(), prompts=["The "]),
+        corpus=SimpleNamespace(document_token=False),
+    )
+    run = SimpleNamespace(name="x", recipe=recipe, manifest=manifest)
+    packed = SimpleNamespace(body=b"", kind="int8", entries=[])
+    choice = SimpleNamespace(packed=packed, nats={})
+    config = ModelConfig(vocab_size=3, context=8, depth=1, width=8, heads=1)
+    model = SimpleNamespace(config=config)
+    return SimpleNamespace(
+        run=run,
+        model=model,
+        tokenizer=CharTokenizer("abc"),
+        choice=choice,
+        valid=valid,
+        train=train,
+    )
+
+
+def test_the_page_asks_with_the_sampling_of_the_recipe():
+    sampling = Sampling(temperature=0.7, top_k=5, top_p=0.9, min_p=0.1)
+    asked = facts_of([player_of(sampling)])["sampling"]
+    assert asked == {"temperature": 0.7, "topK": 5, "topP": 0.9, "minP": 0.1}
+
+
+def test_time_is_told_in_minutes_and_work_without_the_training():
+    player = player_of(seconds=150.0)
+    numbers = dict(eight_numbers(player))
+    assert numbers["time to train"] == "2.5 minutes"
+    forward = flops_per_token(player.model.config, training=False)
+    assert numbers["operations for each token written"] == f"{forward:,} FLOPs"
+
+
+def test_the_words_of_the_metre_are_those_that_a_run_learned_from():
+    lines = VERSE + "\nlantern"
+    words = words_in(language_of([player_of(valid=VERSE, train=lines)])["table"])
+    assert "lantern" in words and "lantern" not in VERSE
+
+
+def test_a_full_table_keeps_the_most_frequent_words(monkeypatch):
+    monkeypatch.setattr(meter_table, "MOST_WORDS", 2)
+    words = words_in(table_of(["lantern harbour lantern harbour window"]))
+    assert {"lantern", "harbour"} <= words and "window" not in words
+
+
+def words_in(table) -> set[str]:
+    return {word for _, _, words in table["words"] for word in words.split()}

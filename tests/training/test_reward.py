@@ -10,6 +10,7 @@ from tests.conftest import tiny_recipe, train_run
 from tests.training.test_trainer import contents
 from tinylm.evaluation.rewards import REWARDS, LineScore, Reward
 from tinylm.model.lora import LoraLinear
+from tinylm.pages.figures import loss_records
 from tinylm.runs import open_run
 from tinylm.training.checkpoint import STATE
 from tinylm.training.load import load_model, read_tensors
@@ -272,3 +273,26 @@ def test_a_stage_that_cannot_work_is_refused_in_one_line(
     with pytest.raises(ValueError, match=message):
         for _ in start_run(recipe, tmp_path / "run").run():
             pass
+
+
+def test_the_loss_of_a_reward_stage_is_not_drawn_as_bits_per_byte(tmp_path, verse_file, parent):
+    list(trainer_of(tmp_path / "rewarded", verse_file, parent).run())
+    (record,) = loss_records([open_run(tmp_path / "rewarded")])
+    assert record["stage"] == "reward" and record["train"] == []
+    assert len(record["valid"]) > 1
+
+
+def test_credit_begins_at_the_first_token_of_a_line_and_ends_with_its_line_break(
+    tmp_path, verse_file, parent
+):
+    stage = trainer_of(tmp_path / "run", verse_file, parent).stage
+    start, rows = 4, [stage.tokenizer.encode("the cat\nsang")]
+    line = stage.score(rows, start).line[0]
+    assert line[start - 1 : start + 3].tolist() == [0] * 4  # targets: c, a, t and the line break
+    assert set(line[: start - 1].tolist() + line[start + 3 :].tolist()) == {NO_LINE}
+
+
+def test_samples_are_drawn_at_the_temperature_of_the_recipe(tmp_path, verse_file, parent):
+    cold = {"temperature": 1e-5}
+    stage = trainer_of(tmp_path / "run", verse_file, parent, reward=cold).stage
+    assert len(set(stage.sample(seed=0, step=0).texts)) == 1  # one prompt, the likeliest tokens

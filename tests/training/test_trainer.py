@@ -1,6 +1,7 @@
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -387,3 +388,32 @@ def test_a_log_that_began_after_the_last_save_is_emptied_by_the_resume(tmp_path,
     for _ in resume_run(tmp_path / "killed").run():
         pass
     assert contents(tmp_path / "whole") == contents(tmp_path / "killed")
+
+
+def test_a_validation_leaves_out_what_the_mask_leaves_out(tmp_path, text_file):
+    trainer = start_run(tiny_recipe(text_file), tmp_path / "run")
+    mask = (np.arange(len(trainer.corpus.valid)) % 3 == 0).astype(np.uint8)
+    trainer.corpus = replace(trainer.corpus, valid_mask=mask)
+    assert trainer.validate()["tokens"] == mask[1:].sum()  # nothing predicts the first token
+
+
+def test_gradients_are_clipped_to_the_norm_of_the_recipe(tmp_path, text_file, monkeypatch):
+    trainer, norms = start_run(tiny_recipe(text_file, train={"clip": 1e-3}), tmp_path / "run"), []
+    update = trainer.optimizers.step
+
+    def step(number):
+        squares = (w.grad.square().sum() for w in trainer.model.parameters() if w.grad is not None)
+        norms.append(float(sum(squares)) ** 0.5)
+        return update(number)
+
+    monkeypatch.setattr(trainer.optimizers, "step", step)
+    records = list(trainer.run())
+    assert norms == pytest.approx([1e-3] * len(norms), rel=1e-3)
+    assert min(record.grad_norm for record in records) > 1e-2  # told as it was before
+
+
+def test_equal_weights_write_equal_samples_at_every_look(tmp_path, text_file):
+    still = {"learning_rate": 0.0, "muon_learning_rate": 0.0}
+    run = train_run(tmp_path / "run", text_file, train=still)
+    samples = run.log("samples.jsonl")
+    assert len(samples) == 2 and len({sample["text"] for sample in samples}) == 1

@@ -11,7 +11,9 @@ from tinylm import cli
 from tinylm.pages.figures import canvas, save_figure
 from tinylm.recipes import load_recipe
 from tinylm.runs import open_run, write_json
-from tinylm.workshop.report import changes, command_of, find, report
+from tinylm.workshop import report as workshop_report
+from tinylm.workshop import tables
+from tinylm.workshop.report import changes, command_of, find, report, run_row
 
 
 @pytest.fixture(scope="module")
@@ -164,3 +166,27 @@ def test_the_command_writes_the_page(home, tmp_path, capsys):
         .read_text(encoding="utf-8")
         .startswith("<!doctype html>")
     )
+
+
+def test_texts_are_named_after_what_the_runs_of_the_demo_learned(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "DEMO", tmp_path / "demo.json")
+    names = ("Bits per byte, text of base", "Bits per byte, text of verse and rewarded", "Facts")
+    rows = [{"name": name, "unit": "share", "values": []} for name in names]
+    write_json(tmp_path / "comparison.json", {"runs": [{"run": "base"}], "scoreboard": rows})
+    tables.take_over(tmp_path)
+    kept = json.loads((tmp_path / "demo.json").read_text(encoding="utf-8"))["rows"]
+    told = ["Bits per byte, stories", "Bits per byte, verse", "Facts"]
+    assert [row["name"] for row in kept] == told
+
+
+def test_a_run_is_told_with_its_minutes(home):
+    run = open_run(home / "alone")
+    run.manifest["seconds"] = 150.0
+    assert run_row(run)[-2] == "2.5"
+
+
+def test_curves_are_drawn_of_the_runs_that_no_comparison_holds(home, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(workshop_report, "losses", lambda runs: drawn.extend(runs) or "")
+    report(find([home]))
+    assert [run.name for run in drawn] == ["alone"]

@@ -122,7 +122,7 @@ def first_use(base: Path, out: Path) -> "Run":
     )
     from tinylm.commands.training import follow
     from tinylm.lessons.assistants import SIZES
-    from tinylm.lessons.experiment import is_finished, trainer_in
+    from tinylm.lessons.experiment import is_finished, open_trainer
     from tinylm.recipes import load_recipe
     from tinylm.runs import open_run
     from tinylm.training.load import load_model
@@ -136,7 +136,7 @@ def first_use(base: Path, out: Path) -> "Run":
     ] == "imported"
     if not (imported or is_finished(base)):
         say(f"First its base, into {base}.")
-        if not follow(trainer_in(base, load_recipe("demo-base"))):
+        if not follow(open_trainer(base, load_recipe("demo-base"))):
             sys.exit(130)
     parent = prepared(open_run(base), out / "prepared")
     dialogues = [case.dialogue for case in assistant_cases(1, size.dialogues)]
@@ -144,7 +144,7 @@ def first_use(base: Path, out: Path) -> "Run":
         load_model(parent).tokenizer, dialogues, "assistant dialogues, seed 1", size.valid
     )
     recipe = assistant_recipe(parent.recipe, parent, 1, size.steps)
-    if not follow(trainer_in(folder, recipe, corpus)):
+    if not follow(open_trainer(folder, recipe, corpus)):
         sys.exit(130)
     return open_run(folder)
 

@@ -119,8 +119,8 @@ def summary(results: dict[str, Any]) -> Iterator[str]:
             else f" ({arm['low']:.4g} to {arm['high']:.4g})"
         )
         yield f"  {name:34} {arm['mean']:.4g}{ends} {arm['unit']}"
-    for bar, met in results["bars"].items():
-        yield f"  {'met   ' if met else 'missed'}  {bar}"
+    for target, met in results["bars"].items():
+        yield f"  {'met   ' if met else 'missed'}  {target}"
     yield f"{results['minutes']:.1f} minutes, and {results['base_minutes']:.1f} of shared runs"
 
 

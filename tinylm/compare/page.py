@@ -388,10 +388,11 @@ def scoreboard_picture(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> 
     """All shares of the scoreboard; the title tells the first of them, metre where lines were
     sampled."""
     values = ", ".join(
-        f"{n} {percent(v['mean']) if v else 'no lines'}" for n, v in zip(names, rows[0]["values"])
+        f"{name} {percent(value['mean'])}" for name, value in zip(names, rows[0]["values"]) if value
     )
-    verdicts = ", ".join(judged(gap, "share").split(" (")[0] for gap in rows[0]["differences"][1:])
-    title = f"{rows[0]['name']}: {values} ({verdicts})"
+    gaps = filter(None, rows[0]["differences"][1:])
+    verdicts = ", ".join(judged(gap, "share").split(" (")[0] for gap in gaps)
+    title = f"{rows[0]['name']}: {values}" + (f" ({verdicts})" if verdicts else "")
     return Picture(
         "scoreboard",
         "The shares in one picture",

@@ -33,8 +33,8 @@ from tinylm.corpora.chance import Chance
 from tinylm.corpora.handbook import handbook
 from tinylm.evaluation.statistics import interval, paired_difference
 from tinylm.lessons import assistants
-from tinylm.lessons.experiment import Lab, Progress, Steps
-from tinylm.lessons.lesson import Arm, Finding, Lesson, above, dots, together
+from tinylm.lessons.experiment import Experiment, Progress, WithProgress
+from tinylm.lessons.lesson import Arm, Lesson, Result, above, dots, together
 from tinylm.runs import Run
 
 TEST_SEED = 20_000  # beyond all training seeds
@@ -56,31 +56,35 @@ class Message:
 Rows = list[dict[str, Any]]
 
 
-def run(lab: Lab) -> Generator[Progress, None, Finding]:
+def run(experiment: Experiment) -> Generator[Progress, None, Result]:
     """The same messages for the educated hire and the stranger."""
     rows: dict[str, list[Rows]] = {"educated hire": [], "stranger": []}
-    share = 1.0 if lab.scale == "full" else 0.03
-    for seed in lab.seeds:
-        hire = yield from assistants.assistant(lab, seed)
-        stranger = yield from from_scratch(lab, seed)
+    share = 1.0 if experiment.scale == "full" else 0.03
+    for seed in experiment.seeds:
+        hire = yield from assistants.assistant(experiment, seed)
+        stranger = yield from from_scratch(experiment, seed)
         for place, (name, model) in enumerate(
             {"educated hire": hire, "stranger": stranger}.items()
         ):
             yield Progress(f"asking, seed {seed}", place, 2)
             function = partial(examine, model, seed, share)
             rows[name].append(
-                lab.measure(f"{name}, seed {seed}", [model.fingerprint, share, MIX], function)
+                experiment.measure(
+                    f"{name}, seed {seed}", [model.fingerprint, share, MIX], function
+                )
             )
-    return finding(rows)
+    return conclude(rows)
 
 
-def from_scratch(lab: Lab, seed: int) -> Steps:
+def from_scratch(experiment: Experiment, seed: int) -> WithProgress:
     """The assistant's training from random weights, with the same tokenizer."""
-    parent = yield from assistants.start_of(lab, seed)
-    recipe = assistant_recipe(lab.base_recipe(seed), None, seed, assistants.SIZES[lab.scale].steps)
+    parent = yield from assistants.start_of(experiment, seed)
+    recipe = assistant_recipe(
+        experiment.base_recipe(seed), None, seed, assistants.SIZES[experiment.scale].steps
+    )
     return (
-        yield from lab.train(
-            f"stranger, seed {seed}", recipe, assistants.corpus_of(lab, parent, seed)
+        yield from experiment.train(
+            f"stranger, seed {seed}", recipe, assistants.corpus_of(experiment, parent, seed)
         )
     )
 
@@ -147,9 +151,8 @@ def examine(run: Run, seed: int, share: float) -> Rows:
 # -- what came out --------------------------------------------------------------------------------
 
 
-def finding(rows: dict[str, list[Rows]]) -> Finding:
-    """The verdict: decisions and answers reach their bars, and the educated hire is better than the
-    stranger."""
+def conclude(rows: dict[str, list[Rows]]) -> Result:
+    """The verdict: the educated hire answers more than the stranger, and mostly decides rightly."""
 
     def flat(
         name: str, field: str, kinds: Sequence[str] = tuple(MIX)
@@ -189,7 +192,7 @@ def finding(rows: dict[str, list[Rows]]) -> Finding:
         f"weights: {mean['stranger: right decisions']:.0f} % and "
         f"{mean['stranger: right answers']:.0f} %."
     )
-    bars = {
+    targets = {
         "right decisions >= 90 %": mean["right decisions"] >= 90,
         "right answers >= 85 %": mean["right answers"] >= 85,
         '"I don\'t know" >= 80 % of the unknown': mean["unknown told as such"] >= 80,
@@ -198,15 +201,15 @@ def finding(rows: dict[str, list[Rows]]) -> Finding:
         f"{mean['right decisions']:.0f} % right decisions, {mean['right answers']:.0f} % right "
         "answers"
     )
-    by_kind = {kind: {field: share(flat("educated "
+    by_kind = {kind: {field: right_share(flat("educated "
                                         "hire", field, [kind])[0]) for field in ("decision right",
                                         "right")}
                for kind in MIX}  # fmt: skip
     figures = {"assistant.png": dots(title, arms, "% of messages")}
-    return Finding(verdict, sentence, arms, figures, bars, {"by_kind": by_kind, "rows": rows})
+    return Result(verdict, sentence, arms, figures, targets, {"by_kind": by_kind, "rows": rows})
 
 
-def share(values: Sequence[bool]) -> float:
+def right_share(values: Sequence[bool]) -> float:
     return sum(values) / max(1, len(values))
 
 

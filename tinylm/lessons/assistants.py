@@ -8,7 +8,7 @@ from tinylm.assistant.runtime import Assistant
 from tinylm.assistant.tools import Orders, Search, calculator, toolbox
 from tinylm.assistant.training import assistant_cases, assistant_recipe, dialogue_corpus, prepared
 from tinylm.corpora.handbook import handbook
-from tinylm.lessons.experiment import Lab, Steps, key_of, settings_of, trained
+from tinylm.lessons.experiment import Experiment, WithProgress, hash_of, settings_of, train_to_end
 from tinylm.runs import Run
 from tinylm.text.batches import Corpus
 from tinylm.training.load import load_model
@@ -26,32 +26,36 @@ class Size:
 SIZES = {"smoke": Size(60, 10, 3), "full": Size(40_000, 200, 1_600)}
 
 
-def start_of(lab: Lab, seed: int) -> Steps:
+def start_of(experiment: Experiment, seed: int) -> WithProgress:
     """The shared base of this seed with rows for the special tokens; returns its run."""
-    base = yield from lab.base(seed)
-    return prepared(base, lab.out.parent / f"prepared-seed-{seed}-{key_of(base.fingerprint)}")
+    base = yield from experiment.base(seed)
+    return prepared(
+        base, experiment.out.parent / f"prepared-seed-{seed}-{hash_of(base.fingerprint)}"
+    )
 
 
-def corpus_of(lab: Lab, parent: Run, seed: int) -> Corpus:
+def corpus_of(experiment: Experiment, parent: Run, seed: int) -> Corpus:
     """The dialogues of this seed, in the parent's tokens."""
-    size = SIZES[lab.scale]
+    size = SIZES[experiment.scale]
     dialogues = [case.dialogue for case in assistant_cases(seed, size.dialogues)]
     return dialogue_corpus(
         load_model(parent).tokenizer, dialogues, f"assistant dialogues, seed {seed}", size.valid
     )
 
 
-def assistant(lab: Lab, seed: int) -> Steps:
+def assistant(experiment: Experiment, seed: int) -> WithProgress:
     """The assistant of this seed, fine-tuned from the shared base on first use by any lesson;
     returns its run."""
-    parent = yield from start_of(lab, seed)
-    recipe = assistant_recipe(lab.base_recipe(seed), parent, seed, SIZES[lab.scale].steps)
-    key = key_of([settings_of(recipe), parent.fingerprint, SIZES[lab.scale].dialogues])
-    folder = lab.out.parent / f"assistant-seed-{seed}-{key}"
-    run = yield from trained(
-        recipe, folder, corpus_of(lab, parent, seed), f"shared assistant, seed {seed}"
+    parent = yield from start_of(experiment, seed)
+    recipe = assistant_recipe(
+        experiment.base_recipe(seed), parent, seed, SIZES[experiment.scale].steps
     )
-    lab.base_seconds += run.manifest["seconds"]
+    key = hash_of([settings_of(recipe), parent.fingerprint, SIZES[experiment.scale].dialogues])
+    folder = experiment.out.parent / f"assistant-seed-{seed}-{key}"
+    run = yield from train_to_end(
+        recipe, folder, corpus_of(experiment, parent, seed), f"shared assistant, seed {seed}"
+    )
+    experiment.base_seconds += run.manifest["seconds"]
     return run
 
 

@@ -20,8 +20,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from tinylm.files import write_text
-from tinylm.lessons.experiment import Lab, Progress
-from tinylm.lessons.lesson import Finding, Lesson, Verdict
+from tinylm.lessons.experiment import Experiment, Progress
+from tinylm.lessons.lesson import Lesson, Result, Verdict
 from tinylm.pages.figures import canvas
 from tinylm.pages.html import Html, bullets, document, heading, paragraph, table
 from tinylm.runs import read_json
@@ -69,22 +69,23 @@ ROWS = (
 )  # fmt: skip
 
 
-def run(lab: Lab) -> Generator[Progress, None, Finding]:
+def run(experiment: Experiment) -> Generator[Progress, None, Result]:
     """Read what is there, decide row by row, write the page."""
     results_by_lesson = {
-        row.lesson: results_of(lab.out.parent / row.lesson, lab.scale) for row in ROWS
+        row.lesson: saved_results(experiment.out.parent / row.lesson, experiment.scale)
+        for row in ROWS
     }
     if not any(results_by_lesson.values()):
         raise ValueError(
-            f"no lesson was run at {lab.scale} scale in {lab.out.parent}, so there is nothing to "
-            "decide on; begin with: tinylm lesson retrieval"
+            f"no lesson was run at {experiment.scale} scale in {experiment.out.parent}, so there "
+            "is nothing to decide on; begin with: tinylm lesson retrieval"
         )
     yield Progress("reading results", sum(map(bool, results_by_lesson.values())), len(ROWS))
-    write_text(lab.out / PAGE, page(results_by_lesson))
-    return finding(results_by_lesson)
+    write_text(experiment.out / PAGE, page(results_by_lesson))
+    return conclude(results_by_lesson)
 
 
-def results_of(folder: Path, scale: str) -> dict[str, Any] | None:
+def saved_results(folder: Path, scale: str) -> dict[str, Any] | None:
     """The results of a lesson at this scale; None where it was not run."""
     path = folder / "results.json"
     results = read_json(path) if path.is_file() else None
@@ -125,10 +126,12 @@ def page(results_by_lesson: dict[str, dict[str, Any] | None]) -> Html:
                 heading(f"{row.lesson}: {results['verdict']}"),
                 paragraph(f"{results['sentence']} {took}"),
             ]
-            parts.append(bullets(f"{name}: {told(arm)}" for name, arm in results["arms"].items()))
+            parts.append(
+                bullets(f"{name}: {arm_text(arm)}" for name, arm in results["arms"].items())
+            )
             expected = (
-                f"expected: {bar}: {'met' if met else 'missed'}"
-                for bar, met in results["bars"].items()
+                f"expected: {target}: {'met' if met else 'missed'}"
+                for target, met in results["bars"].items()
             )
             parts.append(bullets(expected))
     return document(
@@ -138,7 +141,7 @@ def page(results_by_lesson: dict[str, dict[str, Any] | None]) -> Html:
     )
 
 
-def told(arm: dict[str, Any]) -> str:
+def arm_text(arm: dict[str, Any]) -> str:
     """An arm's mean and interval, such as "87.2 (84.1 to 90.0) % of questions"."""
     ends = (
         ""
@@ -148,7 +151,7 @@ def told(arm: dict[str, Any]) -> str:
     return f"{arm['mean']:.3g}{ends} {arm['unit']}"
 
 
-def finding(results_by_lesson: dict[str, dict[str, Any] | None]) -> Finding:
+def conclude(results_by_lesson: dict[str, dict[str, Any] | None]) -> Result:
     """As much of a verdict as the rows allow: all decided and supported, some refuted, or not
     enough known."""
     present = [results for results in results_by_lesson.values() if results is not None]
@@ -171,7 +174,7 @@ def finding(results_by_lesson: dict[str, dict[str, Any] | None]) -> Finding:
         "decisions": {row.need: decision(row, results_by_lesson[row.lesson]) for row in ROWS},
         "page": PAGE,
     }
-    return Finding(verdict, sentence, [], {"decide.png": overview(results_by_lesson)}, {}, details)
+    return Result(verdict, sentence, [], {"decide.png": overview(results_by_lesson)}, {}, details)
 
 
 def overview(results_by_lesson: dict[str, dict[str, Any] | None]) -> Figure:

@@ -31,15 +31,15 @@ from tinylm.config import Recipe
 from tinylm.corpora.domain import documents, probes
 from tinylm.evaluation.knowledge import Question
 from tinylm.evaluation.statistics import Interval, difference, interval, paired_difference
-from tinylm.lessons.experiment import Lab, Progress
-from tinylm.lessons.lesson import Arm, Finding, Lesson, above, below, dots, together
+from tinylm.lessons.experiment import Experiment, Progress
+from tinylm.lessons.lesson import Arm, Lesson, Result, above, below, dots, together
 from tinylm.lessons.shared import (
-    answers,
-    bits,
+    arms_of_measure,
+    best_rates,
+    bits_per_byte,
     document_corpus,
-    ends,
-    of_measure,
-    searched,
+    interval_json,
+    score_answers,
     unseen_stories,
 )
 from tinylm.pages.figures import percent
@@ -66,19 +66,21 @@ SIZES = {"smoke": Sizes(12, 2, 8, 4), "full": Sizes(1_000, 20, 100, 320)}
 Scores = dict[str, list[dict[str, Any]]]  # arm -> for each seed {"bits": ..., "answers": [...]}
 
 
-def run(lab: Lab) -> Generator[Progress, None, Finding]:
+def run(experiment: Experiment) -> Generator[Progress, None, Result]:
     """Train the three arms with every seed, and examine all four on unseen logs."""
-    sizes = SIZES[lab.scale]
+    sizes = SIZES[experiment.scale]
     train, unseen = (
         list(islice(documents(0), sizes.logs)),
         list(islice(documents(0, "valid"), sizes.unseen)),
     )
-    questions = exam(sizes.questions)
-    own = train_bpe_tokenizer(iter(train), lab.base_recipe(1).tokenizer.vocab_size, [DOCUMENT])
+    questions = rule_questions(sizes.questions)
+    own = train_bpe_tokenizer(
+        iter(train), experiment.base_recipe(1).tokenizer.vocab_size, [DOCUMENT]
+    )
     scores: Scores = {arm: [] for arm in ARMS}
     rates: dict[str, dict[str, str]] = {}
-    for seed in lab.seeds:
-        base = yield from lab.base(seed)
+    for seed in experiment.seeds:
+        base = yield from experiment.base(seed)
         general = load_model(base).tokenizer
         runs = {"base as it is": base}
         for arm in TRAINED:
@@ -87,20 +89,24 @@ def run(lab: Lab) -> Generator[Progress, None, Finding]:
             )
             start = {"start_from": str(base.folder)} if arm == "base adapted" else {}
             if arm not in rates:
-                rates[arm] = yield from searched(lab, arm, recipe_of(lab, seed, start), corpus)
-            recipe = recipe_of(lab, seed, {**start, **rates[arm]})
-            runs[arm] = yield from lab.train(f"{arm}, seed {seed}", recipe, corpus)
+                rates[arm] = yield from best_rates(
+                    experiment, arm, recipe_of(experiment, seed, start), corpus
+                )
+            recipe = recipe_of(experiment, seed, {**start, **rates[arm]})
+            runs[arm] = yield from experiment.train(f"{arm}, seed {seed}", recipe, corpus)
         for place, arm in enumerate(ARMS):
             yield Progress(f"examining, seed {seed}", place, len(ARMS))
             examined = partial(examine, runs[arm], unseen, questions)
-            scores[arm].append(lab.measure(f"{arm}, seed {seed}", runs[arm].fingerprint, examined))
-    return finding(scores, words_of({"general": general, "own": own}, unseen))
+            scores[arm].append(
+                experiment.measure(f"{arm}, seed {seed}", runs[arm].fingerprint, examined)
+            )
+    return conclude(scores, words_of({"general": general, "own": own}, unseen))
 
 
-def recipe_of(lab: Lab, seed: int, fields: dict[str, str]) -> Recipe:
+def recipe_of(experiment: Experiment, seed: int, fields: dict[str, str]) -> Recipe:
     """The base's recipe with this lesson's steps, at rates between those of pretraining and
     fine-tuning."""
-    steps = SIZES[lab.scale].steps
+    steps = SIZES[experiment.scale].steps
     values = {
         "train.steps": steps,
         "train.evaluate_every": max(1, steps // 4),
@@ -108,7 +114,7 @@ def recipe_of(lab: Lab, seed: int, fields: dict[str, str]) -> Recipe:
         "train.muon_learning_rate": 0.015,
         "sample.prompts": [],
     }
-    return lab.base_recipe(
+    return experiment.base_recipe(
         seed, **{**{name: str(value) for name, value in values.items()}, **fields}
     )
 
@@ -137,7 +143,7 @@ def words_of(tokenizers: dict[str, Tokenizer], unseen: Sequence[str]) -> dict[st
     }
 
 
-def exam(count: int) -> list[Question]:
+def rule_questions(count: int) -> list[Question]:
     """`count` questions for each rule: a log's heading and one entry up to the answer, with all
     answers there are."""
     questions = []
@@ -160,19 +166,19 @@ def exam(count: int) -> list[Question]:
 
 
 def examine(run: Run, unseen: Sequence[str], questions: Sequence[Question]) -> dict[str, Any]:
-    return {"bits": bits(run, unseen), "answers": answers(run, questions)}
+    return {"bits": bits_per_byte(run, unseen), "answers": score_answers(run, questions)}
 
 
 # -- what follows ---------------------------------------------------------------------------------
 
 
-def right_answers(scores: Scores, arm: str) -> tuple[np.ndarray, list[int]]:
+def flat_answers(scores: Scores, arm: str) -> tuple[np.ndarray, list[int]]:
     """All answers of an arm as 0 and 1, seed after seed, and the seed of each."""
     rows = [own["answers"] for own in scores[arm]]
     return np.concatenate(rows), [seed for seed, own in enumerate(rows) for _ in own]
 
 
-def finding(scores: Scores, words: dict[str, list[float]]) -> Finding:
+def conclude(scores: Scores, words: dict[str, list[float]]) -> Result:
     """Whether the words are alien to the base, and whether training on the domain makes up for
     it."""
     seeds = range(len(scores[ARMS[0]]))
@@ -183,8 +189,8 @@ def finding(scores: Scores, words: dict[str, list[float]]) -> Finding:
     gains: dict[str, Interval] = {}
     accuracy = []
     for arm in ARMS:
-        right, groups = right_answers(scores, arm)
-        gains[arm] = paired_difference(right, right_answers(scores, ARMS[0])[0], groups=groups)
+        right, groups = flat_answers(scores, arm)
+        gains[arm] = paired_difference(right, flat_answers(scores, ARMS[0])[0], groups=groups)
         accuracy.append(
             Arm(
                 f"answers: {arm}",
@@ -205,13 +211,15 @@ def finding(scores: Scores, words: dict[str, list[float]]) -> Finding:
             for name, n in words.items()
         ),
     ]
-    return Finding(
+    return Result(
         together(above(alien), below(lower), above(gains["base adapted"])),
-        told(loss, words, accuracy),
+        summary(loss, words, accuracy),
         arms,
         {
             "bits.png": dots(
-                f"{best_of(loss)} reads unseen logs best", of_measure("bits", arms), "bits per byte"
+                f"{best_of(loss)} reads unseen logs best",
+                arms_of_measure("bits", arms),
+                "bits per byte",
             ),
             "answers.png": dots(
                 "Questions about the log's rules: "
@@ -219,22 +227,22 @@ def finding(scores: Scores, words: dict[str, list[float]]) -> Finding:
                     f"{arm.name.removeprefix('answers: ')} {percent(arm.interval.mean)}"
                     for arm in accuracy
                 ),
-                of_measure("answers", arms),
+                arms_of_measure("answers", arms),
                 "share answered rightly",
             ),
         },
         details={
             "tokens_per_word": words,
-            "gains": {arm: ends(gain) for arm, gain in gains.items()},
-            "own tokens from scratch minus adapted, bits/byte": ends(tokenizer),
+            "gains": {arm: interval_json(gain) for arm, gain in gains.items()},
+            "own tokens from scratch minus adapted, bits/byte": interval_json(tokenizer),
         },
     )
 
 
-def told(
+def summary(
     loss: dict[str, list[float]], words: dict[str, list[float]], accuracy: Sequence[Arm]
 ) -> str:
-    """The finding in words and numbers."""
+    """The result in words and numbers."""
     means = {arm: float(np.mean(values)) for arm, values in loss.items()}
     story, log, own = (float(np.mean(values)) for values in words.values())
     return (

@@ -43,8 +43,8 @@ from tinylm.evaluation.knowledge import Question, probe
 from tinylm.evaluation.statistics import Interval, interval, paired_difference
 from tinylm.evaluation.surprisal import continuation_nats, sequence_nats
 from tinylm.generation import Request, generate
-from tinylm.lessons.experiment import Lab, Progress, Steps, trainer_in, training
-from tinylm.lessons.lesson import Arm, Finding, Lesson, above, band, logarithmic, together
+from tinylm.lessons.experiment import Experiment, Progress, WithProgress, open_trainer, progress_of
+from tinylm.lessons.lesson import Arm, Lesson, Result, above, band, logarithmic, together
 from tinylm.model.gpt import GPT
 from tinylm.pages.figures import canvas, colour
 from tinylm.runs import open_run
@@ -85,48 +85,50 @@ ABILITIES = {
 WORD = re.compile(r"[a-z]+(?:-[a-z]+)*")
 
 
-def run(lab: Lab) -> Generator[Progress, None, Finding]:
+def run(experiment: Experiment) -> Generator[Progress, None, Result]:
     """Train with every seed, looking at the abilities on the way."""
-    sizes = SIZES[lab.scale]
+    sizes = SIZES[experiment.scale]
     yield Progress("the text", 0, 1)
     corpus, sentences = build(sizes)
     seen: dict[int, list[dict[str, Any]]] = {}  # seed -> a look at each of the steps
-    for seed in lab.seeds:
+    for seed in experiment.seeds:
         seen[seed] = yield from along(
-            lab, seed, corpus, partial(abilities, sentences=sentences, sizes=sizes)
+            experiment, seed, corpus, partial(abilities, sentences=sentences, sizes=sizes)
         )
-    return finding(seen)
+    return conclude(seen)
 
 
-def along(lab: Lab, seed: int, corpus: Corpus, look: "partial[dict[str, Any]]") -> Steps:
+def along(
+    experiment: Experiment, seed: int, corpus: Corpus, look: "partial[dict[str, Any]]"
+) -> WithProgress:
     """Train one model; returns what `look` found at each of the steps, and the tokens seen by
     then."""
-    steps = SIZES[lab.scale].steps
+    steps = SIZES[experiment.scale].steps
     fields = {
         "train.steps": steps[-1],
         "train.evaluate_every": max(1, steps[-1] // 5),
         "sample.prompts": [],
     }
-    recipe = lab.base_recipe(seed, **{key: str(value) for key, value in fields.items()})
+    recipe = experiment.base_recipe(seed, **{key: str(value) for key, value in fields.items()})
     name = f"stories and portraits, seed {seed}"
-    folder = lab.folder(name, recipe, corpus)
-    trainer = trainer_in(folder, recipe, corpus)
+    folder = experiment.run_folder(name, recipe, corpus)
+    trainer = open_trainer(folder, recipe, corpus)
     points = []
 
     def note(step: int) -> None:
-        points.append(lab.measure(
+        points.append(experiment.measure(
             f"abilities, seed {seed}, step {step}", folder.name,
             lambda: {"tokens": trainer.tokens, **look(trainer.model, corpus.tokenizer)},
         ))  # fmt: skip
 
     for step in (step for step in steps if step < trainer.step):  # of an earlier try: kept already
         note(step)
-    for progress in chain([None], training(trainer, name)):
+    for progress in chain([None], progress_of(trainer, name)):
         if trainer.step in steps:
             note(trainer.step)
         if progress:
             yield progress
-    lab.seconds += open_run(folder).manifest["seconds"]
+    experiment.seconds += open_run(folder).manifest["seconds"]
     return points
 
 
@@ -295,7 +297,7 @@ def onset(tokens: Sequence[int], values: Sequence[float]) -> float:
     return tokens[i - 1] + share * (tokens[i] - tokens[i - 1])
 
 
-def finding(seen: dict[int, list[dict[str, Any]]]) -> Finding:
+def conclude(seen: dict[int, list[dict[str, Any]]]) -> Result:
     """An ability has emerged if it rises measurably over the seeds; it is located by the interval
     of its onset."""
     # seeds differ: so do batches
@@ -320,12 +322,12 @@ def finding(seen: dict[int, list[dict[str, Any]]]) -> Finding:
         Arm(f"{name} at the end", ABILITIES[name], [own[-1] for own in seeds])
         for name, seeds in curves.items()
     ]
-    return Finding(
+    return Result(
         verdict,
         f"Half of each ability is there, in thousand tokens seen: {sentence}.",
         [*onsets.values(), *ends],
         {"abilities.png": pictures(title, tokens, curves, {name: onsets[name] for name in order})},
-        bars={f"the onset of {name} is located": name in order for name in ABILITIES},
+        targets={f"the onset of {name} is located": name in order for name in ABILITIES},
         details={
             "tokens": tokens,
             "curves": curves,

@@ -1,22 +1,23 @@
-"""The lab: where a lesson trains and measures, each part once.
+"""The experiment: where a lesson trains and measures. Each part is done once and kept.
 
-    run = yield from lab.base(seed)                         the story model all lessons share,
-      trained on first use
-    run = yield from lab.train(name, recipe, corpus)        a training run of the lesson's own
-    recipe = yield from lab.search(name, recipe, corpus)    the same recipe at learning rates that
-      were tried out
-    value = lab.measure(name, settings, function)           any other number or JSON value that
-      takes time
+    run = yield from experiment.base(seed)
+        the story model that all lessons share, trained on first use
+    run = yield from experiment.train(name, recipe, corpus)
+        a training run of the lesson's own
+    recipe = yield from experiment.search_rates(name, recipe, corpus)
+        the same recipe with the best of several learning rates
+    value = experiment.measure(name, settings, function)
+        any other number or JSON value that takes time
 
 What trains is a generator, as `Trainer.run` is: it yields progress, and returns its result through
-`yield from`. Everything is stored under a hash of all that decides it, so a lesson that was
-interrupted goes on where it was, and one whose settings changed measures anew.
+`yield from`. Everything is stored under a hash of all settings that it depends on. A lesson that
+was interrupted continues from there, and a lesson whose settings changed measures again.
 
     runs/lessons/NAME/     results.json  *.png  runs/ (training runs)  units/ (measured values)
     runs/lessons/base-*    the shared runs; a finished runs/demo/base of the same recipe is used
-      instead
+                           instead
 
-Trade-off: a change in a lesson's code is not part of the hash: delete its folder after one.
+Trade-off: the code of a lesson is not part of the hash. Delete its folder after changing it.
 """
 
 import hashlib
@@ -78,11 +79,12 @@ class Progress:
     results: dict[str, Any] | None = None
 
 
-Steps = Generator[Progress, None, Any]
+# yields progress while it works, and returns what it made
+WithProgress = Generator[Progress, None, Any]
 
 
 @dataclass
-class Lab:
+class Experiment:
     """Where a lesson works: its scale, its folder, and everything it has trained or measured
     already."""
 
@@ -102,7 +104,7 @@ class Lab:
 
         For a model that was trained, `run.fingerprint` stands for everything that went into it.
         """
-        path = self.out / "units" / f"{slug(name)}-{key_of(settings)}.json"
+        path = self.out / "units" / f"{slug(name)}-{hash_of(settings)}.json"
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
             begun = time.perf_counter()
@@ -118,56 +120,63 @@ class Lab:
         smoke = SMOKE if self.scale == "smoke" else {}
         return load_recipe("demo-base", {**smoke, **fields, "train.seed": str(seed)})
 
-    def base(self, seed: int) -> Steps:
+    def base(self, seed: int) -> WithProgress:
         """The finished shared run of the demo's base recipe with this seed, trained on first use by
         any lesson."""
         recipe = self.base_recipe(seed)
         demo = self.out.parent.parent / "demo" / "base"
-        folder = self.out.parent / f"base-seed-{seed}-{key_of(settings_of(recipe))}"
+        folder = self.out.parent / f"base-seed-{seed}-{hash_of(settings_of(recipe))}"
         folder = (
             demo
             if is_finished(demo) and settings_of(open_run(demo).recipe) == settings_of(recipe)
             else folder
         )
-        run = yield from trained(recipe, folder, None, f"shared base, seed {seed}")
+        run = yield from train_to_end(recipe, folder, None, f"shared base, seed {seed}")
         self.base_seconds += run.manifest["seconds"]
         return run
 
-    def train(self, name: str, recipe: Recipe, corpus: Corpus | None = None) -> Steps:
+    def train(self, name: str, recipe: Recipe, corpus: Corpus | None = None) -> WithProgress:
         """The finished run of a recipe; of its own text, or of a ready-made corpus, whose masks are
         kept to.
 
         The run's name should say arm and seed. `recipe.start_from` makes it a fine-tune.
         """
-        run = yield from trained(recipe, self.folder(name, recipe, corpus), corpus, name)
+        run = yield from train_to_end(recipe, self.run_folder(name, recipe, corpus), corpus, name)
         self.seconds += run.manifest["seconds"]
         return run
 
-    def folder(self, name: str, recipe: Recipe, corpus: Corpus | None = None) -> Path:
+    def run_folder(self, name: str, recipe: Recipe, corpus: Corpus | None = None) -> Path:
         """Where `train` keeps a run."""
         settings = [
             settings_of(recipe),
             recipe.start_from and open_parent(Path(recipe.start_from)).fingerprint,
         ]
-        return self.out / "runs" / f"{slug(name)}-{key_of([*settings, corpus and digest(corpus)])}"
+        return (
+            self.out
+            / "runs"
+            / f"{slug(name)}-{hash_of([*settings, corpus and corpus_hash(corpus)])}"
+        )
 
-    def search(
+    def search_rates(
         self,
         name: str,
         recipe: Recipe,
         corpus: Corpus | None = None,
-        share: float = 0.25,
+        share_of_steps: float = 0.25,
         factors: Sequence[float] = (1 / 3, 1.0, 3.0),
-    ) -> Steps:
+    ) -> WithProgress:
         """The recipe at the learning rates (`factors` times its own) that validate best after
-        `share` of its steps.
+        `share_of_steps`.
 
         What is compared gets the same search. The runs of the search are not the runs that are
         judged.
         """
         losses = {}
         for factor in factors:
-            short = at_rate(changed(recipe, steps=max(1, int(share * recipe.train.steps))), factor)
+            short = with_rates(
+                with_train_settings(recipe, steps=max(1, int(share_of_steps * recipe.train.steps))),
+                factor,
+            )
             try:
                 run = yield from self.train(f"{name}, rates x {factor:.2g}", short, corpus)
                 losses[factor] = run.manifest["best"]["nats_per_token"]
@@ -178,20 +187,20 @@ class Lab:
         self.searches[name] = {
             f"{factor:.3g}": loss for factor, loss in losses.items() if math.isfinite(loss)
         }
-        return at_rate(recipe, min(losses, key=losses.__getitem__))
+        return with_rates(recipe, min(losses, key=losses.__getitem__))
 
 
 # -- training runs --------------------------------------------------------------------------------
 
 
-def trained(recipe: Recipe, folder: Path, corpus: Corpus | None, part: str) -> Steps:
+def train_to_end(recipe: Recipe, folder: Path, corpus: Corpus | None, part: str) -> WithProgress:
     """Train the run in `folder` to its end, from where it stands; returns it."""
     if not is_finished(folder):
-        yield from training(trainer_in(folder, recipe, corpus), part)
+        yield from progress_of(open_trainer(folder, recipe, corpus), part)
     return open_run(folder)
 
 
-def training(trainer: Trainer, part: str) -> Iterator[Progress]:
+def progress_of(trainer: Trainer, part: str) -> Iterator[Progress]:
     """Progress step by step; closing the generator, as a `break` does, saves first."""
     try:
         for record in trainer.run():
@@ -202,7 +211,7 @@ def training(trainer: Trainer, part: str) -> Iterator[Progress]:
         raise
 
 
-def trainer_in(folder: Path, recipe: Recipe, corpus: Corpus | None = None) -> Trainer:
+def open_trainer(folder: Path, recipe: Recipe, corpus: Corpus | None = None) -> Trainer:
     """The trainer of a new run, or of one that was begun, at its last save; a finished one has no
     steps left."""
     keep_freed_memory()
@@ -210,7 +219,7 @@ def trainer_in(folder: Path, recipe: Recipe, corpus: Corpus | None = None) -> Tr
         if folder.exists():  # its start was interrupted
             remove_folder(folder)
         return (
-            start_on(corpus, recipe, folder)
+            start_on_corpus(corpus, recipe, folder)
             if corpus
             else start_run(recipe, folder, overwrite=True)
         )
@@ -218,20 +227,20 @@ def trainer_in(folder: Path, recipe: Recipe, corpus: Corpus | None = None) -> Tr
     if is_finished(folder):
         train, valid = (token_file(run, side) for side in ("train", "valid"))
         own = corpus or Corpus(load_model(run).tokenizer, train, valid, "")
-        trainer = Trainer(run.recipe, own, last_model(run), folder)
+        trainer = Trainer(run.recipe, own, final_model(run), folder)
         restore(trainer, run)
         return trainer
     return resume_run(folder)
 
 
-def last_model(run: Run) -> GPT:
+def final_model(run: Run) -> GPT:
     """The weights a run ended with; model/ has those that validated best. Not for adapters."""
     model = GPT(run.model_config)
     set_weights(model, read_state(run)[0], run.folder)
     return model.eval()
 
 
-def start_on(corpus: Corpus, recipe: Recipe, folder: Path) -> Trainer:
+def start_on_corpus(corpus: Corpus, recipe: Recipe, folder: Path) -> Trainer:
     """As `start_run`, on a corpus that is ready."""
     lock = create_folder(folder, replace=True)
     for side in ("train", "valid", "train_mask", "valid_mask"):
@@ -262,17 +271,17 @@ def is_finished(folder: Path) -> bool:
     ] == "finished"
 
 
-def changed(recipe: Recipe, **train: Any) -> Recipe:
+def with_train_settings(recipe: Recipe, **train: Any) -> Recipe:
     """The recipe with other values in its [train] section."""
     return recipe.model_copy(update={"train": recipe.train.model_copy(update=train)})
 
 
-def at_rate(recipe: Recipe, factor: float) -> Recipe:
+def with_rates(recipe: Recipe, factor: float) -> Recipe:
     rates = {
         name: factor * getattr(recipe.train, name)
         for name in ("learning_rate", "muon_learning_rate")
     }
-    return changed(recipe, **rates)
+    return with_train_settings(recipe, **rates)
 
 
 # -- keys -----------------------------------------------------------------------------------------
@@ -286,7 +295,7 @@ def settings_of(recipe: Recipe) -> dict[str, Any]:
     return tree
 
 
-def digest(corpus: Corpus) -> str:
+def corpus_hash(corpus: Corpus) -> str:
     """SHA-256 over the tokenizer, the ids and the masks."""
     parts = [
         part
@@ -298,7 +307,7 @@ def digest(corpus: Corpus) -> str:
     ).hexdigest()
 
 
-def key_of(settings: Any) -> str:
+def hash_of(settings: Any) -> str:
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:10]
 
 

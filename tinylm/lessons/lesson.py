@@ -1,11 +1,17 @@
 """What all lessons share: a claim, a question, and results that say only what was measured.
 
-A lesson is a file with a record `LESSON` and a function `run(lab)`, a generator: it yields progress
-and returns a `Finding`. `run_lesson` writes that down as results.json with the pictures beside it.
+A lesson is a file with a record `LESSON` and a function `run(experiment)`, a generator: it yields
+progress and returns a `Result`. `run_lesson` writes that down as results.json with the pictures
+beside it.
 
-A verdict is computed from intervals (`above`, `below`, `together`), never from means: what lies
-inside its interval is "no measurable difference". The `bars` say whether the means came up to what
-had been expected; a miss stays a miss.
+Two things are kept apart.
+
+    verdict    on the claim: is the effect beyond its null? Computed from whole intervals (`above`,
+               `below`, `together`), never from means. An effect whose interval holds the null is
+               "no measurable difference". The null is 0 (or a ratio of 1) unless the claim itself
+               needs a margin, such as "does not copy"; the header of the lesson states it.
+    targets    how large the effect was hoped to be, set in advance and compared with the means. A
+               missed target stays missed, and does not change the verdict.
 """
 
 import math
@@ -27,7 +33,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from tinylm.config import closest
 from tinylm.evaluation.statistics import Interval, interval
 from tinylm.files import write_whole
-from tinylm.lessons.experiment import Lab, Progress, Scale
+from tinylm.lessons.experiment import Experiment, Progress, Scale
 from tinylm.pages.figures import MARKERS, canvas, colour, figure_file
 from tinylm.runs import to_json
 
@@ -59,7 +65,7 @@ class Arm:
 
     name: str
     unit: str
-    # one a seed, in the order of `Lab.seeds`; one in all where no seed plays a part
+    # one a seed, in the order of `Experiment.seeds`; one in all where no seed plays a part
     values: Sequence[float]
     # where more than the seeds was sampled; default: Student t over the seeds
     spread: Interval | None = None
@@ -70,15 +76,15 @@ class Arm:
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What a lesson found. `sentence` tells it with its numbers; `bars`: what was expected, and
-    whether it came."""
+class Result:
+    """What a lesson measured, and what follows from it."""
 
-    verdict: Verdict
-    sentence: str
+    verdict: Verdict  # on the claim: the effect's interval against the null
+    sentence: str  # the outcome with its numbers
     arms: Sequence[Arm]
     figures: dict[str, Figure]  # file name -> picture
-    bars: dict[str, bool] = field(default_factory=dict)
+    # hoped-for size of an effect -> whether the mean reached it; "bars" in results.json
+    targets: dict[str, bool] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)  # JSON values: all that the pictures draw
 
 
@@ -91,7 +97,7 @@ class Lesson:
     question: str
     minutes: float  # of its own at full scale on 2 cores
     base_minutes: float  # of the shared runs it needs, where they are not there yet
-    run: Callable[[Lab], Generator[Progress, None, Finding]]
+    run: Callable[[Experiment], Generator[Progress, None, Result]]
 
 
 def lessons() -> list[Lesson]:
@@ -114,20 +120,18 @@ def run_lesson(
     """Yield progress until all is measured; the last record carries the results, which then stand
     in `out` too."""
     out = out or Path("runs") / ("lessons" if scale == "full" else "lessons-smoke") / lesson.name
-    lab = Lab(scale, out)
-    finding = yield from lesson.run(lab)
-    results = results_of(lesson, lab, finding)
-    drawn = {
-        out / name: figure_file(figure, out / name) for name, figure in finding.figures.items()
-    }
+    experiment = Experiment(scale, out)
+    result = yield from lesson.run(experiment)
+    results = results_json(lesson, experiment, result)
+    drawn = {out / name: figure_file(figure, out / name) for name, figure in result.figures.items()}
     write_whole({**drawn, out / "results.json": to_json(results)})
     yield Progress("results", 1, 1, results=results)
 
 
-def results_of(lesson: Lesson, lab: Lab, finding: Finding) -> dict[str, Any]:
+def results_json(lesson: Lesson, experiment: Experiment, result: Result) -> dict[str, Any]:
     """Everything that is found out, as JSON values. A smoke run concludes nothing, whatever its
     numbers are."""
-    full = lab.scale == "full"
+    full = experiment.scale == "full"
     warning = (
         ""
         if full
@@ -135,19 +139,19 @@ def results_of(lesson: Lesson, lab: Lab, finding: Finding) -> dict[str, Any]:
     )
     return {
         "lesson": lesson.name,
-        "scale": lab.scale,
+        "scale": experiment.scale,
         "claim": lesson.claim,
         "question": lesson.question,
-        "verdict": finding.verdict if full else "no measurable difference",
-        "sentence": warning + finding.sentence,
-        "bars": finding.bars,
-        "seeds": list(lab.seeds),
-        "arms": {arm.name: arm_json(arm, lab.seeds) for arm in finding.arms},
-        "figures": sorted(finding.figures),
-        "details": finding.details,
-        "learning_rate_search": lab.searches,
-        "minutes": lab.seconds / 60,
-        "base_minutes": lab.base_seconds / 60,
+        "verdict": result.verdict if full else "no measurable difference",
+        "sentence": warning + result.sentence,
+        "bars": result.targets,
+        "seeds": list(experiment.seeds),
+        "arms": {arm.name: arm_json(arm, experiment.seeds) for arm in result.arms},
+        "figures": sorted(result.figures),
+        "details": result.details,
+        "learning_rate_search": experiment.searches,
+        "minutes": experiment.seconds / 60,
+        "base_minutes": experiment.base_seconds / 60,
         "machine": machine(),
     }
 
@@ -182,22 +186,21 @@ def machine() -> dict[str, Any]:
 # -- verdicts -------------------------------------------------------------------------------------
 
 
-def above(value: Interval, bar: float = 0.0) -> Verdict:
-    """Whether a number, or the difference of two, lies above a bar: only if its whole interval
-    does.
+def above(value: Interval, threshold: float = 0.0) -> Verdict:
+    """Whether a number, or the difference of two, lies above a threshold with its whole interval.
 
-    >>> (above(Interval(0.3, 0.1, 0.5)), above(Interval(0.3, 0.1, 0.5), bar=0.2),
+    >>> (above(Interval(0.3, 0.1, 0.5)), above(Interval(0.3, 0.1, 0.5), threshold=0.2),
     ...  above(Interval(-1.0, -2.0, -0.5)))
     ('supported', 'no measurable difference', 'not supported')
     """
-    if value.low > bar:
+    if value.low > threshold:
         return "supported"
-    return "not supported" if value.high < bar else "no measurable difference"
+    return "not supported" if value.high < threshold else "no measurable difference"
 
 
-def below(value: Interval, bar: float = 0.0) -> Verdict:
-    """The same for lying below a bar."""
-    return above(Interval(-value.mean, -value.high, -value.low), -bar)
+def below(value: Interval, threshold: float = 0.0) -> Verdict:
+    """The same for lying below a threshold."""
+    return above(Interval(-value.mean, -value.high, -value.low), -threshold)
 
 
 def together(*verdicts: Verdict) -> Verdict:

@@ -30,20 +30,20 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tinylm.evaluation.statistics import interval, paired_difference
-from tinylm.lessons.experiment import Lab, Progress
+from tinylm.lessons.experiment import Experiment, Progress
 from tinylm.lessons.hosting import Prices, break_even, per_day, per_request
-from tinylm.lessons.lesson import Arm, Finding, Lesson, above, dots, logarithmic, together
+from tinylm.lessons.lesson import Arm, Lesson, Result, above, dots, logarithmic, together
 from tinylm.lessons.published import GPUS, bill
 from tinylm.lessons.shared import (
-    CHANGED,
-    answers,
-    continued,
+    CHANGED_RELATIONS,
+    base_with_facts,
+    continued_recipe,
     document_corpus,
-    ends,
-    exam,
-    knowing,
-    town_texts,
-    verse,
+    fact_questions,
+    interval_json,
+    register_and_stories,
+    score_answers,
+    verse_poems,
 )
 from tinylm.pages.figures import canvas, colour, percent
 from tinylm.runs import Run
@@ -58,28 +58,32 @@ STEPS = {"smoke": 4, "full": 160}
 EVERY = {"smoke": 30, "full": 1}  # every so many of the questions is asked
 
 
-def run(lab: Lab) -> Generator[Progress, None, Finding]:
+def run(experiment: Experiment) -> Generator[Progress, None, Result]:
     """Make both bases and both children of every seed, and ask all of them what the second edition
     says."""
-    poems, unseen = verse(lab)
+    poems, unseen = verse_poems(experiment)
     right: dict[str, list[list[int]]] = {arm: [] for arm in ARMS}
     redone = []
-    for seed in lab.seeds:
-        bases = {"v1": (yield from knowing(lab, seed))}
-        bases["v2"] = yield from knowing(lab, seed, edition=2, parent=bases["v1"])
+    for seed in experiment.seeds:
+        bases = {"v1": (yield from base_with_facts(experiment, seed))}
+        bases["v2"] = yield from base_with_facts(experiment, seed, edition=2, parent=bases["v1"])
         runs: dict[str, Run] = {}
         for name, base in bases.items():
-            mixed = poems + town_texts(int(name[1:]), 2 * len(poems), seed)
+            mixed = poems + register_and_stories(int(name[1:]), 2 * len(poems), seed)
             corpus = document_corpus(load_model(base).tokenizer, mixed, unseen)
-            recipe = continued(lab, base, seed, STEPS[lab.scale], **{"model.dropout": "0.1"})
-            child = yield from lab.train(f"child of {name}, seed {seed}", recipe, corpus)
+            recipe = continued_recipe(
+                experiment, base, seed, STEPS[experiment.scale], **{"model.dropout": "0.1"}
+            )
+            child = yield from experiment.train(f"child of {name}, seed {seed}", recipe, corpus)
             runs |= {name: base, f"child of {name}": child}
-        questions = exam(2, CHANGED)[:: EVERY[lab.scale]]
+        questions = fact_questions(2, CHANGED_RELATIONS)[:: EVERY[experiment.scale]]
         for arm in ARMS:
-            asked = partial(answers, runs[arm], questions)
-            right[arm].append(lab.measure(f"{arm}, seed {seed}", runs[arm].fingerprint, asked))
+            asked = partial(score_answers, runs[arm], questions)
+            right[arm].append(
+                experiment.measure(f"{arm}, seed {seed}", runs[arm].fingerprint, asked)
+            )
         redone.append(work_of(runs["child of v2"]))
-    return finding(right, redone, Prices())
+    return conclude(right, redone, Prices())
 
 
 # -- costs ----------------------------------------------------------------------------------------
@@ -101,7 +105,7 @@ def work_of(run: Run) -> Work:
 # -- what follows ---------------------------------------------------------------------------------
 
 
-def finding(right: dict[str, list[list[int]]], redone: Sequence[Work], prices: Prices) -> Finding:
+def conclude(right: dict[str, list[list[int]]], redone: Sequence[Work], prices: Prices) -> Result:
     """Whether the child of v1 lacks what v2 knows, and the redone child has it."""
     groups = [seed for seed, own in enumerate(right["v1"]) for _ in own]
     flat = {arm: np.concatenate(own) for arm, own in right.items()}
@@ -133,7 +137,7 @@ def finding(right: dict[str, list[list[int]]], redone: Sequence[Work], prices: P
         f"The child of v1 knows {shares['child of v1']} of the new facts, its base's next version "
         f"{shares['v2']}"
     )
-    return Finding(
+    return Result(
         together(above(lacks), above(regained)),
         sentence,
         arms,
@@ -141,14 +145,14 @@ def finding(right: dict[str, list[list[int]]], redone: Sequence[Work], prices: P
             "facts.png": dots(title, arms, "share of the new answers found (guessing: 0.25)"),
             "hosting.png": hosting(prices),
         },
-        bars={
+        targets={
             "minutes, FLOPs and money of redoing it are told": all(
                 value > 0 for value in bills.values()
             )
         },
         details={
-            "lacks": ends(lacks),
-            "regained": ends(regained),
+            "lacks": interval_json(lacks),
+            "regained": interval_json(regained),
             "redoing": bills,
             "prices": asdict(prices),
             "break_even_requests_per_day": even,

@@ -32,8 +32,8 @@ from tinylm.evaluation.novelty import cut_like, novelty
 from tinylm.evaluation.statistics import Interval, interval, paired_difference
 from tinylm.evaluation.surprisal import document_bits
 from tinylm.generation import Request, generate
-from tinylm.lessons.experiment import Lab, Progress, last_model
-from tinylm.lessons.lesson import Arm, Finding, Lesson, above, band, below, together
+from tinylm.lessons.experiment import Experiment, Progress, final_model
+from tinylm.lessons.lesson import Arm, Lesson, Result, above, band, below, together
 from tinylm.pages.figures import canvas, percent
 from tinylm.runs import Run
 from tinylm.text.batches import Corpus
@@ -71,17 +71,17 @@ class Reading:
         return self.steps * batch / tokens
 
 
-def run(lab: Lab) -> Generator[Progress, None, Finding]:
+def run(experiment: Experiment) -> Generator[Progress, None, Result]:
     """Train on every size with every seed, then read what the models write."""
-    sizes = SIZES[lab.scale]
-    base = yield from lab.base(1)
+    sizes = SIZES[experiment.scale]
+    base = yield from experiment.base(1)
     stories = documents(np.asarray(token_file(base, "train")), load_model(base).tokenizer)
     readings = [
         Reading(sizes.stories[0], sizes.fewer),
         *(Reading(n, sizes.steps) for n in sizes.stories),
     ]
     measured: dict[Reading, list[dict[str, Any]]] = {reading: [] for reading in readings}
-    for seed in lab.seeds:
+    for seed in experiment.seeds:
         for done, reading in enumerate(readings):
             corpus = corpus_of(base, stories[: reading.stories])
             fields = {
@@ -89,19 +89,21 @@ def run(lab: Lab) -> Generator[Progress, None, Finding]:
                 "train.evaluate_every": reading.steps,
                 "sample.prompts": [],
             }
-            recipe = lab.base_recipe(seed, **{key: str(value) for key, value in fields.items()})
+            recipe = experiment.base_recipe(
+                seed, **{key: str(value) for key, value in fields.items()}
+            )
             name = f"{reading.stories} stories, {reading.steps} steps, seed {seed}"
-            trained = yield from lab.train(name, recipe, corpus)
+            trained = yield from experiment.train(name, recipe, corpus)
             yield Progress(f"reading samples, seed {seed}", done, len(readings))
             key = [trained.folder.name, sizes.samples, sizes.unseen]
-            measurement = lab.measure(
+            measurement = experiment.measure(
                 f"copying, {name}", key, partial(measure, trained, corpus, sizes)
             )
             batch = recipe.train.batch_size * recipe.model.context
             measured[reading].append(
                 {**measurement, "epochs": reading.epochs(len(corpus.train), batch)}
             )
-    return finding(measured)
+    return conclude(measured)
 
 
 # -- the data -------------------------------------------------------------------------------------
@@ -128,7 +130,7 @@ def corpus_of(base: Run, stories: Sequence[np.ndarray]) -> Corpus:
 
 def measure(trained: Run, corpus: Corpus, sizes: Sizes) -> dict[str, Any]:
     """Copying and bits per byte of the weights a run ended with."""
-    model, tokenizer = last_model(trained), corpus.tokenizer
+    model, tokenizer = final_model(trained), corpus.tokenizer
     read, unseen = (texts_of(ids, tokenizer) for ids in (corpus.train, corpus.valid))
     request = Request("", 96, count=sizes.samples, begin=DOCUMENT)
     samples = [row.text for row in generate(model, tokenizer, request) if row.text.strip()]
@@ -166,7 +168,7 @@ def bits_per_byte(model: Any, tokenizer: Tokenizer, texts: Sequence[str]) -> flo
 # -- what follows ---------------------------------------------------------------------------------
 
 
-def finding(measured: dict[Reading, list[dict[str, Any]]]) -> Finding:
+def conclude(measured: dict[Reading, list[dict[str, Any]]]) -> Result:
     """Much repetition must copy and little must not, and what is not copied must serve unseen text
     better."""
     fewer, often, *_, seldom = measured
@@ -191,12 +193,12 @@ def finding(measured: dict[Reading, list[dict[str, Any]]]) -> Finding:
         f"({percent(mean(measured[seldom], 'author'))})"
     )
     bits = " and ".join(f"{mean(measured[reading], 'unseen'):.2f}" for reading in (often, seldom))
-    return Finding(
+    return Result(
         verdict,
         f"{sentence}; bits per byte of unseen stories: {bits}.",
         arms,
         {"copying.png": pictures(sentence, measured)},
-        bars={
+        targets={
             "memorisation is shown: the smallest corpus is copied, beyond the author's own "
             "repetition": above(excess[often]) == "supported",
             f"generalisation is shown: the largest is not, by {percent(MARGIN)}, and unseen text "

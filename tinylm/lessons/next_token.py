@@ -28,8 +28,8 @@ from tinylm.corpora.stories import stories
 from tinylm.evaluation.ngram import NgramModel
 from tinylm.evaluation.statistics import Interval, interval, paired_difference
 from tinylm.evaluation.surprisal import document_bits
-from tinylm.lessons.experiment import Lab, Progress
-from tinylm.lessons.lesson import Arm, Finding, Lesson, above, dots, together
+from tinylm.lessons.experiment import Experiment, Progress
+from tinylm.lessons.lesson import Arm, Lesson, Result, above, dots, together
 from tinylm.pages.figures import next_tokens
 from tinylm.runs import Run
 from tinylm.text.tokenizers import DOCUMENT, Tokenizer
@@ -42,30 +42,35 @@ PROMPTS = ("Mara the net-mender lived in", "The sea was", "Everybody called Tobi
 Bits = dict[str, list[np.ndarray]]  # rung -> one array (documents,) for each seed, or a single one
 
 
-def run(lab: Lab) -> Generator[Progress, None, Finding]:
+def run(experiment: Experiment) -> Generator[Progress, None, Result]:
     """Climb the ladder for both kinds of token."""
     rungs: dict[str, Bits] = {}
     models: dict[str, list[Run]] = {"bpe": [], "char": []}
-    for seed in lab.seeds:
-        models["bpe"].append((yield from lab.base(seed)))
-        recipe = lab.base_recipe(seed, **{"tokenizer.kind": "char"})
-        models["char"].append((yield from lab.train(f"characters, seed {seed}", recipe)))
+    for seed in experiment.seeds:
+        models["bpe"].append((yield from experiment.base(seed)))
+        recipe = experiment.base_recipe(seed, **{"tokenizer.kind": "char"})
+        models["char"].append((yield from experiment.train(f"characters, seed {seed}", recipe)))
     orders = {}
     for place, (kind, runs) in enumerate(models.items()):
         yield Progress("scoring", place, len(models))
-        counted = lab.measure(f"n-grams {kind}", runs[0].fingerprint, partial(count, runs[0], kind))
+        counted = experiment.measure(
+            f"n-grams {kind}", runs[0].fingerprint, partial(count, runs[0], kind)
+        )
         orders[kind] = counted["order"]
-        gpts = [lab.measure(f"gpt {kind}", run.fingerprint, partial(gpt_bits, run)) for run in runs]
+        gpts = [
+            experiment.measure(f"gpt {kind}", run.fingerprint, partial(gpt_bits, run))
+            for run in runs
+        ]
         rungs[kind] = {name: [np.array(bits)] for name, bits in counted["bits"].items()}
         rungs[kind] |= {
             "GPT": [np.array(bits) for bits in gpts],
             "generator": [generator_bits(runs[0])],
         }
     first = models["bpe"][0]
-    live = lab.measure(
+    live = experiment.measure(
         "live", [first.fingerprint, *PROMPTS], partial(probabilities, first, orders["bpe"])
     )
-    return finding(rungs, orders, live)
+    return conclude(rungs, orders, live)
 
 
 # -- the rungs: bits of each validation story, divided by the mean bytes of a story, so their mean
@@ -170,8 +175,8 @@ def labels(seeds: int, stories: int) -> list[int]:
     return [seed for seed in range(seeds) for _ in range(stories)]
 
 
-def finding(rungs: dict[str, Bits], orders: dict[str, int], live: list[dict[str, Any]]) -> Finding:
-    """Each rung must lie below the one before it, for both kinds of token."""
+def conclude(rungs: dict[str, Bits], orders: dict[str, int], live: list[dict[str, Any]]) -> Result:
+    """Whether the GPT predicts better than one who never looks back, for both kinds of token."""
     arms: list[Arm] = []
     steps: dict[str, Interval] = {}
     for kind, bits in rungs.items():
@@ -191,13 +196,15 @@ def finding(rungs: dict[str, Bits], orders: dict[str, int], live: list[dict[str,
         + ", ".join(f"{name} {rung_interval(own).mean:.2f}" for name, own in bits.items())
         for kind, bits in rungs.items()
     )
-    verdict = together(*map(above, steps.values()))
+    context = {kind: step_down(bits["unigram"], bits["GPT"]) for kind, bits in rungs.items()}
+    verdict = together(*map(above, context.values()))
+    missing = [name for name, step in steps.items() if above(step) != "supported"]
     ladder = (
-        "Each rung predicts better than the last"
-        if verdict == "supported"
-        else "The rungs do not all descend"
+        f"The rungs do not all descend (not {', '.join(missing)})"
+        if missing
+        else "Each rung predicts better than the last"
     )
-    return Finding(
+    return Result(
         verdict,
         f"{ladder}, in bits per byte of unseen stories. {listing}.",
         arms,
@@ -207,9 +214,18 @@ def finding(rungs: dict[str, Bits], orders: dict[str, int], live: list[dict[str,
             ),
             "live.png": next_tokens(live, [f"{orders['bpe']}-gram", "GPT"]),
         },
-        bars={"the ladder strictly descends, by its intervals": verdict == "supported"},
+        targets={
+            "the ladder strictly descends, by its intervals": not missing,
+            **{
+                f"the GPT beats the best n-gram: {KINDS[kind]}": (
+                    f"{kind}: n-gram to GPT" not in missing
+                )
+                for kind in rungs
+            },
+        },
         details={
             "steps": {name: [s.mean, s.low, s.high] for name, s in steps.items()},
+            "gain over the unigram": {kind: [s.mean, s.low, s.high] for kind, s in context.items()},
             "live": live,
         },
     )

@@ -32,9 +32,16 @@ from tinylm.compare.measures import flagged, scans
 from tinylm.config import Recipe
 from tinylm.corpora.noise import corrupt
 from tinylm.evaluation.statistics import Interval, interval, paired_difference
-from tinylm.lessons.experiment import Lab, Progress
-from tinylm.lessons.lesson import Arm, Finding, Lesson, above, band, below, together
-from tinylm.lessons.shared import bits, document_corpus, ends, share, verse, written
+from tinylm.lessons.experiment import Experiment, Progress
+from tinylm.lessons.lesson import Arm, Lesson, Result, above, band, below, together
+from tinylm.lessons.shared import (
+    bits_per_byte,
+    document_corpus,
+    hit_share,
+    interval_json,
+    sample_continuations,
+    verse_poems,
+)
 from tinylm.pages.figures import MUTED, canvas, colour
 from tinylm.recipes import load_recipe
 from tinylm.runs import Run
@@ -57,23 +64,27 @@ SIZES = {"smoke": Sizes(3, 4), "full": Sizes(160, 128)}
 Scores = dict[str, dict[str, list[float]]]  # measure -> arm -> value for each seed
 
 
-def run(lab: Lab) -> Generator[Progress, None, Finding]:
+def run(experiment: Experiment) -> Generator[Progress, None, Result]:
     """Fine-tune the base of every seed on every version of the poems, and measure what comes
     out."""
-    poems, unseen = verse(lab)
+    poems, unseen = verse_poems(experiment)
     scores: Scores = {"metre": {}, "bits": {}}
-    for seed in lab.seeds:
-        base = yield from lab.base(seed)
+    for seed in experiment.seeds:
+        base = yield from experiment.base(seed)
         tokenizer = load_model(base).tokenizer
         for arm, texts in versions(poems, seed).items():
             corpus = document_corpus(tokenizer, texts, unseen)
-            tuned = yield from lab.train(f"{arm}, seed {seed}", recipe_of(lab, base, seed), corpus)
-            value = lab.measure(
-                f"{arm}, seed {seed}", tuned.fingerprint, partial(examine, lab, tuned, unseen)
+            tuned = yield from experiment.train(
+                f"{arm}, seed {seed}", recipe_of(experiment, base, seed), corpus
+            )
+            value = experiment.measure(
+                f"{arm}, seed {seed}",
+                tuned.fingerprint,
+                partial(examine, experiment, tuned, unseen),
             )
             for measure, own in scores.items():
                 own.setdefault(arm, []).append(value[measure])
-    return finding(scores)
+    return conclude(scores)
 
 
 # -- the data -------------------------------------------------------------------------------------
@@ -100,10 +111,10 @@ def versions(poems: Sequence[str], seed: int) -> dict[str, list[str]]:
     }
 
 
-def recipe_of(lab: Lab, base: Run, seed: int) -> Recipe:
+def recipe_of(experiment: Experiment, base: Run, seed: int) -> Recipe:
     """The demo's recipe for verse, shorter, and with this lesson's poems in the place of its
     own."""
-    steps = SIZES[lab.scale].steps
+    steps = SIZES[experiment.scale].steps
     fields = {
         "start_from": str(base.folder),
         "train.seed": seed,
@@ -114,10 +125,10 @@ def recipe_of(lab: Lab, base: Run, seed: int) -> Recipe:
     return load_recipe("demo-verse", {name: str(value) for name, value in fields.items()})
 
 
-def examine(lab: Lab, tuned: Run, unseen: Sequence[str]) -> dict[str, float]:
+def examine(experiment: Experiment, tuned: Run, unseen: Sequence[str]) -> dict[str, float]:
     """Share of sampled lines that scan, and bits per byte of unseen clean poems."""
-    samples = written(lab, tuned, PROMPTS, SIZES[lab.scale].samples)
-    return {"metre": share(flagged(samples, scans)), "bits": bits(tuned, unseen)}
+    samples = sample_continuations(experiment, tuned, PROMPTS, SIZES[experiment.scale].samples)
+    return {"metre": hit_share(flagged(samples, scans)), "bits": bits_per_byte(tuned, unseen)}
 
 
 # -- what follows ---------------------------------------------------------------------------------
@@ -140,7 +151,7 @@ def harm(values: dict[str, list[float]], arm: str) -> Interval:
     return paired_difference(values[arm], values["clean"], groups=range(len(values["clean"])))
 
 
-def finding(scores: Scores) -> Finding:
+def conclude(scores: Scores) -> Result:
     """Whether verse is predicted worse from less data and from each kind of bad data, and whether
     metre follows."""
     slopes = {measure: slope(values) for measure, values in scores.items()}
@@ -159,15 +170,15 @@ def finding(scores: Scores) -> Finding:
         for measure, unit in (("bits", "bits/byte"), ("metre", "share"))
         for arm, values in scores[measure].items()
     ]
-    return Finding(
+    return Result(
         verdict,
         sentence,
         arms,
         {"size.png": by_size(scores, slopes), "faults.png": by_fault(scores, harms)},
         details={
-            "slopes": {measure: ends(one_harm) for measure, one_harm in slopes.items()},
+            "slopes": {measure: interval_json(one_harm) for measure, one_harm in slopes.items()},
             "harm": {
-                measure: {arm: ends(one_harm) for arm, one_harm in own.items()}
+                measure: {arm: interval_json(one_harm) for arm, one_harm in own.items()}
                 for measure, own in harms.items()
             },
             "verdict of the metre": together(

@@ -25,9 +25,9 @@ import torch
 
 from tinylm.config import Recipe
 from tinylm.evaluation.statistics import interval, paired_difference
-from tinylm.lessons.experiment import Lab, Progress
-from tinylm.lessons.lesson import Arm, Finding, Lesson, above, band
-from tinylm.lessons.shared import ends, searched
+from tinylm.lessons.experiment import Experiment, Progress
+from tinylm.lessons.lesson import Arm, Lesson, Result, above, band
+from tinylm.lessons.shared import best_rates, interval_json
 from tinylm.pages.figures import canvas, percent
 from tinylm.runs import Run
 from tinylm.text.batches import Corpus
@@ -76,23 +76,25 @@ class Problem:
         return " ".join([*(worked if kind == "worked steps" else []), f"{self.steps[-1][3]}."])
 
 
-def run(lab: Lab) -> Generator[Progress, None, Finding]:
+def run(experiment: Experiment) -> Generator[Progress, None, Result]:
     """Search the learning rates of both arms alike, train each with every seed, and let it solve
     unseen problems."""
-    sizes = SIZES[lab.scale]
+    sizes = SIZES[experiment.scale]
     train, tested = problems(sizes)
     solved: dict[str, list[list[int]]] = {}
     for kind in KINDS:
         corpus = corpus_of(kind, train, tested)
-        rates = yield from searched(lab, kind, recipe_of(lab, 1, sizes.steps), corpus)
+        rates = yield from best_rates(
+            experiment, kind, recipe_of(experiment, 1, sizes.steps), corpus
+        )
         solved[kind] = []
-        for seed in lab.seeds:
-            recipe = recipe_of(lab, seed, sizes.steps, **rates)
-            trained = yield from lab.train(f"{kind}, seed {seed}", recipe, corpus)
+        for seed in experiment.seeds:
+            recipe = recipe_of(experiment, seed, sizes.steps, **rates)
+            trained = yield from experiment.train(f"{kind}, seed {seed}", recipe, corpus)
             solved[kind].append(
-                lab.measure(kind, trained.fingerprint, partial(solve, trained, kind, tested))
+                experiment.measure(kind, trained.fingerprint, partial(solve, trained, kind, tested))
             )
-    return finding(solved, [len(problem.steps) for problem in tested])
+    return conclude(solved, [len(problem.steps) for problem in tested])
 
 
 # -- the data -------------------------------------------------------------------------------------
@@ -147,7 +149,7 @@ def corpus_of(kind: str, train: Sequence[Problem], tested: Sequence[Problem]) ->
     )
 
 
-def recipe_of(lab: Lab, seed: int, steps: int, **fields: str) -> Recipe:
+def recipe_of(experiment: Experiment, seed: int, steps: int, **fields: str) -> Recipe:
     """The demo's network with a context that holds the longest problem; characters; as many tokens
     a step."""
     values = {
@@ -158,9 +160,9 @@ def recipe_of(lab: Lab, seed: int, steps: int, **fields: str) -> Recipe:
         "train.evaluate_every": str(steps),
         **fields,
     }
-    if lab.scale == "full":
+    if experiment.scale == "full":
         values["train.batch_size"] = "16"
-    return lab.base_recipe(seed, **values)
+    return experiment.base_recipe(seed, **values)
 
 
 # -- measuring ------------------------------------------------------------------------------------
@@ -192,7 +194,7 @@ def solve(run: Run, kind: str, tested: Sequence[Problem], rows: int = 200) -> li
 # -- what follows ---------------------------------------------------------------------------------
 
 
-def finding(solved: dict[str, list[list[int]]], lengths: Sequence[int]) -> Finding:
+def conclude(solved: dict[str, list[list[int]]], lengths: Sequence[int]) -> Result:
     """Whether worked steps solve more problems than direct answers; `lengths` are those of the
     tested problems."""
     seeds = [seed for seed, own in enumerate(solved[KINDS[0]]) for _ in own]
@@ -233,18 +235,18 @@ def finding(solved: dict[str, list[list[int]]], lengths: Sequence[int]) -> Findi
             ylim=(-0.02, 1.02),
         )
         axes.legend(frameon=False)
-    return Finding(
+    return Result(
         above(gap),
         sentence,
         arms,
         {"accuracy.png": figure},
-        bars={
+        targets={
             "worked steps solve >= 95 %": worked.mean >= 0.95,
             "direct answers solve <= 50 %": direct.mean <= 0.5,
         },
         details={
             "operations": steps,
-            "gap": ends(gap),
+            "gap": interval_json(gap),
             "solved": {kind: [point.mean for point in curve] for kind, curve in curves.items()},
         },
     )

@@ -34,9 +34,9 @@ from matplotlib.figure import Figure
 
 from tinylm.compare.measures import different, flagged, scans, shuffled_scans
 from tinylm.evaluation.statistics import paired_difference
-from tinylm.lessons.experiment import Lab, Progress
-from tinylm.lessons.lesson import Arm, Finding, Lesson, Verdict, above
-from tinylm.lessons.shared import bits, share, verse, written
+from tinylm.lessons.experiment import Experiment, Progress
+from tinylm.lessons.lesson import Arm, Lesson, Result, Verdict, above
+from tinylm.lessons.shared import bits_per_byte, hit_share, sample_continuations, verse_poems
 from tinylm.pages.figures import MARKERS, MUTED, canvas, colour, percent
 from tinylm.recipes import load_recipe
 from tinylm.runs import Run
@@ -63,29 +63,33 @@ SIZES = {"smoke": Sizes(4, 3, 4, 6, 4), "full": Sizes(500, 40, 80, 192, 100)}
 Scores = dict[str, dict[str, Any]]  # arm -> measure -> value
 
 
-def run(lab: Lab) -> Generator[Progress, None, Finding]:
+def run(experiment: Experiment) -> Generator[Progress, None, Result]:
     """Reward the fine-tuned model of each seed at every weight and by lot, and judge all arms."""
-    _, unseen = verse(lab)
+    _, unseen = verse_poems(experiment)
     scores: list[Scores] = []  # one a seed
-    for seed in lab.seeds:
+    for seed in experiment.seeds:
         runs: dict[str, Run] = {}
-        base = yield from lab.base(seed)
-        runs[TUNED] = yield from tuned(lab, base, seed)
+        base = yield from experiment.base(seed)
+        runs[TUNED] = yield from tuned(experiment, base, seed)
         for arm, fields in rewards().items():
-            recipe = load_recipe("demo-reward", reward_fields(lab, runs[TUNED], seed, fields))
-            runs[arm] = yield from lab.train(f"{arm}, seed {seed}", recipe)
+            recipe = load_recipe(
+                "demo-reward", reward_fields(experiment, runs[TUNED], seed, fields)
+            )
+            runs[arm] = yield from experiment.train(f"{arm}, seed {seed}", recipe)
         scores.append({})
         for place, arm in enumerate(ARMS):
             yield Progress(f"judging, seed {seed}", place, len(ARMS))
-            examined = partial(examine, lab, runs[arm], unseen)
-            scores[-1][arm] = lab.measure(f"{arm}, seed {seed}", runs[arm].fingerprint, examined)
-        if seed == lab.seeds[0]:
-            steps = {"train.steps": str(SIZES[lab.scale].hacked_steps)}
-            fields = reward_fields(lab, runs[TUNED], seed, {"reward.kl": "0", **steps})
-            free = yield from lab.train(HACKED, load_recipe("demo-reward", fields))
-            examined = partial(examine, lab, free, unseen)
-            hacked = lab.measure(HACKED, free.fingerprint, examined)
-    return finding(scores, hacked)
+            examined = partial(examine, experiment, runs[arm], unseen)
+            scores[-1][arm] = experiment.measure(
+                f"{arm}, seed {seed}", runs[arm].fingerprint, examined
+            )
+        if seed == experiment.seeds[0]:
+            steps = {"train.steps": str(SIZES[experiment.scale].hacked_steps)}
+            fields = reward_fields(experiment, runs[TUNED], seed, {"reward.kl": "0", **steps})
+            free = yield from experiment.train(HACKED, load_recipe("demo-reward", fields))
+            examined = partial(examine, experiment, free, unseen)
+            hacked = experiment.measure(HACKED, free.fingerprint, examined)
+    return conclude(scores, hacked)
 
 
 def rewards() -> dict[str, dict[str, str]]:
@@ -94,35 +98,41 @@ def rewards() -> dict[str, dict[str, str]]:
     return arms | {LOTTERY: {"reward.kl": f"{LOTTERY_WEIGHT:g}", "reward.scorer": "lottery"}}
 
 
-def tuned(lab: Lab, base: Run, seed: int) -> Generator[Progress, None, Run]:
+def tuned(experiment: Experiment, base: Run, seed: int) -> Generator[Progress, None, Run]:
     """The seed's base, fine-tuned on the shipped verse by the demo's recipe."""
-    steps = SIZES[lab.scale].verse_steps
+    steps = SIZES[experiment.scale].verse_steps
     fields = {"start_from": str(base.folder), "train.seed": str(seed), "train.steps": str(steps)}
     fields |= {"train.evaluate_every": str(steps), "sample.prompts": "[]"}
-    trained: Run = yield from lab.train(f"verse, seed {seed}", load_recipe("demo-verse", fields))
+    trained: Run = yield from experiment.train(
+        f"verse, seed {seed}", load_recipe("demo-verse", fields)
+    )
     return trained
 
 
-def reward_fields(lab: Lab, parent: Run, seed: int, fields: dict[str, str]) -> dict[str, str]:
+def reward_fields(
+    experiment: Experiment, parent: Run, seed: int, fields: dict[str, str]
+) -> dict[str, str]:
     """The demo's third stage, shorter; at smoke scale with a few short samples."""
-    sizes = SIZES[lab.scale]
+    sizes = SIZES[experiment.scale]
     common = {"start_from": str(parent.folder), "train.seed": str(seed), "sample.prompts": "[]"}
     common |= {"train.steps": str(sizes.steps), "train.evaluate_every": str(sizes.steps)}
     common |= {"reward.samples": str(sizes.samples), "reward.entropy": "0"}
-    if lab.scale == "smoke":
+    if experiment.scale == "smoke":
         common |= {"reward.tokens": "30"}
     return common | fields
 
 
-def examine(lab: Lab, judged: Run, unseen: Sequence[str]) -> dict[str, Any]:
+def examine(experiment: Experiment, judged: Run, unseen: Sequence[str]) -> dict[str, Any]:
     """What an arm's lines are worth, and what they cost."""
-    samples = written(lab, judged, list(PROMPTS), SIZES[lab.scale].judged)
+    samples = sample_continuations(
+        experiment, judged, list(PROMPTS), SIZES[experiment.scale].judged
+    )
     lines = flagged(samples, scans)
     return {
-        "metre": share(lines),
-        "shuffled": share(flagged(samples, shuffled_scans)),
-        "words": share(different(samples, 1)),
-        "verse": bits(judged, unseen),
+        "metre": hit_share(lines),
+        "shuffled": hit_share(flagged(samples, shuffled_scans)),
+        "words": hit_share(different(samples, 1)),
+        "verse": bits_per_byte(judged, unseen),
         "lines": int(lines[:, 1].sum()),
         "sample": samples[0].prompt + samples[0].text,
     }
@@ -131,7 +141,7 @@ def examine(lab: Lab, judged: Run, unseen: Sequence[str]) -> dict[str, Any]:
 # -- what follows ---------------------------------------------------------------------------------
 
 
-def finding(scores: Sequence[Scores], hacked: dict[str, Any]) -> Finding:
+def conclude(scores: Sequence[Scores], hacked: dict[str, Any]) -> Result:
     """Whether the reward makes lines scan, and the lottery does not; `hacked` is the run without a
     KL term."""
     seeds = range(len(scores))
@@ -163,12 +173,12 @@ def finding(scores: Sequence[Scores], hacked: dict[str, Any]) -> Finding:
         for arm in ARMS
     ]
     gap = mean(strongest, "metre") - mean(strongest, "shuffled")
-    return Finding(
+    return Result(
         verdict,
         sentence,
         arms,
         {"frontier.png": frontier(scores, hacked)},
-        bars={
+        targets={
             "lines that scan >= 85 % at the smallest weight": mean(strongest, "metre") >= 0.85,
             "60 points more than the same lines shuffled": gap >= 0.6,
             "a reward by lot makes no more lines scan": above(by_lot) != "supported",

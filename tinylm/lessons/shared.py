@@ -1,11 +1,10 @@
-"""What several lessons share: documents as a corpus, a base that knows who is who, and what a run
-is worth.
+"""What several lessons share: a corpus of documents, a base that knows facts, measures.
 
-The demo's base tells stories but hardly knows a fact, so it has none to lose. `knowing` lets it
-read the town's register on top: one document a person, one sentence a fact, between stories, so
-that it forgets none of its prose. The register has a second edition, in which everybody has moved,
-bought another boat and changed their taste. Questions use wordings that the register never uses for
-the person in question (see `corpora.facts`).
+The demo's base tells stories but hardly knows a fact, so it has none to lose. `base_with_facts`
+trains it further on the town's register: one document a person, one sentence a fact, with stories
+between them, so that it forgets none of its prose. The register has a second edition, in which
+everybody has moved, bought another boat and changed their taste. Questions use wordings that the
+register never uses for the person in question (corpora/facts.py).
 """
 
 from collections.abc import Generator, Sequence
@@ -25,14 +24,21 @@ from tinylm.corpora.world import PEOPLE
 from tinylm.evaluation.knowledge import Question, probe
 from tinylm.evaluation.statistics import Interval
 from tinylm.evaluation.surprisal import continuation_nats, document_bits
-from tinylm.lessons.experiment import Lab, Progress, Steps, key_of, settings_of, trained
+from tinylm.lessons.experiment import (
+    Experiment,
+    Progress,
+    WithProgress,
+    hash_of,
+    settings_of,
+    train_to_end,
+)
 from tinylm.lessons.lesson import Arm
 from tinylm.runs import Run
 from tinylm.text.batches import Corpus, begin_of
 from tinylm.text.tokenizers import Tokenizer
 from tinylm.training.load import load_model
 
-CHANGED = ("home", "boat", "food")  # relations with other answers in the second edition
+CHANGED_RELATIONS = ("home", "boat", "food")  # relations with other answers in the second edition
 
 
 @dataclass(frozen=True)
@@ -58,10 +64,10 @@ def document_corpus(tokenizer: Tokenizer, train: Sequence[str], valid: Sequence[
     return Corpus(tokenizer, ids, unseen, text_hash(split))
 
 
-def verse(lab: Lab) -> tuple[list[str], list[str]]:
+def verse_poems(experiment: Experiment) -> tuple[list[str], list[str]]:
     """The shipped poems for training and those kept aside; a few of each at smoke scale."""
     split = split_corpus(CorpusConfig(text="verse"))
-    most = 20 if lab.scale == "smoke" else None
+    most = 20 if experiment.scale == "smoke" else None
     return list(islice(split.train(), most)), list(islice(split.valid(), most and 4))
 
 
@@ -74,14 +80,15 @@ def unseen_stories(count: int) -> list[str]:
 
 
 def answer_in(edition: int, fact: Fact) -> str:
-    """What is true in an edition: in the second one, under CHANGED, what was true of somebody
-    further down the list.
+    """The right answer in an edition of the register.
+
+    In the second edition, each of CHANGED_RELATIONS has the answer of somebody further down.
 
     >>> boat = facts()[2]
     >>> boat.subject, boat.relation, answer_in(1, boat), answer_in(2, boat) == boat.answer
     ('Mara', 'boat', 'Silver Wren', False)
     """
-    if edition == 1 or fact.relation not in CHANGED:
+    if edition == 1 or fact.relation not in CHANGED_RELATIONS:
         return fact.answer
     same = [other.answer for other in facts() if other.relation == fact.relation]
     place = [other.subject for other in facts() if other.relation == fact.relation].index(
@@ -93,7 +100,7 @@ def answer_in(edition: int, fact: Fact) -> str:
 
 def register(edition: int, count: int, seed: int) -> list[str]:
     """`count` entries, person after person: each relation once, in chance order and in one of its
-    told wordings."""
+    wordings in the stories."""
     random = Random(seed)
     entries = []
     for number in range(count):
@@ -116,7 +123,7 @@ def changes(edition: int, name: str) -> tuple[tuple[str, str], ...]:
     return tuple((old, new) for old, new in pairs if old != new)
 
 
-def town_texts(edition: int, count: int, seed: int) -> list[str]:
+def register_and_stories(edition: int, count: int, seed: int) -> list[str]:
     """`count` entries of the register in chance order, with half as many stories between them."""
     both = register(edition, count, seed) + [
         story.text for story in islice(stories(seed), count // 2)
@@ -124,31 +131,35 @@ def town_texts(edition: int, count: int, seed: int) -> list[str]:
     return Random(seed).sample(both, len(both))
 
 
-def knowing(lab: Lab, seed: int, edition: int = 1, parent: Run | None = None) -> Steps:
+def base_with_facts(
+    experiment: Experiment, seed: int, edition: int = 1, parent: Run | None = None
+) -> WithProgress:
     """The shared base of this seed after it has read an edition of the register (on top of
     `parent`); returns its run.
 
     Shared by the lessons, so its minutes count as those of a base.
     """
-    base = parent or (yield from lab.base(seed))
-    reading = READING[lab.scale]
-    recipe = continued(lab, base, seed, reading.steps)
+    base = parent or (yield from experiment.base(seed))
+    reading = READING[experiment.scale]
+    recipe = continued_recipe(experiment, base, seed, reading.steps)
     folder = (
-        lab.out.parent
-        / f"register-{edition}-seed-{seed}-{key_of([settings_of(recipe), base.fingerprint])}"
+        experiment.out.parent
+        / f"register-{edition}-seed-{seed}-{hash_of([settings_of(recipe), base.fingerprint])}"
     )
-    texts = town_texts(edition, reading.documents, seed)
+    texts = register_and_stories(edition, reading.documents, seed)
     corpus = document_corpus(
         load_model(base).tokenizer, texts, register(edition, len(PEOPLE), seed + 1)
     )
-    run = yield from trained(
+    run = yield from train_to_end(
         recipe, folder, corpus, f"edition {edition} of the register, seed {seed}"
     )
-    lab.base_seconds += run.manifest["seconds"]
+    experiment.base_seconds += run.manifest["seconds"]
     return run
 
 
-def continued(lab: Lab, parent: Run, seed: int, steps: int, **fields: str) -> Recipe:
+def continued_recipe(
+    experiment: Experiment, parent: Run, seed: int, steps: int, **fields: str
+) -> Recipe:
     """The base recipe, going on from a run for some steps at half its learning rates, on text that
     is handed over."""
     values = {
@@ -160,16 +171,16 @@ def continued(lab: Lab, parent: Run, seed: int, steps: int, **fields: str) -> Re
         "sample.prompts": "[]",
         **fields,
     }
-    return lab.base_recipe(seed, **values)
+    return experiment.base_recipe(seed, **values)
 
 
-def searched(
-    lab: Lab, arm: str, recipe: Recipe, corpus: Corpus
+def best_rates(
+    experiment: Experiment, arm: str, recipe: Recipe, corpus: Corpus
 ) -> Generator[Progress, None, dict[str, str]]:
     """The learning rates that suit an arm best, as fields of a recipe: looked for once, used with
     every seed."""
-    factors = (1.0, 3.0) if lab.scale == "smoke" else (1 / 3, 1.0, 3.0)
-    best = yield from lab.search(arm, recipe, corpus, factors=factors)
+    factors = (1.0, 3.0) if experiment.scale == "smoke" else (1 / 3, 1.0, 3.0)
+    best = yield from experiment.search_rates(arm, recipe, corpus, factors=factors)
     return {
         f"train.{name}": str(getattr(best.train, name))
         for name in ("learning_rate", "muon_learning_rate")
@@ -179,7 +190,7 @@ def searched(
 # -- what a run is worth --------------------------------------------------------------------------
 
 
-def exam(edition: int, relations: Sequence[str] = RELATIONS) -> list[Question]:
+def fact_questions(edition: int, relations: Sequence[str] = RELATIONS) -> list[Question]:
     """Two questions about every fact, with four options each: the first edition's answer is always
     one of them."""
     questions = []
@@ -198,7 +209,7 @@ def exam(edition: int, relations: Sequence[str] = RELATIONS) -> list[Question]:
     return questions
 
 
-def answers(run: Run, questions: Sequence[Question]) -> list[int]:
+def score_answers(run: Run, questions: Sequence[Question]) -> list[int]:
     """1 for each question whose right answer the run finds likeliest, else 0."""
     model, tokenizer, _ = load_model(run)
     score = partial(
@@ -207,7 +218,7 @@ def answers(run: Run, questions: Sequence[Question]) -> list[int]:
     return [int(right) for right in probe(questions, lambda pairs: score(pairs)).correct]
 
 
-def bits(run: Run, documents: Sequence[str]) -> float:
+def bits_per_byte(run: Run, documents: Sequence[str]) -> float:
     """Bits per byte of some documents under a run's best weights."""
     model, tokenizer, _ = load_model(run)
     return float(
@@ -215,33 +226,35 @@ def bits(run: Run, documents: Sequence[str]) -> float:
     )
 
 
-def share(counts: np.ndarray) -> float:
+def hit_share(counts: np.ndarray) -> float:
     """Hits over totals of (samples, 2) counts; 0 where nothing was written that could count.
 
-    >>> share(np.array([[1, 4], [0, 0]]))
+    >>> hit_share(np.array([[1, 4], [0, 0]]))
     0.25
     """
     hits, total = counts.sum(axis=0)
     return float(hits / max(total, 1))
 
 
-def written(lab: Lab, run: Run, prompts: Sequence[str], count: int) -> list[Sample]:
+def sample_continuations(
+    experiment: Experiment, run: Run, prompts: Sequence[str], count: int
+) -> list[Sample]:
     """`count` continuations in all of the prompts, at the recipe's own sampling settings."""
     contestant = Contestant(run.name, run, load_model(run), "", ())
-    effort = SMOKE if lab.scale == "smoke" else Effort()
+    effort = SMOKE if experiment.scale == "smoke" else Effort()
     return sample_run(contestant, prompts, run.recipe.sample.sampling, effort, count)
 
 
 # -- telling --------------------------------------------------------------------------------------
 
 
-def of_measure(measure: str, arms: Sequence[Arm]) -> list[Arm]:
+def arms_of_measure(measure: str, arms: Sequence[Arm]) -> list[Arm]:
     """The arms called `measure: ...`, without that beginning: one picture's worth."""
     begin = f"{measure}: "
     chosen = [arm for arm in arms if arm.name.startswith(begin)]
     return [Arm(arm.name.removeprefix(begin), arm.unit, arm.values, arm.spread) for arm in chosen]
 
 
-def ends(value: Interval) -> list[float]:
+def interval_json(value: Interval) -> list[float]:
     """An interval as JSON values: its mean and both ends."""
     return [value.mean, value.low, value.high]

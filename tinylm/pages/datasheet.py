@@ -39,8 +39,8 @@ def general_figures(texts: list[str]) -> dict[str, float]:
         "distinct words": len(set(words)),
         "share of words in the stories' vocabulary": sum(w in stories.vocabulary() for w in words)
         / len(words),
-        "share of repeated sentences (8 words or more)": 1
-        - len(set(sentences)) / max(1, len(sentences)),
+        "share of repeated sentences (8 words or more)": (len(sentences) - len(set(sentences)))
+        / max(1, len(sentences)),
     }
 
 

@@ -148,14 +148,16 @@ def loss_records(runs: Sequence[Run], labels: Sequence[str] | None = None) -> li
         curves.append(
             {
                 "run": label,
-                "stage": "fine-tuning" if run.manifest.get("parent") else "pretraining",
+                "stage": stage_of(run),
                 "best_step": run.manifest["best"]["step"],
+                # The loss of a reward stage is no likelihood of a text: it has no place here.
                 "train": [
                     {
                         "tokens": int(train[part[-1]]["tokens"]),
                         "bits_per_byte": scale * mean_of(train, part, "loss"),
                     }
                     for part in stretches
+                    if run.recipe.reward is None
                 ],
                 "valid": [
                     {
@@ -171,6 +173,16 @@ def loss_records(runs: Sequence[Run], labels: Sequence[str] | None = None) -> li
     return curves
 
 
+STAGES = ("pretraining", "fine-tuning", "reward")
+
+
+def stage_of(run: Run) -> str:
+    """Which of the three stages of training a run is."""
+    if run.recipe.reward is not None:
+        return "reward"
+    return "fine-tuning" if run.manifest.get("parent") else "pretraining"
+
+
 def mean_of(records: Sequence[dict[str, Any]], places: np.ndarray, key: str) -> float:
     return float(np.mean([records[place][key] for place in places]))
 
@@ -183,11 +195,7 @@ def loss_curves(runs: Sequence[Run]) -> Figure:
 def losses(curves: Sequence[dict[str, Any]]) -> Figure:
     """One panel per stage, one colour per run: dots and lines for validation, a faint line for
     training."""
-    stages = [
-        stage
-        for stage in ("pretraining", "fine-tuning")
-        if any(c["stage"] == stage for c in curves)
-    ]
+    stages = [stage for stage in STAGES if any(c["stage"] == stage for c in curves)]
     with canvas(losses_title(curves), (8.4, 4.6)) as figure:
         panels = figure.subplots(1, len(stages), sharey=True, squeeze=False)[0]
         for axes, stage in zip(panels, stages):
@@ -235,6 +243,9 @@ def losses_title(curves: Sequence[dict[str, Any]]) -> str:
         values = [point["bits_per_byte"] for point in curve["valid"]]
         if len(values) < 2:
             parts.append(f"{curve['run']}: no validation after its start")
+            continue
+        if curve["stage"] == "reward":  # its last weights are kept, whatever they cost
+            parts.append(f"{curve['run']}: {values[0]:.2f} to {values[-1]:.2f} bits per byte")
             continue
         best, last = min(values), curve["valid"][-1]["step"]
         turned = (

@@ -5,12 +5,12 @@ watches.
       are none
     for record in watch(trainer): ...            loss curve and samples, drawn anew as training goes
       on
-    run = finish(lab.train(name, recipe))        a generator of the lab to its end, under a progress
+    run = finish(here.train(name, recipe))       a generator to its end, under a progress
       bar
     show(figure)   tell("... {number} ...")      a picture; a sentence whose numbers were computed
     explore(draw, temperature=(0.5, 1.0))        sliders, where ipywidgets is there; one picture
       where it is not
-    finding("style")                             what a lesson found on this machine, or how to run
+    show_result("style")                         what a lesson found on this machine, or how to run
       it
 
 TINYLM_SCALE=smoke makes every notebook run in seconds, from which nothing can be learned but that
@@ -40,16 +40,16 @@ from tinylm.config import Sampling
 from tinylm.evaluation.surprisal import opening
 from tinylm.generation import narrow
 from tinylm.lessons.assistants import SIZES
-from tinylm.lessons.decide import results_of
+from tinylm.lessons.decide import saved_results
 from tinylm.lessons.experiment import (
     SMOKE,
-    Lab,
+    Experiment,
     Progress,
     Scale,
+    hash_of,
     is_finished,
-    key_of,
     settings_of,
-    trained,
+    train_to_end,
 )
 from tinylm.lessons.lesson import find_lesson
 from tinylm.pages import figures
@@ -79,9 +79,9 @@ def sized(full: Value, smoke: Value) -> Value:
     return smoke if scale() == "smoke" else full
 
 
-def lab(name: str) -> Lab:
-    """A lab for one notebook's own runs."""
-    return Lab(scale(), home() / name)
+def experiment(name: str) -> Experiment:
+    """The experiment of one notebook's own runs."""
+    return Experiment(scale(), home() / name)
 
 
 def home() -> Path:
@@ -199,8 +199,7 @@ def quoted(text: str) -> str:
 
 
 def finish(steps: Generator[Progress, None, Value]) -> Value:
-    """Run a generator of the lab to its end under one progress bar after another; returns what it
-    returns."""
+    """Run an experiment's generator to its end under progress bars; returns what it returns."""
     bar, part = tqdm(leave=False, delay=1), ""
     while True:
         try:
@@ -243,12 +242,12 @@ def sampling_bars(loaded: Loaded, prompt: str, shown: int = 8, **samplings: Samp
 # -- what was found out before --------------------------------------------------------------------
 
 
-def finding(lesson: str) -> None:
+def show_result(lesson: str) -> None:
     """What a lesson found on this machine at full scale, over its seeds; or, where it was not run,
     how to run it."""
     known = find_lesson(lesson)
     folder = Path("runs/lessons") / lesson
-    results = results_of(folder, "full")
+    results = saved_results(folder, "full")
     if results is None:
         shared = (
             f", and {known.base_minutes:g} for runs that lessons share"
@@ -292,7 +291,9 @@ def demo_runs() -> tuple[Run, Run]:
 def kept_run(name: str, recipe: str, fields: dict[str, str]) -> Run:
     """The finished run of a recipe with these fields, trained on first use by any notebook."""
     chosen = load_recipe(recipe, fields)
-    return finish(trained(chosen, home() / f"{name}-{key_of(settings_of(chosen))}", None, name))
+    return finish(
+        train_to_end(chosen, home() / f"{name}-{hash_of(settings_of(chosen))}", None, name)
+    )
 
 
 def assistant_run(base: Run, steps: int = 1_000) -> Run:
@@ -309,11 +310,11 @@ def assistant_run(base: Run, steps: int = 1_000) -> Run:
         f"No trained assistant is in `runs`, so one practises now, for {sized(steps, 3):,} steps "
         f"instead of {whole.steps:,}: expect mistakes. `tinylm chat` trains the whole one."
     )
-    parent = prepared(base, home() / f"prepared-{key_of(base.fingerprint)}")
+    parent = prepared(base, home() / f"prepared-{hash_of(base.fingerprint)}")
     cases = assistant_cases(1, sized(whole.dialogues * steps // whole.steps, 60))
     corpus = dialogue_corpus(
         load_model(parent).tokenizer, [c.dialogue for c in cases], "dialogues", sized(100, 10)
     )
     recipe = assistant_recipe(base.recipe, parent, 1, sized(steps, 3))
-    folder = home() / f"assistant-{key_of([settings_of(recipe), parent.fingerprint])}"
-    return finish(trained(recipe, folder, corpus, "assistant"))
+    folder = home() / f"assistant-{hash_of([settings_of(recipe), parent.fingerprint])}"
+    return finish(train_to_end(recipe, folder, corpus, "assistant"))

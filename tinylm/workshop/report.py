@@ -28,7 +28,7 @@ from tinylm.compare.page import (
     shown_fact,
 )
 from tinylm.config import Recipe
-from tinylm.lessons.decide import ROWS, decision, told
+from tinylm.lessons.decide import ROWS, arm_text, decision
 from tinylm.lessons.lesson import LESSONS
 from tinylm.pages import figures
 from tinylm.pages.html import (
@@ -210,11 +210,13 @@ def lesson_part(folder: Path, results: dict[str, Any]) -> Iterator[Html]:
     for name in results["figures"]:
         if (path := folder / Path(name).name).is_file():
             yield image(path.read_bytes(), results["sentence"])
-    expected = [f"{bar}: {'met' if met else 'missed'}" for bar, met in results["bars"].items()]
+    expected = [
+        f"{target}: {'met' if met else 'missed'}" for target, met in results["bars"].items()
+    ]
     if expected:
         yield folded("What had been expected", bullets(expected))
     if results["arms"]:
-        rows = [(name, told(arm)) for name, arm in results["arms"].items()]
+        rows = [(name, arm_text(arm)) for name, arm in results["arms"].items()]
         yield folded(
             "The numbers, with 95 % intervals over the seeds", table(["what", "measured"], rows)
         )
@@ -262,7 +264,7 @@ def verdict_of(run: Run) -> str:
     interrupted."""
     manifest = run.manifest
     if manifest["status"] == "imported":
-        return "imported, not trained here"
+        return "imported, not train_to_end here"
     stopped = (
         "" if manifest["status"] == "finished" else f"interrupted after step {manifest['step']}; "
     )
