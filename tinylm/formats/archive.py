@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tinylm.files import write_whole
+from tinylm.files import make_folder, write_whole
 from tinylm.runs import FORMAT, LOGS, Run
 
 LARGEST = 256 << 20  # bytes of all files together, unpacked
@@ -77,6 +77,7 @@ def unpack(file: Path, out: Path, requested: Sequence[str]) -> None:
             f"{file} lacks the run {missing[0]}; it holds: {held} (runs are called as their "
             "folders)"
         )
+    made = make_folder(out)
     for run in requested:
         # held until all is written: no training may begin in between
         lock = create_folder(out / run, replace=True)
@@ -87,7 +88,8 @@ def unpack(file: Path, out: Path, requested: Sequence[str]) -> None:
                 (out / run / name).write_bytes(runs[run][name])
         except BaseException:
             remove_folder(out / run)
-            (out / run).rmdir()
+            for folder in (out / run, *made):
+                folder.rmdir()
             raise
         del lock
 
