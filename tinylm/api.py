@@ -56,7 +56,8 @@ def evaluate(run: Run | str | Path, text: str) -> Likelihood:
     model, tokenizer, recipe = load_model(opened(run))
     begin = [tokenizer.special_id(DOCUMENT)] if recipe.corpus.document_token else []
     ids = np.array(begin + tokenizer.encode(text))
-    return measure(model, ids, tokenizer, choose_compute())
+    # fp32 on every machine, as the command does: a score that is compared must not be rounded.
+    return measure(model, ids, tokenizer, choose_compute("cpu", "fp32"))
 
 
 def compare(runs: Sequence[Run | str | Path], out: str | Path) -> Path:

@@ -186,7 +186,9 @@ def test_a_stretch_of_a_loss_curve_is_drawn_at_its_last_step():
     train = [{"step": step, "tokens": 10 * step, "loss": 1.0} for step in range(1, 301)]
     valid = [{"step": 0, "bits_per_byte": 2.0, "nats_per_token": 1.0}]
     logs = {"train": train, "valid": valid}
-    run = SimpleNamespace(name="x", records=logs.get, manifest={"best": {"step": 0}})
+    recipe = SimpleNamespace(reward=None)
+    manifest = {"best": {"step": 0}}
+    run = SimpleNamespace(name="x", records=logs.get, manifest=manifest, recipe=recipe)
     (told,) = figures.loss_records([run])
     assert len(told["train"]) == figures.POINTS < 300
     assert told["train"][-1]["tokens"] == 3000
