@@ -47,7 +47,7 @@ def chat(
     from tinylm.runs import open_run
     from tinylm.training.load import load_model
 
-    first = first_message()
+    first = first_message() if run is None else None
     if first == "":  # before an assistant is trained for nobody
         say("standard input holds no question: nothing to answer")
         return
