@@ -3,12 +3,12 @@
 import json
 import math
 import os
-import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -325,15 +325,84 @@ def test_a_fine_tune_keeps_its_parents_shape_and_tokenizer(tmp_path, text_file, 
         )
 
 
-@pytest.mark.parametrize("stream", ["0", "1", "2"])
+# Every command, as cheap as it can be; {run} is a trained run, {stopped} one to go on with.
+CHEAP = """corpus verse --bytes 300
+corpus handbook --stats --bytes 2000
+meter {poem}
+meter -
+tokenizer train {text} --kind char --out {out}/tokenizer.json
+tokenizer encode {run} the
+tokenizer show {run} the
+search {poem} tide
+sample {run} --prompt the --tokens 3
+evaluate {run} --text {poem}
+compare {run} {run} --scale smoke --out {out}/compare
+plot {run} --out {out}/curves.svg
+chat --documents {poem} --out {out}/assistant --base {out}/none
+chat --documents {poem} --run {run}
+export {run} --to html --out {out}/play.html
+import {out}/none --out {out}/imported
+train demo-base --corpus.text {text} --train.steps 1 --model.width 16 --model.depth 1 {rest}
+resume {stopped}
+demo --resume-from {out}/none.zip --out {out}/demo
+lesson --list
+cost --parameters 1e9 --tokens 1e9
+host
+bench --list
+report {run} --out {out}/report.html
+pack {run} --out {out}/demo.zip
+fetch nothing-of-this-name
+doctor {out}"""
+REST = "--model.heads 2 --tokenizer.kind char --model.context 16 --sample.tokens 2 --out {out}/run"
+# In one process, since each start of Python and torch takes seconds; a closed stream is None there.
+EACH_IN_TURN = """
+import os, sys, traceback
+from pathlib import Path
+from tinylm import cli
+for number, name in enumerate(("stdin", "stdout", "stderr")):
+    kept, stream = os.dup(number), getattr(sys, name)
+    os.close(number)
+    for line in Path(f"commands-{number}.txt").read_text(encoding="utf-8").splitlines():
+        setattr(sys, name, None)
+        try:
+            cli.main(line.split())
+        except SystemExit:
+            pass
+        except BaseException:
+            with Path("errors.txt").open("a", encoding="utf-8") as file:
+                file.write(f"{name}: {line}\\n{traceback.format_exc()}")
+    os.dup2(kept, number)
+    setattr(sys, name, stream)
+Path("end.txt").write_text("reached", encoding="utf-8")
+"""
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="a shell of Unix closes the streams")
-def test_a_closed_stream_is_no_error_of_ours(tmp_path, stream):
+def test_no_command_minds_a_closed_stream(tmp_path, text_file, base_run):
     poem = tmp_path / "poem.txt"
     poem.write_text("The tide comes in and lays its silver down,\n", encoding="utf-8")
-    python = f"{shlex.quote(sys.executable)} -m tinylm"
-    for command in (f"{python} corpus verse --bytes 300", f"{python} meter {poem}"):
-        done = subprocess.run(f"{command} {stream}>&-", shell=True, capture_output=True, text=True)
-        assert "Traceback" not in done.stdout + done.stderr, done.stderr
+    first = train_run(tmp_path / "stopped", text_file, train={"stop_after": 3}).folder
+    for number in range(3):
+        out = tmp_path / f"out-{number}"
+        stopped = shutil.copytree(first, out / "stopped")
+        places = {"run": base_run.folder, "text": text_file, "poem": poem, "stopped": stopped}
+        lines = CHEAP.replace("{rest}", REST).format(out=out, **places)
+        commands = {line.split()[0] for line in lines.splitlines()}
+        assert commands == {each.__name__.strip("_") for each in (*cli.COMMANDS, cli.import_)}
+        (tmp_path / f"commands-{number}.txt").write_text(lines, encoding="utf-8")
+    (tmp_path / "each.py").write_text(EACH_IN_TURN, encoding="utf-8")
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
+    done = subprocess.run([sys.executable, "each.py"], cwd=tmp_path, env=environment,
+                          capture_output=True, text=True, input="", timeout=300)  # fmt: skip
+    errors = tmp_path / "errors.txt"
+    assert not errors.exists(), errors.read_text(encoding="utf-8")
+    assert "Traceback" not in done.stdout + done.stderr and (tmp_path / "end.txt").exists()
+    for number in range(3):
+        out = tmp_path / f"out-{number}"
+        # Nobody asked the assistant anything, so none was trained.
+        assert not (out / "assistant").exists() and not (out / "none").exists()
+        assert (out / "play.html").exists()
+        assert open_run(out / "stopped").manifest["status"] == "finished"
 
 
 def test_standard_input_is_utf_8_whatever_the_console_says():

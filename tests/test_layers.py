@@ -21,6 +21,7 @@ FLOORS = (
     ("training", "pages"),
     ("evaluation", "corpora", "generation"),
     ("model", "text"),
+    ("files",),
     ("runs", "recipes"),
     ("config",),
 )
@@ -141,6 +142,20 @@ def test_the_reading_closure_stays_short(graph):
             waiting += graph[name]
     lengths = {name: lines_of_code(modules()[name]) for name in sorted(reached)}
     assert sum(lengths.values()) <= LONGEST_READING, lengths
+
+
+def test_type_checkers_see_the_names_of_the_public_surface():
+    import tinylm
+
+    tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    seen = {
+        alias.asname: str(node.module).removeprefix("tinylm.")
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert seen == tinylm.HOME
 
 
 def test_importing_the_package_loads_no_torch():

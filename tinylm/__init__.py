@@ -44,15 +44,51 @@ SURFACE = {
 HOME = {name: module for module, names in SURFACE.items() for name in names}
 __all__ = sorted(HOME)
 
-if TYPE_CHECKING:  # what type checkers and editors see
+if TYPE_CHECKING:  # what type checkers and editors see: the same names
     from tinylm.api import compare as compare
     from tinylm.api import evaluate as evaluate
     from tinylm.api import resume as resume
     from tinylm.api import sample as sample
     from tinylm.api import train as train
+    from tinylm.assistant.grading import ask as ask
+    from tinylm.assistant.grading import same_answer as same_answer
+    from tinylm.assistant.retrieval import Index as Index
+    from tinylm.assistant.retrieval import stems as stems
+    from tinylm.compare.judge import forgetting_records as forgetting_records
+    from tinylm.compare.judge import judge as judge
+    from tinylm.compare.page import findings as findings
+    from tinylm.compare.page import labels as labels
+    from tinylm.compare.page import pictures as pictures
+    from tinylm.compare.page import side_by_side_text as side_by_side_text
+    from tinylm.config import ModelConfig as ModelConfig
+    from tinylm.config import Sampling as Sampling
+    from tinylm.corpora.handbook import handbook as handbook
+    from tinylm.corpora.handbook import questions as questions
+    from tinylm.corpora.stories import stories as stories
+    from tinylm.corpora.story_checks import sentences as sentences
+    from tinylm.evaluation.likelihood import batch_nats as batch_nats
     from tinylm.evaluation.meter import scan as scan
+    from tinylm.evaluation.statistics import interval as interval
+    from tinylm.generation import Request as Request
+    from tinylm.generation import continue_text as continue_text
+    from tinylm.generation import generate as generate
+    from tinylm.lessons.lesson import Arm as Arm
+    from tinylm.lessons.lesson import dots as dots
+    from tinylm.lessons.lesson import logarithmic as logarithmic
+    from tinylm.pages.figures import canvas as canvas
+    from tinylm.pages.figures import colour as colour
+    from tinylm.pages.figures import loss_records as loss_records
+    from tinylm.pages.figures import losses as losses
+    from tinylm.pages.figures import percent as percent
     from tinylm.recipes import load_recipe as load_recipe
     from tinylm.runs import open_run as open_run
+    from tinylm.text.batches import IGNORE as IGNORE
+    from tinylm.text.explain import token_label as token_label
+    from tinylm.text.tokenizers import DOCUMENT as DOCUMENT
+    from tinylm.training.estimate import estimate as estimate
+    from tinylm.training.load import load_model as load_model
+    from tinylm.training.load import token_file as token_file
+    from tinylm.training.start import start_run as start_run
 
 
 def __getattr__(name: str) -> Any:

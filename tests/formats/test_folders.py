@@ -26,7 +26,12 @@ from tinylm.model.device import choose_compute
 from tinylm.recipes import load_recipe
 from tinylm.runs import open_run
 from tinylm.text.bpe_training import train_bpe_tokenizer
-from tinylm.text.tokenizer_files import encode_marked, load_tokenizer, tokenizer_from_dict
+from tinylm.text.tokenizer_files import (
+    encode_marked,
+    load_tokenizer,
+    save_tokenizer,
+    tokenizer_from_dict,
+)
 from tinylm.text.tokenizers import DOCUMENT, CharTokenizer, StreamDecoder
 from tinylm.training.load import load_model, token_file
 from tinylm.training.start import start_run
@@ -261,7 +266,7 @@ def test_the_library_decodes_what_it_encodes_and_comes_back_as_a_tokenizer(ours)
 
 def test_a_library_tokenizer_travels_as_json_and_decodes_as_a_stream(tmp_path):
     ours = from_library(json.dumps(to_library(OURS[0])), OURS[0].vocab_size)
-    ours.save(tmp_path / "tokenizer.json")
+    save_tokenizer(ours, tmp_path / "tokenizer.json")
     again = load_tokenizer(tmp_path / "tokenizer.json")
     assert again.fingerprint() == ours.fingerprint()
     decoder = StreamDecoder(again)

@@ -142,3 +142,60 @@ def test_a_forbidden_folder_is_one_line(tmp_path, text_file, capsys):
             ]
         )
     assert "may not read or write it" in capsys.readouterr().err
+
+
+WRITERS = {
+    "export --to hf": "export {run} --to hf --out {out}/folder",
+    "export --to html": "export {run} --to html --out {out}/play.html",
+    "export --to gguf": "export {run} --to gguf --out {out}/model.gguf",
+    "report": "report {run} --out {out}/report.html",
+    "pack": "pack {run} --out {out}/demo.zip",
+    "tokenizer train": "tokenizer train {text} --vocab-size 300 --out {out}/tokenizer.json",
+    "compare": "compare {run} {run} --scale smoke --out {out}/compare",
+    "plot png": "plot {run} --out {out}/curves.png",
+    "plot svg": "plot {run} --out {out}/curves.svg",
+    "lesson": "lesson cost --scale smoke --out {out}/lesson",
+    "train": "train demo-verse --corpus.text {text} --start-from {run} --out {out}/tuned",
+    "import": "import {hf} --out {out}/imported",
+    "demo --resume-from": "demo --resume-from {packed} --out {out}/demo",
+}
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory, text_file):
+    """A run that can be exported, and what other commands made of it while there was room."""
+    from tinylm.formats.archive import pack
+    from tinylm.formats.folders import export_run
+
+    place = tmp_path_factory.mktemp("written")
+    shape = {"mlp": "swiglu", "context": 64, "width": 32}
+    fields = {"model": shape, "tokenizer": {"kind": "bpe", "vocab_size": 300}}
+    base = train_run(place / "base", text_file, **fields)
+    shutil.copytree(base.folder, place / "verse")
+    export_run(base, place / "hf")
+    pack([base, open_run(place / "verse")], place / "packed.zip")
+    names = {"run": base.folder, "hf": place / "hf", "packed": place / "packed.zip"}
+    return {**names, "text": text_file}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no such limit")
+@pytest.mark.parametrize("writer", WRITERS)
+def test_on_a_full_disk_a_command_leaves_nothing_half_written(
+    tmp_path, written, writer, monkeypatch, capsys
+):
+    import resource
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "out").mkdir()
+    words = WRITERS[writer].format(out=tmp_path / "out", **written).split()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (250, before[1]))
+    try:
+        with pytest.raises(SystemExit) as end:
+            cli.main(words)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    errors = capsys.readouterr().err
+    assert end.value.code and "Free some room" in errors.strip().splitlines()[-1], errors
+    left = [path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()]
+    assert left == [] and (writer == "lesson" or not any((tmp_path / "out").iterdir()))

@@ -47,6 +47,10 @@ def chat(
     from tinylm.runs import open_run
     from tinylm.training.load import load_model
 
+    first = first_message() if run is None else None
+    if first == "":  # before an assistant is trained for nobody
+        say("standard input holds no question: nothing to answer")
+        return
     texts = handbook(1) if documents is None else read_folder(documents)
     trained = open_run(run) if run else first_use(base, out)
     model, tokenizer, _ = load_model(trained)
@@ -61,7 +65,7 @@ def chat(
     )
     say(f"documents: {len(texts)}, passages: {len(kept.passages)}")
     say(HELLO.format(order=orders.numbers()[0]))
-    converse(assistant, session)
+    converse(assistant, first or ask_user(), session)
 
 
 def search(
@@ -145,14 +149,19 @@ def first_use(base: Path, out: Path) -> "Run":
     return open_run(folder)
 
 
-def converse(assistant: "Assistant", session: Path | None) -> None:
-    """Read messages from standard input until an empty one; answer each on standard output."""
-    while message := ask_user():
+def converse(assistant: "Assistant", message: str, session: Path | None) -> None:
+    """Answer a message and those after it on standard output, until an empty one."""
+    while message:
         parts = [("user", message), *joined(list(show(assistant.reply(message))))]
-        if session is None:
-            continue
-        for role, text in parts:
-            append_line(session, {"role": role, "text": text})
+        if session is not None:
+            for role, text in parts:
+                append_line(session, {"role": role, "text": text})
+        message = ask_user()
+
+
+def first_message() -> str | None:
+    """The first message of a pipe or file, "" where there is none; None at a terminal."""
+    return None if sys.stdin.isatty() else sys.stdin.readline().strip()
 
 
 def ask_user() -> str:

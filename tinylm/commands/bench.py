@@ -37,8 +37,9 @@ def bench(
     """
     from tinylm.bench.measure import Setup, machine
     from tinylm.bench.rows import ROWS, chosen, picture, run_rows
+    from tinylm.files import write_whole
     from tinylm.pages.figures import save_figure
-    from tinylm.runs import write_json
+    from tinylm.runs import to_json
 
     if list:
         for name, row in ROWS.items():
@@ -46,7 +47,6 @@ def bench(
         return
     names, facts = chosen(rows), machine()
     print(machine_line(facts))
-    json.parent.mkdir(parents=True, exist_ok=True)
     records: Any = []
     began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="tinylm-bench-", ignore_cleanup_errors=True) as scratch:
@@ -55,7 +55,7 @@ def bench(
             print(clean(reading_line(reading)), flush=True)
             records.append(reading.record())
             # after each: an interruption keeps the rest
-            write_json(json, {"machine": facts, "readings": records})
+            write_whole({json: to_json({"machine": facts, "readings": records})})
     say(f"{(time.perf_counter() - began) / 60:.1f} minutes")
     if figure := picture(records, facts):
         save_figure(figure, json.parent / "bench.png")

@@ -69,7 +69,7 @@ def tokenizer(
     from tinylm.corpora.documents import iter_text
     from tinylm.text.bpe_training import train_bpe_tokenizer
     from tinylm.text.explain import show
-    from tinylm.text.tokenizer_files import load_tokenizer
+    from tinylm.text.tokenizer_files import load_tokenizer, save_tokenizer
     from tinylm.text.tokenizers import CharTokenizer
 
     if action == "train":
@@ -79,7 +79,7 @@ def tokenizer(
         trained = (
             train_bpe_tokenizer(text, vocab_size) if kind == "bpe" else CharTokenizer.train(text)
         )
-        trained.save(out)
+        save_tokenizer(trained, out)
         print(f"{out}: {trained.vocab_size} tokens, fingerprint {trained.fingerprint()}")
         return
     loaded = load_tokenizer(file / "model" / "tokenizer.json" if file.is_dir() else file)

@@ -18,12 +18,12 @@ def report(
         folders: Folders with runs and lessons in them, at any depth.
         out: The page to write: one file that opens anywhere.
     """
+    from tinylm.files import write_text
     from tinylm.workshop.report import find
     from tinylm.workshop.report import report as page
 
     contents = find(folders)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(page(contents), encoding="utf-8", newline="\n")
+    write_text(out, page(contents))
     for line in contents.unreadable:
         say(clean(f"left out: {line}"))
     say(

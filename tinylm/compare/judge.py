@@ -38,8 +38,9 @@ from tinylm.config import Sampling
 from tinylm.evaluation import meter
 from tinylm.evaluation.statistics import interval
 from tinylm.evaluation.surprisal import document_bits, opening
+from tinylm.files import write_whole
 from tinylm.pages import figures
-from tinylm.runs import Run, open_run, read_json, write_json
+from tinylm.runs import Run, open_run, read_json, to_json
 from tinylm.text.explain import token_label
 
 KIND = "tinylm comparison"
@@ -72,16 +73,19 @@ def compare_runs(
 
 def write(result: dict[str, Any], out: Path) -> None:
     """All files of a comparison, the page last."""
-    out.mkdir(parents=True, exist_ok=True)
-    write_json(out / "comparison.json", result)
-    (out / "samples.md").write_text(samples_markdown(result), encoding="utf-8", newline="\n")
-    (out / "effect.svg").write_text(effect_svg(result), encoding="utf-8", newline="\n")
-    drawn = pictures(result)
+    drawn = {f"{picture.name}.png": picture for picture in pictures(result)}
+    texts = {"samples.md": samples_markdown(result), "effect.svg": effect_svg(result)}
+    files = {out / "comparison.json": to_json(result)}
+    files |= {out / name: text.encode("utf-8") for name, text in texts.items()}
+    files |= {
+        out / name: figures.figure_file(picture.figure, out / name)
+        for name, picture in drawn.items()
+    }
+    files[out / "index.html"] = html(result, list(drawn.values())).encode("utf-8")
+    write_whole(files)
     for name in NAMES:  # pictures of an earlier comparison that this one has not
-        (out / f"{name}.png").unlink(missing_ok=True)
-    for picture in drawn:
-        figures.save_figure(picture.figure, out / f"{picture.name}.png")
-    (out / "index.html").write_text(html(result, drawn), encoding="utf-8", newline="\n")
+        if f"{name}.png" not in drawn:
+            (out / f"{name}.png").unlink(missing_ok=True)
 
 
 def check_folder(out: Path, runs: Sequence[Run], replace: bool) -> None:

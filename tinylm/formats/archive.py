@@ -14,6 +14,7 @@ safetensors, none of which can run.
 """
 
 import hashlib
+import io
 import json
 import re
 import zipfile
@@ -21,6 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tinylm.files import make_folder, write_whole
 from tinylm.runs import FORMAT, LOGS, Run
 
 LARGEST = 256 << 20  # bytes of all files together, unpacked
@@ -52,10 +54,11 @@ def pack(runs: Sequence[Run], file: Path) -> None:
         raise ValueError(
             f"these runs take {size >> 20} MB; a file to share holds at most {LARGEST >> 20} MB"
         )
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, body in contents.items():
             archive.writestr(name, body)
+    write_whole({file: packed.getvalue()})
 
 
 def unpack(file: Path, out: Path, requested: Sequence[str]) -> None:
@@ -65,7 +68,7 @@ def unpack(file: Path, out: Path, requested: Sequence[str]) -> None:
     ValueError in one line where the file is damaged, too large, holds anything but runs, or lacks
     one of them.
     """
-    from tinylm.training.folders import create_folder
+    from tinylm.training.folders import create_folder, remove_folder
 
     runs = read_runs(file)
     if missing := [name for name in requested if name not in runs]:
@@ -74,13 +77,20 @@ def unpack(file: Path, out: Path, requested: Sequence[str]) -> None:
             f"{file} lacks the run {missing[0]}; it holds: {held} (runs are called as their "
             "folders)"
         )
+    made = make_folder(out)
     for run in requested:
         # held until all is written: no training may begin in between
         lock = create_folder(out / run, replace=True)
         # the manifest last, as in training
         *names, manifest = sorted(runs[run], key=lambda name: name == MANIFEST)
-        for name in (*names, manifest):
-            (out / run / name).write_bytes(runs[run][name])
+        try:
+            for name in (*names, manifest):
+                (out / run / name).write_bytes(runs[run][name])
+        except BaseException:
+            remove_folder(out / run)
+            for folder in (out / run, *made):
+                folder.rmdir()
+            raise
         del lock
 
 

@@ -32,6 +32,7 @@ import tinylm
 from tinylm.config import CorpusConfig, ModelConfig, Recipe, SampleConfig
 from tinylm.corpora.build import encode, split_corpus, text_hash, within
 from tinylm.evaluation.likelihood import measure
+from tinylm.files import make_folder, write_text
 from tinylm.formats.huggingface import (
     FAMILIES,
     family_of,
@@ -53,6 +54,7 @@ from tinylm.runs import (
     read_json,
     save_files,
     sha256_of,
+    temporary,
     write_json,
 )
 from tinylm.text.token_files import write_ids
@@ -80,29 +82,35 @@ def export_run(run: Run, out: Path) -> None:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out} exists: choose another --out, or delete it")
     family_of(run.model_config)  # refused before anything is written
-    out.mkdir(parents=True, exist_ok=True)
+    part = temporary(out)
+    shutil.rmtree(part, ignore_errors=True)  # of an export that was killed
+    made = make_folder(part)
     try:
-        write_export(run, out)
-    except BaseException as error:
-        shutil.rmtree(out, ignore_errors=True)  # a half-written folder would look like a whole one
-        if isinstance(error, SafetensorError):  # a full disk, which the library reports as its own
-            raise OSError(errno.ENOSPC, str(error), str(out)) from None
+        write_export(run, part, out)
+        if out.exists():
+            out.rmdir()  # it is empty
+        part.replace(out)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        for folder in made[1:]:
+            folder.rmdir()
         raise
 
 
-def write_export(run: Run, out: Path) -> None:
-    """All files of an export, into an empty folder."""
+def write_export(run: Run, out: Path, place: Path) -> None:
+    """All files of an export, into an empty folder that is going to stand at `place`."""
     if run.recipe.lora is None:
         write_model(run, out)
         write_text(out / "README.md", card(run))
         return
     config = run.model_config
-    export_run(parent_of(run), out / "base")
+    (out / "base").mkdir()
+    write_export(parent_of(run), out / "base", place / "base")
     path = run.path(weights_file(run.recipe))
     settings, tensors = to_peft(config, run.recipe.lora, read_tensors(path)[0])
-    settings["base_model_name_or_path"] = str((out / "base").resolve())
+    settings["base_model_name_or_path"] = str((place / "base").resolve())
     write_json(out / "adapter_config.json", settings)
-    save_file(tensors, out / "adapter_model.safetensors", {"format": "pt"})
+    save_weights(tensors, out / "adapter_model.safetensors")
     write_tokenizer(run, load_model(run).tokenizer, out)
     write_text(out / "README.md", card(run))
 
@@ -113,7 +121,7 @@ def write_model(run: Run, out: Path) -> None:
     weights = to_hf_weights(
         model.config, {name: w.detach() for name, w in model.named_parameters()}
     )
-    save_file(weights, out / "model.safetensors", {"format": "pt"})
+    save_weights(weights, out / "model.safetensors")
     ids = document_ids(tokenizer)
     write_json(out / "config.json", {**to_hf_config(model.config), **ids})
     sampling = recipe.sample.sampling
@@ -204,8 +212,13 @@ def card(run: Run) -> str:
     )
 
 
-def write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8", newline="\n")
+def save_weights(weights: dict[str, Tensor], path: Path) -> None:
+    """Write a safetensors file; OSError where the disk is full, which the library reports as its
+    own."""
+    try:
+        save_file(weights, path, {"format": "pt"})
+    except SafetensorError as error:
+        raise OSError(errno.ENOSPC, str(error), str(path)) from None
 
 
 # -- import ---------------------------------------------------------------------------------------
@@ -243,7 +256,7 @@ def import_folder(source: Path, out: Path, text: str = "handbook", context: int 
         shown = encode(judged, lambda: within(judged.valid(), JUDGED_BYTES), tokenizer, begins)
         write_ids(out / "data" / "valid", shown)
         if parts.chat_template:
-            (out / CHAT_TEMPLATE).write_text(parts.chat_template, encoding="utf-8", newline="\n")
+            write_text(out / CHAT_TEMPLATE, parts.chat_template)
         facts = {"corpus_sha256": text_hash(judged), "source": origin}
         save_import(out, recipe, weights, tokenizer, facts)
         return judge(open_run(out))
@@ -346,7 +359,7 @@ def save_import(
 ) -> None:
     """Write the files of an imported run: large weights straight to the disk, the manifest last."""
     name = weights_file(recipe)
-    save_file(weights, out / name)
+    save_weights(weights, out / name)
     paths = [out / name, *sorted((out / "data").iterdir())]
     paths += [out / CHAT_TEMPLATE] if (out / CHAT_TEMPLATE).exists() else []
     manifest = {

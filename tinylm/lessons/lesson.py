@@ -32,9 +32,10 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from tinylm.config import closest
 from tinylm.evaluation.statistics import Interval, interval
+from tinylm.files import write_whole
 from tinylm.lessons.experiment import Experiment, Progress, Scale
-from tinylm.pages.figures import MARKERS, canvas, colour, save_figure
-from tinylm.runs import write_json
+from tinylm.pages.figures import MARKERS, canvas, colour, figure_file
+from tinylm.runs import to_json
 
 Verdict = Literal["supported", "not supported", "no measurable difference"]
 
@@ -122,9 +123,8 @@ def run_lesson(
     experiment = Experiment(scale, out)
     result = yield from lesson.run(experiment)
     results = results_json(lesson, experiment, result)
-    for name, figure in result.figures.items():
-        save_figure(figure, out / name)
-    write_json(out / "results.json", results)
+    drawn = {out / name: figure_file(figure, out / name) for name, figure in result.figures.items()}
+    write_whole({**drawn, out / "results.json": to_json(results)})
     yield Progress("results", 1, 1, results=results)
 
 

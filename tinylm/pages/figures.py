@@ -11,6 +11,7 @@ notebooks, tests and commands may draw at once; a figure shows itself in a noteb
 value only.
 """
 
+import io
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from tinylm.evaluation.statistics import Interval, difference, verdict
+from tinylm.files import write_whole
 from tinylm.runs import Run
 
 INK, MUTED, GRID = "#1f2328", "#59636f", "#d0d7df"
@@ -79,14 +81,20 @@ SIGNATURE = "TinyLM figure"  # in the metadata of every picture
 
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure as .png or .svg; ValueError for another ending."""
+    write_whole({path: figure_file(figure, path)})
+
+
+def figure_file(figure: Figure, path: Path) -> bytes:
+    """The content of a figure's file; its ending says which kind."""
     if path.suffix not in (".png", ".svg"):
         raise ValueError(f"{path}: pictures are written as .png or .svg")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    buffer = io.BytesIO()
     with matplotlib.rc_context(STYLE):
         # No date and no version in the file: the same numbers give the same bytes.
         svg = {"Date": None, "Creator": SIGNATURE}
         metadata = svg if path.suffix == ".svg" else {"Software": SIGNATURE}
-        figure.savefig(path, facecolor="white", metadata=metadata)
+        figure.savefig(buffer, format=path.suffix[1:], facecolor="white", metadata=metadata)
+    return buffer.getvalue()
 
 
 def is_ours(path: Path) -> bool:

@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 import regex
 
+from tinylm.files import write_text
 from tinylm.model.gpt import GPT
 from tinylm.model.size import flops_per_token, size_of
 from tinylm.pages.figures import PALETTE
@@ -70,8 +71,7 @@ def write_page(runs: Sequence[Run], out: Path) -> Path:
         raise ValueError(f"{out} is a folder: give a file, such as {out / 'play.html'}")
     players = [prepare(run) for run in runs]
     check(players)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(page_of(players), encoding="utf-8", newline="\n")
+    write_text(out, page_of(players))
     return out
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinylm.files import write_text
 from tinylm.text.tokenizers import (
     FORMAT,
     VERSION,
@@ -19,6 +20,11 @@ from tinylm.text.tokenizers import (
     canonical,
     check_unicode,
 )
+
+
+def save_tokenizer(tokenizer: Tokenizer, path: Path) -> None:
+    """Write a tokenizer as JSON; equal tokenizers give equal files."""
+    write_text(path, canonical(tokenizer.to_dict()))
 
 
 def open_library(library: str) -> Any:

@@ -19,7 +19,6 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -113,12 +112,8 @@ class Tokenizer(ABC):
         return {**header, **self._content, "specials": list(self.specials)}
 
     def fingerprint(self) -> str:
-        """SHA-256 in hex: equal for equal tokenizers, and for the files that `save` writes."""
+        """SHA-256 in hex: equal for equal tokenizers, and for their files."""
         return hashlib.sha256(canonical(self.to_dict()).encode("utf-8")).hexdigest()
-
-    def save(self, path: Path) -> None:
-        """Write the tokenizer as JSON."""
-        path.write_text(canonical(self.to_dict()), encoding="utf-8", newline="\n")
 
 
 class CharTokenizer(Tokenizer):

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from tinylm.files import write_text, write_whole
 from tinylm.lessons.lesson import LESSONS as LESSON_NAMES
 from tinylm.recipes import ROOT, load_recipe
 
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str]) -> None:
         (take_over if (folder / "comparison.json").is_file() else take_over_lesson)(folder)
     for guide, name, table in tables():
         path = CLONE / guide
-        path.write_text(filled(path.read_text(encoding="utf-8"), name, table()), encoding="utf-8")
+        write_text(path, filled(path.read_text(encoding="utf-8"), name, table()))
 
 
 def tables() -> list[tuple[str, str, Callable[[], str]]]:
@@ -77,10 +78,10 @@ def take_over(comparison: Path) -> None:
         if name.startswith("Bits per byte"):  # named after runs there; here after their texts
             name = "Bits per byte, " + ("stories" if "base" in name else "verse")
         kept["rows"].append({"name": name, "unit": row["unit"], "values": row["values"]})
-    DEMO.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    write_text(DEMO, json.dumps(kept, indent=1) + "\n")
     if (comparison / "effect.svg").is_file():
         picture = CLONE / "notebooks" / "images" / "effect.svg"
-        picture.write_bytes((comparison / "effect.svg").read_bytes())
+        write_whole({picture: (comparison / "effect.svg").read_bytes()})
 
 
 def take_over_lesson(folder: Path) -> None:
