@@ -12,9 +12,11 @@ import pytest
 import torch
 
 from tests.conftest import train_run
+from tests.pages.test_html import parsed
 from tinylm.compare import measures
+from tinylm.compare.effect import effect_svg
 from tinylm.compare.judge import compare_runs, judge, metre_records, write
-from tinylm.compare.page import number, seen_note
+from tinylm.compare.page import html, number, pictures, seen_note
 from tinylm.compare.samples import SMOKE, Sample, enter, sample_run, whole_lines
 from tinylm.config import Sampling
 from tinylm.corpora.stories import consistency
@@ -117,6 +119,21 @@ def test_everything_can_be_drawn_again_from_the_json_alone(compared, tmp_path):
     write(numbers(out), tmp_path)
     for name in ("index.html", "samples.md", *(f"{name}.png" for name in PICTURES)):
         assert (tmp_path / name).read_bytes() == (out / name).read_bytes(), name
+
+
+HOSTILE = "<script>alert(1)</script> {{ 7*7 }} {% raw %} {# gone #} \u202e"
+
+
+def test_names_prompts_and_samples_can_never_become_markup_or_template(compared):
+    result = numbers(compared[1])
+    run, block = result["runs"][1], result["side_by_side"][0]
+    run["run"] = run["purpose"] = block["prompt"] = block["texts"][0]["text"] = HOSTILE
+    page = parsed(html(result, pictures(result)))
+    shown = HOSTILE.replace("\u202e", "\ufffd")
+    assert "script" not in page.seen and "\u202e" not in page.text
+    # title, headings, cards, tables; the prompt is shortened
+    assert page.text.count(shown) > 10 and "{# gone #}" in page.text
+    assert effect_svg(result).count("&lt;script&gt;") > 2
 
 
 def test_the_loss_and_the_forgetting_curve_are_those_of_the_runs(compared, tuned_run):

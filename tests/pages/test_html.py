@@ -1,8 +1,12 @@
 """A page is one file that needs nothing else, and text can never become markup."""
 
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 
+import pytest
+from jinja2 import UndefinedError
 from matplotlib.figure import Figure
 
 from tinylm.pages import figures, html
@@ -50,25 +54,47 @@ def drawing() -> Figure:
     return figure
 
 
-def whole_page() -> str:
-    parts = [
-        html.heading(ATTACK),
-        html.paragraph(ATTACK),
-        html.bullets([ATTACK]),
-        html.table([ATTACK], [[ATTACK, ATTACK]], ATTACK),
-        html.folded(ATTACK, html.paragraph(ATTACK)),
-        html.cards(
-            [(ATTACK, html.lines([(ATTACK, ATTACK, ATTACK, True), (ATTACK, "", "", None)]))]
-        ),
-        html.picture(drawing(), ATTACK, [ATTACK], [[ATTACK]]),
-    ]
-    return html.document(ATTACK, ATTACK, parts)
+PAGE = """
+{% extends "base.html" %}{% import "parts.html" as parts %}
+{% block lead %}{{ text }}{% endblock %}
+{% block content %}
+<h2>{{ text }}</h2><p>{{ text }}</p>{{ parts.bullets([text]) }}
+{{ parts.table([text], [[text, text]], text) }}
+{% call parts.folded(text) %}<p>{{ text }}</p>{% endcall %}
+{{ parts.cards([text], [lines]) }}
+{{ parts.picture(picture) }}
+{% endblock %}"""
+
+
+def laid_out(template: str, **values) -> str:
+    """A template of this test, laid out with the parts of the package's pages."""
+    return html.environment().from_string(template).render(values)
+
+
+def part(call: str, **values) -> str:
+    return laid_out('{% import "parts.html" as parts %}{{ parts.' + call + " }}", **values)
+
+
+def whole_page(text: str = ATTACK) -> str:
+    lines = [html.Line(text, text, text, True), html.Line(text)]
+    picture = html.Picture("x", text, drawing(), text, [text], [[text]])
+    return laid_out(PAGE, title=text, text=text, lines=lines, picture=picture)
 
 
 def test_text_is_shown_as_it_is_wherever_it_is_given():
     tags = parsed(whole_page())
     assert "script" not in tags.seen and "img" not in tags.seen
     assert tags.text.count(ATTACK) == 20
+
+
+@pytest.mark.parametrize("text", ["{{ 7*7 }}", "{% raw %}", "{# gone #}", "<b>&amp;</b>", "%(x)s"])
+def test_text_that_looks_like_a_template_is_shown_letter_by_letter(text):
+    assert parsed(whole_page(text)).text.count(text) == 20
+
+
+def test_a_value_that_a_page_lacks_is_an_error_and_not_a_gap():
+    with pytest.raises(UndefinedError, match="title"):
+        html.render("comparison.html")
 
 
 def test_a_page_needs_nothing_from_anywhere_else():
@@ -85,7 +111,8 @@ def test_a_page_follows_light_and_dark_prints_and_fits_a_phone():
 
 
 def test_a_picture_stands_inline_with_its_caption_and_its_numbers():
-    markup = html.picture(drawing(), "Look at the slope.", ["x", "y"], [[1, 3], [2, 4]])
+    picture = html.Picture("x", "h", drawing(), "Look at the slope.", ["x", "y"], [[1, 3], [2, 4]])
+    markup = part("picture(drawn)", drawn=picture)
     tags = parsed(markup)
     assert (
         tags.seen.count("svg") == 1
@@ -104,13 +131,31 @@ def test_pictures_take_their_colours_from_the_page():
         assert colour not in markup
     for name in set(re.findall(r"var\(--(\w+)\)", markup)):
         # once for light, once for dark
-        assert html.document("t", "l", []).count(f"--{name}:") == 2, name
+        assert html.render("style.css").count(f"--{name}:") == 2, name
 
 
 def test_control_characters_become_signs_that_can_be_seen():
-    assert html.paragraph("a\x00\x1b[31m\tb\n") == "<p>a␀␛[31m\tb\n</p>"
+    shown = laid_out("<p>{{ text }}</p>", text="a\x00\x1b[31m\tb\n")
+    assert shown == "<p>a␀␛[31m\tb\n</p>"
+
+
+def test_characters_that_reorder_a_line_or_hide_become_signs_and_joiners_stay():
+    text = "a\u202eb\u2066c\u200bd\x9be\U000e0041f"
+    assert laid_out("{{ text }}", text=text) == "a\ufffdb\ufffdc\ufffdd\ufffde\ufffdf"
+    family = "\U0001f468\u200d\U0001f469 می\u200cخواهم"
+    assert laid_out("{{ text }}", text=family) == family
 
 
 def test_a_line_carries_its_verdict_as_a_sign_and_not_only_as_a_colour():
-    markup = html.lines([("Good line", "x/", "", True), ("Bad line", "/x", "why", False)])
+    sample = [html.Line("Good line", "x/", "", True), html.Line("Bad line", "/x", "why", False)]
+    markup = part("lines(sample)", sample=sample)
     assert "✓" in markup and "✗" in markup and "why" in markup
+
+
+def test_a_picture_that_is_no_png_is_left_out():
+    assert html.data_uri(b"GIF89a") == "" and html.data_uri(b"\x89PNG").startswith("data:image/png")
+
+
+def test_the_command_line_starts_without_the_templates():
+    code = "import sys; import tinylm, tinylm.cli; assert 'jinja2' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -94,11 +94,22 @@ def test_the_page_tells_verdicts_decisions_samples_machine_and_what_was_left_out
         "torch",
         "threads",
         "damaged JSON",
-        "Tried at smoke scale, from which nothing follows: style",
+        "Run at smoke scale only, which is too small for a conclusion: style",
         "bits per byte",
         "tinylm lesson tools",
     ):
         assert told in text, told
+
+
+def test_names_and_samples_are_shown_letter_by_letter(home):
+    hostile = "<script>x</script> {{ 7*7 }} {% raw %}"
+    contents = find([home])
+    (_, result), *_ = contents.comparisons
+    result["runs"][0]["run"] = result["side_by_side"][0]["texts"][0]["text"] = hostile
+    contents.lessons[0][1]["sentence"] = hostile
+    contents.unreadable, contents.tried = [hostile], [hostile]
+    tags = parsed(report(contents))
+    assert "script" not in tags.seen and tags.text.count(hostile) > 10
 
 
 def test_a_verdict_says_when_a_run_was_interrupted(text_file, tmp_path):
@@ -186,7 +197,7 @@ def test_a_run_is_told_with_its_minutes(home):
 
 
 def test_curves_are_drawn_of_the_runs_that_no_comparison_holds(home, monkeypatch):
-    drawn = []
-    monkeypatch.setattr(workshop_report, "losses", lambda runs: drawn.extend(runs) or "")
+    drawn, losses = [], workshop_report.losses
+    monkeypatch.setattr(workshop_report, "losses", lambda runs: drawn.extend(runs) or losses(runs))
     report(find([home]))
     assert [run.name for run in drawn] == ["alone"]

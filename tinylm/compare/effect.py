@@ -1,27 +1,35 @@
 """The effect at a glance: one picture and three sentences, from the numbers of a comparison alone.
 
-The picture is an SVG that needs no script: the same prompt continued by every run, each line marked
-as scanning or not, and under it the share of lines that scan. The sample is the first one of the
-side by side, never one chosen for its score. Bars grow once; without animation they stand as they
-end. Colours follow the reader's light or dark setting.
+The picture needs no script: the same prompt continued by every run, each line marked as scanning or
+not, and under it the share of lines that scan. The sample is the first one of the side by side,
+never one chosen for its score. Bars grow once; without animation they stand as they end. Colours
+follow the reader's light or dark setting. The page lays the picture out as text, which wraps on a
+phone; effect.svg is the same as a file of fixed width.
 """
 
 import textwrap
-from html import escape
+from dataclasses import dataclass, replace
 from typing import Any
 
-COLUMN, LEFT, LINE = 360, 26, 21  # pixels
-CHARACTERS = 50  # of one line of text in a column
+from tinylm.pages.html import Line, render
+
+CHARACTERS = 46  # of one line of text in a column of the SVG
 LINES = 8  # of text in a column
-STYLE = """
-text { font: 14px Georgia, 'Times New Roman', serif; fill: #1f2328 }
-.name { font: 600 19px system-ui, sans-serif } .small { font: 13px system-ui, sans-serif }
-.muted { fill: #59636f } .yes { fill: #1a7f37 } .no { fill: #b35900 } .track { fill: #d0d7df }
-@media (prefers-color-scheme: dark) { text { fill: #e6edf3 } .muted { fill: #9aa7b4 }
-  .yes { fill: #4ac26b } .no { fill: #e0a030 } .track { fill: #3a444e } }
-.bar { transform-origin: left; animation: grow 1.4s ease-out .4s 1 }
-@keyframes grow { from { transform: scaleX(0) } }
-"""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One run in the picture: its sample, and the share of its lines that scan."""
+
+    name: str
+    purpose: str
+    lines: list[Line]
+    share: float | None
+    words: str  # what the share is a share of
+
+    @property
+    def percent(self) -> int:
+        return round(100 * (self.share or 0))
 
 
 def value_of(result: dict[str, Any], name: str, run: int) -> float | None:
@@ -33,60 +41,69 @@ def value_of(result: dict[str, Any], name: str, run: int) -> float | None:
     return None
 
 
+def effect(result: dict[str, Any]) -> list[Column]:
+    """The first sample of the side by side and the share of lines that scan, for every run."""
+    return [
+        Column(
+            run["run"],
+            run.get("purpose") or "",
+            [line for line in sample_lines(sample) if line.text][:LINES],
+            *share_of(result, number),
+        )
+        for number, (run, sample) in enumerate(
+            zip(result["runs"], result["side_by_side"][0]["texts"])
+        )
+    ]
+
+
 def effect_svg(result: dict[str, Any]) -> str:
     """The picture, as the text of an SVG file."""
-    runs = [run["run"] for run in result["runs"]]
-    first = result["side_by_side"][0]
-    height = 128 + LINE * LINES
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {COLUMN * len(runs)} {height}" '
-        f'role="img"><title>The same prompt, continued by {escape(", ".join(runs))}</title>',
-        f"<style>{STYLE}</style>",
-    ]
-    for number, (name, sample) in enumerate(zip(runs, first["texts"])):
-        parts.append(f'<g transform="translate({COLUMN * number + LEFT} 0)">')
-        parts.append(f'<text class="name" y="26">{escape(name)}</text>')
-        purpose = textwrap.shorten(
-            result["runs"][number].get("purpose") or "", 48, placeholder=" …"
+    columns = [
+        replace(
+            column,
+            purpose=textwrap.shorten(column.purpose, 48, placeholder=" …"),
+            lines=wrapped(column.lines),
         )
-        parts.append(f'<text class="small muted" y="46">{escape(purpose)}</text>')
-        parts += sample_lines(sample)
-        parts += share_bar(result, number, 74 + LINE * (LINES + 1))
-        parts.append("</g>")
-    return "\n".join([*parts, "</svg>"]) + "\n"
-
-
-def sample_lines(sample: dict[str, Any]) -> list[str]:
-    """A sample as lines of SVG text; a line that was scanned has a coloured sign before it."""
-    verdicts = {scanned["line"]: scanned["ok"] for scanned in sample["scanned"]}
-    rows: list[tuple[str, bool | None]] = []
-    for line in filter(None, sample["text"].split("\n")):
-        pieces = textwrap.wrap(line, CHARACTERS)
-        rows += [(piece, verdicts.get(line) if not i else None) for i, piece in enumerate(pieces)]
-    parts = []
-    for place, (text, ok) in enumerate(rows[:LINES]):
-        y = 76 + LINE * place
-        if ok is not None:
-            kind, sign = ("yes", "✓") if ok else ("no", "✗")
-            parts.append(f'<text class="{kind} small" x="-14" y="{y}">{sign}</text>')
-        parts.append(f'<text x="2" y="{y}">{escape(text)}</text>')
-    return parts
-
-
-def share_bar(result: dict[str, Any], run: int, y: int) -> list[str]:
-    """The share of lines that scan, as a bar with its words; of prose, cut at ten syllables."""
-    share, words = value_of(result, "Lines that scan", run), "of its lines scan"
-    if share is None:
-        share, words = value_of(result, "Text cut at ten syllables", run), "of its prose, by chance"
-    if share is None:
-        return []
-    width = COLUMN - 2 * LEFT
-    return [
-        f'<rect class="track" y="{y}" width="{width}" height="9" rx="4"/>',
-        f'<rect class="bar yes" y="{y}" width="{max(4.0, width * share):.0f}" height="9" rx="4"/>',
-        f'<text class="small" y="{y + 28}"><tspan font-weight="700">{100 * share:.0f} %</tspan> '
-        f"{words}</text>",
+        for column in effect(result)
     ]
+    return render("effect.svg", columns=columns, rows=LINES)
+
+
+def wrapped(lines: list[Line]) -> list[Line]:
+    """Lines cut to the width of a column; the verdict stands at the first piece."""
+    pieces = []
+    for line in lines:
+        first, *others = textwrap.wrap(line.text, CHARACTERS) or [""]
+        pieces += [replace(line, text=first), *map(Line, others)]
+    return pieces[:LINES]
+
+
+def sample_lines(sample: dict[str, Any]) -> list[Line]:
+    """A sample's lines, those that were scanned with their scansion."""
+    known = {scan["line"]: scan for scan in sample["scanned"]}
+    lines = []
+    for text in sample["text"].split("\n"):
+        if scan := known.get(text.strip()):
+            lines.append(Line(text, scan["pattern"], remarks(scan), scan["ok"]))
+        else:
+            lines.append(Line(text))
+    return lines
+
+
+def remarks(scan: dict[str, Any]) -> str:
+    """Licences taken and what was wrong, in brackets; empty where there is neither."""
+    remark = "; ".join([*scan["licences"], *scan["violations"]])
+    return f"({remark})" if remark else ""
+
+
+def share_of(result: dict[str, Any], run: int) -> tuple[float | None, str]:
+    """The share of lines that scan, and its words; of prose, cut at ten syllables."""
+    share = value_of(result, "Lines that scan", run)
+    if share is not None:
+        return share, "of its lines scan"
+    return value_of(
+        result, "Text cut at ten syllables", run
+    ), "of its prose scans, cut at ten syllables"
 
 
 def sentences(result: dict[str, Any]) -> list[str]:
@@ -101,13 +118,13 @@ def sentences(result: dict[str, Any]) -> list[str]:
     if scanning := shares("Lines that scan"):
         shuffled = listed(shares("Same lines, words shuffled"))
         lines.append(
-            f"Lines that scan as iambic pentameter: {listed(scanning)} (with their words shuffled: "
-            f"{shuffled})."
+            f"Lines that scan as iambic pentameter: {listed(scanning)}. With the words of each "
+            f"line shuffled: {shuffled}."
         )
     if words := shares("Different words"):
-        lines.append(f"Different words, of all the words in 50 lines: {listed(words)}.")
+        lines.append(f"Different words among all the words of 50 lines: {listed(words)}.")
     if facts := shares("Facts known"):
-        lines.append(f"Facts of the town that each model knows: {listed(facts)}; guessing: 25 %.")
+        lines.append(f"Facts of the town that each model knows: {listed(facts)}. Guessing: 25 %.")
     return lines
 
 

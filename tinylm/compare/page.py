@@ -11,29 +11,13 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
-from matplotlib.figure import Figure
-
-from tinylm.compare.effect import effect_svg, sentences
+from tinylm.compare.effect import Column, effect, listed, remarks, sample_lines, sentences
 from tinylm.pages import figures
 from tinylm.pages.figures import percent
-from tinylm.pages.html import (
-    Html,
-    bullets,
-    cards,
-    document,
-    folded,
-    heading,
-    join,
-    lines,
-    paragraph,
-    picture,
-    table,
-    visible,
-)
+from tinylm.pages.html import Line, Picture, render, visible
 
 SHOWN_LINES = 12  # of one sample in the terminal
 WIDTH = 110  # characters of the terminal
-NO_DIFFERENCE = "A difference whose own interval holds 0 is called no measurable difference."
 # share of a validation text's lines that a run may have trained on before that is marked
 SEEN = 0.1
 NAMES = (
@@ -49,15 +33,38 @@ HEADLINES = ("Verse lines against cut text", "Facts known", "Copied lines")  # a
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A figure, what to look for in it, and the table behind it."""
+class Score:
+    """A row of the scoreboard: for each run its value with the interval, and the verdict against
+    the first run (empty where there is none)."""
 
     name: str
-    heading: str
-    figure: Figure
-    caption: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[object]]
+    cells: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Block:
+    """The samples of all runs for one prompt and seed."""
+
+    title: str
+    seed: int
+    texts: list[list[Line]]
+
+
+@dataclass(frozen=True)
+class View:
+    """What a page shows of a comparison."""
+
+    names: list[str]
+    title: str
+    sentences: list[str]
+    effect: list[Column]
+    headline: list[Score]
+    scores: list[Score]
+    meanings: list[tuple[str, str]]
+    notes: list[str]
+    samples: list[Block]
+    facts: list[list[str]]  # one row per fact about the runs
+    pictures: Sequence[Picture]
 
 
 def labels(result: dict[str, Any]) -> list[str]:
@@ -88,10 +95,8 @@ def plain(amount: float, unit: str) -> str:
     return f"{amount:.{3 if unit == 'bits/byte' else 1}f}"
 
 
-def judged(gap: dict[str, Any] | None, unit: str) -> str:
+def judged(gap: dict[str, Any], unit: str) -> str:
     """A difference to the first run in words and numbers."""
-    if gap is None:
-        return "–"
     if gap["verdict"] == "no measurable difference":
         return gap["verdict"]
     amount = (
@@ -100,33 +105,27 @@ def judged(gap: dict[str, Any] | None, unit: str) -> str:
     return f"{gap['verdict']} ({amount})"
 
 
-def scoreboard_table(result: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows: each measure, its value for every run, and the verdicts against the first
-    run."""
-    names = labels(result)
-    columns = ["measure", *names, *(f"{name} against {names[0]}" for name in names[1:])]
-    rows = []
-    for row in result["scoreboard"]:
-        values = [number(value, row["unit"]) for value in row["values"]]
-        rows.append(
-            [row["name"], *values, *(judged(gap, row["unit"]) for gap in row["differences"][1:])]
-        )
-    return columns, rows
+def is_headline(row: dict[str, Any]) -> bool:
+    return row["name"] in HEADLINES or row["unit"] == "bits/byte"
+
+
+def score(row: dict[str, Any]) -> Score:
+    """A measure, its value for every run, and the verdicts against the first run."""
+    values = [number(value, row["unit"]) for value in row["values"]]
+    verdicts = [judged(gap, row["unit"]) if gap else "" for gap in row["differences"][1:]]
+    return Score(row["name"], list(zip(values, ["", *verdicts])))
 
 
 def findings(result: dict[str, Any]) -> list[str]:
     """One sentence for each headline measure: the first run, then the others with their
     verdicts."""
-    names, sentences = labels(result), []
-    for row in result["scoreboard"]:
-        if row["name"] in HEADLINES or row["unit"] == "bits/byte":
-            first, *others = (f"{n} {number(v, row['unit'])}" for n, v in zip(names, row["values"]))
-            gaps = row["differences"][1:]
-            parts = [
-                f"{text}: {judged(gap, row['unit'])}" if gap else text
-                for text, gap in zip(others, gaps)
-            ]
-            sentences.append(f"{row['name']}: {first}; {'; '.join(parts)}.")
+    sentences = []
+    for row in filter(is_headline, result["scoreboard"]):
+        parts = [
+            f"{name} {value}" + (f": {verdict}" if verdict else "")
+            for name, (value, verdict) in zip(labels(result), score(row).cells)
+        ]
+        sentences.append(f"{row['name']}: {'; '.join(parts)}.")
     return sentences
 
 
@@ -151,11 +150,10 @@ def terminal(result: dict[str, Any]) -> str:
         for block in result["side_by_side"]
         if block["seed"] == 0
     ]
-    columns, rows = scoreboard_table(result)
-    widths = [
-        max(len(str(line[i])) for line in [columns, *rows]) for i in range(len(result["runs"]) + 1)
-    ]
-    board = "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in [columns, *rows])
+    scores = map(score, result["scoreboard"])
+    table = [["measure", *labels(result)], *([s.name, *(v for v, _ in s.cells)] for s in scores)]
+    widths = [max(map(len, column)) for column in zip(*table)]
+    board = "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in table)
     return "\n\n".join([*blocks, board, "\n".join([*findings(result), *seen_note(result)])])
 
 
@@ -197,7 +195,7 @@ def samples_markdown(result: dict[str, Any]) -> str:
         parts.append(f"## {shown_prompt(block['prompt'])}, seed {block['seed']}")
         for name, text in zip(labels(result), block["texts"]):
             scanned = [
-                f"{'+' if s['ok'] else '-'} {s['pattern']:12} {s['line']}{remarks(s)}"
+                f"{'+' if s['ok'] else '-'} {s['pattern']:12} {s['line']}  {remarks(s)}".rstrip()
                 for s in text["scanned"]
             ]
             parts.append(f"### {name}\n\n{fenced(text['text'])}")
@@ -218,78 +216,44 @@ def shown_prompt(prompt: str) -> str:
     return f"“{figures.shorten(prompt)}”" if prompt else "A document from its beginning"
 
 
-def remarks(scan: dict[str, Any]) -> str:
-    """Licences taken and what was wrong, in brackets; empty where there is neither."""
-    remark = "; ".join([*scan["licences"], *scan["violations"]])
-    return f"  ({remark})" if remark else ""
-
-
 # -- the page -------------------------------------------------------------------------------------
 
 
-def html(result: dict[str, Any], drawn: Sequence[Picture]) -> Html:
+def html(result: dict[str, Any], drawn: Sequence[Picture]) -> str:
     """index.html."""
-    names = labels(result)
-    meanings = table(
-        ["measure", "meaning"], [[row["name"], row["meaning"]] for row in result["scoreboard"]]
+    shown = view(result, drawn)
+    return render("comparison.html", title=shown.title, view=shown)
+
+
+def view(result: dict[str, Any], drawn: Sequence[Picture]) -> View:
+    """A comparison as the templates need it."""
+    rows = result["scoreboard"]
+    return View(
+        names=labels(result),
+        title=f"{listed(labels(result))}, compared",
+        sentences=sentences(result),
+        effect=effect(result),
+        headline=[score(row) for row in rows if is_headline(row)],
+        scores=[score(row) for row in rows],
+        meanings=[(row["name"], row["meaning"]) for row in rows],
+        notes=seen_note(result),
+        samples=[
+            Block(
+                f"{shown_prompt(block['prompt'])}, seed {block['seed']}",
+                block["seed"],
+                [sample_lines(text) for text in block["texts"]],
+            )
+            for block in result["side_by_side"]
+        ],
+        facts=facts_of(result["runs"]),
+        pictures=drawn,
     )
-    parts = [
-        *map(paragraph, sentences(result)),
-        Html(effect_svg(result)),
-        heading("Findings"),
-        bullets([*findings(result), *seen_note(result)]),
-        heading("Side by side"),
-        *samples_part(result),
-        heading("Scoreboard"),
-        paragraph("Each value with its 95 % interval. " + NO_DIFFERENCE),
-        table(*scoreboard_table(result)),
-        folded("What each measure means", meanings),
-    ]
-    for shown in drawn:
-        parts += [
-            heading(shown.heading),
-            picture(shown.figure, shown.caption, shown.columns, shown.rows),
-        ]
-    parts += [heading("The runs"), runs_table(result)]
-    title = f"{', '.join(names[:-1])} and {names[-1]}, compared"
-    return document(title, "The same prompts, seeds and texts for every run.", parts)
 
 
-def samples_part(result: dict[str, Any]) -> list[Html]:
-    """The first sample of every prompt in boxes beside each other; the others folded away."""
-    first: list[Html] = []
-    more: list[Html] = []
-    for block in result["side_by_side"]:
-        entries = [(name, sample_lines(text)) for name, text in zip(labels(result), block["texts"])]
-        title = paragraph(f"{shown_prompt(block['prompt'])}, seed {block['seed']}")
-        (first if block["seed"] == 0 else more).append(join([title, cards(entries)]))
-    legend = (
-        "Below each whole line its scansion: x weak, / strong; ✓ accepted as iambic pentameter, ✗ "
-        "not."
-    )
-    return [paragraph(legend), *first, *([folded("More samples", join(more))] if more else [])]
-
-
-def sample_lines(text: dict[str, Any]) -> Html:
-    """A sample's lines, those that were scanned with their pattern below."""
-    known = {scan["line"]: scan for scan in text["scanned"]}
-    entries: list[tuple[str, str, str, bool | None]] = []
-    for line in text["text"].split("\n"):
-        scan = known.get(line.strip())
-        if scan is None:
-            entries.append((line, "", "", None))
-        else:
-            entries.append((line, scan["pattern"], remarks(scan).strip(), scan["ok"]))
-    return lines(entries)
-
-
-def runs_table(result: dict[str, Any]) -> Html:
-    """One column per run, one line per fact about it."""
-    keys = [key for key in result["runs"][0] if key not in ("run", "fingerprint")]
-    rows = [
-        [key.replace("_", " "), *(shown_fact(run[key]) for run in result["runs"])] for key in keys
-    ]
-    return table(["", *labels(result)], rows)
+def facts_of(runs: Sequence[dict[str, Any]]) -> list[list[str]]:
+    """One row per recorded fact: its name, then its value for every run."""
+    keys = [key for key in runs[0] if key not in ("run", "fingerprint")]
+    return [[key.replace("_", " "), *(shown_fact(run[key]) for run in runs)] for key in keys]
 
 
 def shown_fact(value: Any) -> str:

@@ -12,7 +12,7 @@ Trade-off: the thresholds are those of the lessons' own verdicts. They say what 
 here. Whether a large one is worth its price elsewhere needs the same measurement there.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from tinylm.files import write_text
 from tinylm.lessons.experiment import Experiment, Progress
 from tinylm.lessons.lesson import Lesson, Result, Verdict
 from tinylm.pages.figures import canvas
-from tinylm.pages.html import Html, bullets, document, heading, paragraph, table
+from tinylm.pages.html import render
 from tinylm.runs import read_json
 
 PAGE = "decision.html"
@@ -109,35 +109,28 @@ def decision(row: Row, results: dict[str, Any] | None) -> str:
     return "Undecided: the lesson found no measurable difference."
 
 
-def page(results_by_lesson: dict[str, dict[str, Any] | None]) -> Html:
+def decided(results_by_lesson: Mapping[str, dict[str, Any] | None]) -> list[tuple[str, str, str]]:
+    """Each need with its decision and the lesson that it rests on."""
+    return [(r.need, decision(r, results_by_lesson.get(r.lesson)), r.lesson) for r in ROWS]
+
+
+def numbers(results: dict[str, Any]) -> list[tuple[str, str]]:
+    """What a lesson measured: each arm with its mean and interval."""
+    return [(name, arm_text(arm)) for name, arm in results["arms"].items()]
+
+
+def page(results_by_lesson: Mapping[str, dict[str, Any] | None]) -> str:
     """The decision page: what to do about what, and the numbers that each line rests on."""
-    parts = [
-        table(
-            ["need", "decision", "lesson"],
-            [(r.need, decision(r, results_by_lesson[r.lesson]), r.lesson) for r in ROWS],
-        )
-    ]
-    for row in ROWS:
-        if (results := results_by_lesson[row.lesson]) is not None:
-            took = (
-                f"Took {results['minutes']:.1f} minutes, shared runs {results['base_minutes']:.1f}."
-            )
-            parts += [
-                heading(f"{row.lesson}: {results['verdict']}"),
-                paragraph(f"{results['sentence']} {took}"),
-            ]
-            parts.append(
-                bullets(f"{name}: {arm_text(arm)}" for name, arm in results["arms"].items())
-            )
-            expected = (
-                f"expected: {target}: {'met' if met else 'missed'}"
-                for target, met in results["bars"].items()
-            )
-            parts.append(bullets(expected))
-    return document(
-        "What to do about what",
-        "Measured on this machine by the lessons in the last column.",
-        parts,
+    lessons = [(row.lesson, results_by_lesson[row.lesson]) for row in ROWS]
+    return render(
+        "decision.html",
+        title="When to train, fine-tune, retrieve or call a tool",
+        decisions=decided(results_by_lesson),
+        lessons=[
+            {**results, "lesson": lesson, "numbers": numbers(results)}
+            for lesson, results in lessons
+            if results is not None
+        ],
     )
 
 

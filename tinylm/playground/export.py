@@ -21,6 +21,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from html import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,7 @@ import regex
 from tinylm.files import write_text
 from tinylm.model.gpt import GPT
 from tinylm.model.size import flops_per_token, size_of
-from tinylm.pages.figures import PALETTE
-from tinylm.pages.html import CSS, DARK_PALETTE, escape
+from tinylm.pages.html import render, visible
 from tinylm.playground.meter_table import is_verse, table_of
 from tinylm.playground.weights import Choice, choose
 from tinylm.runs import Run
@@ -238,10 +238,7 @@ def character_classes() -> dict[str, str]:
 
 def page_of(players: Sequence[Player]) -> str:
     """The whole file as text."""
-    light, dark = (
-        " ".join(f"--c{i}: {c};" for i, c in enumerate(p)) for p in (PALETTE, DARK_PALETTE)
-    )
-    style = CSS.strip() % {"light": light, "dark": dark} + "\n" + source("page.css")
+    style = render("style.css").strip() + "\n" + source("page.css")
     first, script = source("first.js"), source("views.js") + source("page.js")
     weights = (
         part
@@ -252,7 +249,7 @@ def page_of(players: Sequence[Player]) -> str:
         source("page.html"),
         {
             "POLICY": escape(policy((first, NEXT, script), style)),
-            "TITLE": escape(title_of(players)),
+            "TITLE": escape(visible(title_of(players))),
             "STYLE": style,
             "FACTS": as_data(facts_of(players)),
             "LANGUAGE": as_data(language_of(players)),

@@ -18,33 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from tinylm.compare.judge import KIND
-from tinylm.compare.page import (
-    Picture,
-    findings,
-    pictures,
-    samples_part,
-    scoreboard_table,
-    seen_note,
-    shown_fact,
-)
+from tinylm.compare.page import pictures, shown_fact, view
 from tinylm.config import Recipe
-from tinylm.lessons.decide import ROWS, arm_text, decision
+from tinylm.lessons.decide import decided, numbers
 from tinylm.lessons.lesson import LESSONS
 from tinylm.pages import figures
-from tinylm.pages.html import (
-    Html,
-    bullets,
-    cards,
-    document,
-    folded,
-    heading,
-    image,
-    join,
-    lines,
-    paragraph,
-    picture,
-    table,
-)
+from tinylm.pages.html import Line, Picture, data_uri, render
 from tinylm.recipes import load_recipe, shipped
 from tinylm.runs import Run, open_run, read_json
 
@@ -61,6 +40,15 @@ NEEDED = {
     "base_minutes",
 }
 CURVES = 6  # runs in one picture: as many as the palette has colours
+
+
+@dataclass(frozen=True)
+class LessonView:
+    """What the page shows of a lesson."""
+
+    results: dict[str, Any]
+    images: list[str]  # data URIs
+    numbers: list[tuple[str, str]]
 
 
 @dataclass
@@ -135,114 +123,35 @@ def place_of(lesson: str) -> int:
 # -- the page -------------------------------------------------------------------------------------
 
 
-def report(contents: Found) -> Html:
+def report(contents: Found) -> str:
     """The whole page."""
-    lead = (
-        f"{len(contents.lessons)} lessons, {len(contents.comparisons)} comparisons and "
-        f"{len(contents.runs)} "
-        "runs, as their folders tell it."
-    )
-    parts = [
-        *overview(contents),
-        *(part for each in contents.comparisons for part in comparison_part(*each)),
-        *decisions(contents),
-        *(part for each in contents.lessons for part in lesson_part(*each)),
-        *runs_part(contents),
-        *commands(contents),
-        *machines(contents),
-    ]
-    return document("What was tried here, and what came out", lead, parts)
-
-
-def overview(contents: Found) -> Iterator[Html]:
-    """The verdicts at a glance, and what could not be read."""
-    if contents.lessons:
-        yield heading("The claims, and what was measured")
-        rows = [
-            [r["lesson"], r["claim"], r["verdict"], f"{r['minutes']:.1f}"]
-            for _, r in contents.lessons
-        ]
-        yield table(["lesson", "claim", "verdict", "minutes"], rows)
-    if contents.tried:
-        yield paragraph(
-            f"Tried at smoke scale, from which nothing follows: {', '.join(contents.tried)}."
-        )
-    if contents.unreadable:
-        yield heading("Could not be read")
-        yield bullets(contents.unreadable)
-
-
-def comparison_part(folder: Path, result: dict[str, Any]) -> Iterator[Html]:
-    """One comparison: findings, samples side by side, scoreboard; its pictures folded, but for the
-    first one."""
-    yield heading(f"{' and '.join(run['run'] for run in result['runs'])}, compared ({folder})")
-    yield bullets([*findings(result), *seen_note(result)])
-    yield from samples_part(result)
-    first, *rest = pictures(result)
-    yield drawn(first)
-    yield folded(
-        "The scoreboard: each value with its 95 % interval", table(*scoreboard_table(result))
-    )
-    yield folded("More pictures", join(map(drawn, rest)))
-
-
-def drawn(shown: Picture) -> Html:
-    return picture(shown.figure, shown.caption, shown.columns, shown.rows)
-
-
-def decisions(contents: Found) -> Iterator[Html]:
-    """The decision page of the lesson decide, from the lessons' verdicts."""
-    known = {results["lesson"]: results for _, results in contents.lessons}
-    yield heading("What to do about what")
-    yield paragraph(
-        "Each line rests on the verdict of the lesson beside it, measured here; none is taken on "
-        "trust."
-    )
-    rows = [(row.need, decision(row, known.get(row.lesson)), row.lesson) for row in ROWS]
-    yield table(["need", "decision", "lesson"], rows)
-
-
-def lesson_part(folder: Path, results: dict[str, Any]) -> Iterator[Html]:
-    """One lesson: verdict, numbers, expectations met or missed, pictures."""
-    yield heading(f"{results['lesson']}: {results['verdict']}")
-    yield paragraph(f"Claim: {results['claim']}")
-    yield paragraph(results["sentence"])
-    for name in results["figures"]:
-        if (path := folder / Path(name).name).is_file():
-            yield image(path.read_bytes(), results["sentence"])
-    expected = [
-        f"{target}: {'met' if met else 'missed'}" for target, met in results["bars"].items()
-    ]
-    if expected:
-        yield folded("What had been expected", bullets(expected))
-    if results["arms"]:
-        rows = [(name, arm_text(arm)) for name, arm in results["arms"].items()]
-        yield folded(
-            "The numbers, with 95 % intervals over the seeds", table(["what", "measured"], rows)
-        )
-
-
-def runs_part(contents: Found) -> Iterator[Html]:
-    """All runs in a table, the curves and last samples of those that are in no comparison, the
-    lessons' own folded."""
-    columns = ["run", "text", "started from", "parameters", "steps", "minutes", "verdict"]
-    yield heading("Runs")
-    if contents.runs:
-        yield table(columns, map(run_row, contents.runs))
+    results = [each for _, each in contents.lessons]
     compared = {run["fingerprint"] for _, result in contents.comparisons for run in result["runs"]}
-    alone = [
-        run for run in contents.runs if run.fingerprint not in compared and run.records("train")
-    ]
-    for first in range(0, len(alone), CURVES):
-        yield losses(alone[first : first + CURVES])
-    if samples := [
-        (str(run.folder), last_sample(run)) for run in alone if run.log("samples.jsonl")
-    ]:
-        yield paragraph("What each of them wrote at its last look:")
-        yield cards(samples)
-    if contents.lesson_runs:
-        told_runs = f"{len(contents.lesson_runs)} runs that the lessons trained for themselves"
-        yield folded(told_runs, table(columns, map(run_row, contents.lesson_runs)))
+    alone = [run for run in contents.runs if run.fingerprint not in compared]
+    trained = [run for run in alone if run.records("train")]
+    return render(
+        "report.html",
+        title="Report: lessons, comparisons and runs",
+        claims=[[r["lesson"], r["claim"], r["verdict"], f"{r['minutes']:.1f}"] for r in results],
+        tried=contents.tried,
+        unreadable=contents.unreadable,
+        comparisons=[(folder, view(each, pictures(each))) for folder, each in contents.comparisons],
+        decisions=decided({each["lesson"]: each for each in results}),
+        lessons=[lesson_view(*each) for each in contents.lessons],
+        runs=list(map(run_row, contents.runs)),
+        curves=[losses(trained[i : i + CURVES]) for i in range(0, len(trained), CURVES)],
+        samples={str(run.folder): last_sample(run) for run in trained if run.log("samples.jsonl")},
+        lesson_runs=list(map(run_row, contents.lesson_runs)),
+        commands=commands(contents),
+        machines=machines([*contents.runs, *contents.lesson_runs]),
+    )
+
+
+def lesson_view(folder: Path, results: dict[str, Any]) -> LessonView:
+    """A lesson with its pictures; names that lead out of its folder lead nowhere."""
+    paths = (folder / Path(name).name for name in results["figures"])
+    images = [data_uri(path.read_bytes()) for path in paths if path.is_file()]
+    return LessonView(results, list(filter(None, images)), numbers(results))
 
 
 def run_row(run: Run) -> list[str]:
@@ -271,49 +180,42 @@ def verdict_of(run: Run) -> str:
     return stopped + figures.losses_title(figures.loss_records([run], [""])).removeprefix(": ")
 
 
-def losses(runs: Sequence[Run]) -> Html:
+def losses(runs: Sequence[Run]) -> Picture:
     """Loss curves of some runs."""
     curves = figures.loss_records(runs)
-    rows = [[c["run"], p["step"], f"{p['bits_per_byte']:.4f}"] for c in curves for p in c["valid"]]
-    caption = (
-        "Bits per byte are those of each run's own text, so heights compare within one text only."
+    return Picture(
+        name="losses",
+        heading="Loss",
+        figure=figures.losses(curves),
+        caption="Bits per byte are those of each run's own text. Compare heights within one text "
+        "only.",
+        columns=["run", "step", "bits per byte"],
+        rows=[
+            [c["run"], p["step"], f"{p['bits_per_byte']:.4f}"] for c in curves for p in c["valid"]
+        ],
     )
-    return picture(figures.losses(curves), caption, ["run", "step", "bits per byte"], rows)
 
 
-def last_sample(run: Run) -> Html:
+def last_sample(run: Run) -> list[Line]:
     sample = run.log("samples.jsonl")[-1]
-    return lines((line, "", "", None) for line in (sample["prompt"] + sample["text"]).split("\n"))
+    return list(map(Line, (sample["prompt"] + sample["text"]).split("\n")))
 
 
 # -- how to do it again ---------------------------------------------------------------------------
 
 
-def commands(contents: Found) -> Iterator[Html]:
-    """The command that makes each thing on the page again."""
-    yield heading("Commands to do it again")
-    rows = [
-        (str(run.folder), command_of(run))
-        for run in contents.runs
-        if run.manifest["status"] != "imported"
-    ]
+def commands(contents: Found) -> list[tuple[str, str]]:
+    """What is on the page, and the command that makes each of it again."""
+    trained = [run for run in contents.runs if run.manifest["status"] != "imported"]
+    rows = [(str(run.folder), command_of(run)) for run in trained]
     for folder, result in contents.comparisons:
-        words = [
-            "tinylm",
-            "compare",
-            *(run["folder"] for run in result["runs"]),
-            "--out",
-            str(folder),
-        ]
+        runs = [run["folder"] for run in result["runs"]]
+        words = ["tinylm", "compare", *runs, "--out", str(folder)]
         rows.append((str(folder), shlex.join(words)))
-    rows += [
-        (str(folder), f"tinylm lesson {results['lesson']} --out {folder}")
-        for folder, results in contents.lessons
-    ]
-    yield table(["makes", "command"], rows)
-    yield paragraph(
-        "Same recipe, seed, machine and number of threads: the same numbers, to the bit."
-    )
+    for folder, results in contents.lessons:
+        words = ["tinylm", "lesson", results["lesson"], "--out", str(folder)]
+        rows.append((str(folder), shlex.join(words)))
+    return rows
 
 
 def command_of(run: Run) -> str:
@@ -373,23 +275,18 @@ def option(value: Any) -> str:
     )
 
 
-def machines(contents: Found) -> Iterator[Html]:
-    """Which machine and which versions everything was made with; in most reports one line."""
-    runs_of: dict[str, list[str]] = {}
-    for run in [*contents.runs, *contents.lesson_runs]:
+def machines(runs: Sequence[Run]) -> list[tuple[str, int, str]]:
+    """Each machine with its versions, how many runs were made on it, and which; in most reports one
+    row."""
+    names_of: dict[str, list[str]] = {}
+    for run in runs:
         manifest = run.manifest
         versions = [f"{name} {version}" for name, version in manifest.get("versions", {}).items()]
         facts = [manifest.get("platform"), manifest.get("device"), manifest.get("precision")]
         threads = f"{manifest['threads']} threads" if "threads" in manifest else None
-        runs_of.setdefault(
-            ", ".join(filter(None, [*facts, threads, *versions])) or "not recorded", []
-        ).append(run.name)
-    yield heading("Machine and versions")
-    few = {
-        facts: ", ".join(names[:6]) + (", …" if len(names) > 6 else "")
-        for facts, names in runs_of.items()
-    }
-    yield table(
-        ["machine", "runs", "which"],
-        ((facts, len(runs_of[facts]), few[facts]) for facts in runs_of),
-    )
+        machine = ", ".join(filter(None, [*facts, threads, *versions])) or "not recorded"
+        names_of.setdefault(machine, []).append(run.name)
+    return [
+        (machine, len(names), ", ".join(names[:6]) + (", …" if len(names) > 6 else ""))
+        for machine, names in names_of.items()
+    ]
