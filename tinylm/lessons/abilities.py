@@ -77,6 +77,7 @@ def copying(model: GPT, tokenizer: Tokenizer, count: int) -> float:
     nothing but looking back can tell it.
     """
     texts = renamed(count)
+    # The stories begin as those that were read did.
     begin, sizes = [tokenizer.special_id(DOCUMENT)], tokenizer.bytes_per_token()
     rows = [tokenizer.encode(text) for text, _ in texts]
     first: list[float] = []
@@ -98,10 +99,12 @@ def copying(model: GPT, tokenizer: Tokenizer, count: int) -> float:
 def renamed(count: int) -> list[tuple[str, str]]:
     """Unseen stories that name their hero three times or more, with another person's name for it:
     (text, name)."""
+    # The same stories and names for every model that is asked.
     chance, names = random.Random(0), [person.name for person in PEOPLE]
     texts: list[tuple[str, str]] = []
     for text in (story.text for story in stories(0, "valid")):
         mentions = {name: len(re.findall(rf"\b{name}\b", text)) for name in names}
+        # The hero is who is named most.
         hero = max(names, key=mentions.__getitem__)
         if mentions[hero] >= 3 and text.isascii():
             # A name that does not occur in the story: nothing but the first mention gives it away.

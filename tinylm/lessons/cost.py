@@ -82,6 +82,7 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
     """Train every size with every seed; fit each seed by itself, so that the seeds show how sure
     the law is."""
     sizes = SIZES[experiment.scale]
+    # One text for all, so that the irreducible loss E is the same for all points.
     corpus = corpus_of(sizes.characters)
     points: dict[int, list[list[Point]]] = {}  # seed -> for each shape its losses along the way
     for seed in experiment.seeds:
@@ -103,6 +104,7 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
 
 def corpus_of(characters: int) -> Corpus:
     """Stories as characters, one behind the other, and a fortieth as many unseen ones."""
+    # Drawn by seed 0 whatever the run's seed: the seeds differ in their weights and batches.
     train = "\n\n".join(endless("stories", "train", characters, seed=0))
     valid = "\n\n".join(endless("stories", "valid", characters // 40, seed=0))
     # By characters: all sizes then learn spelling and words, and none of them more than that.
@@ -125,6 +127,7 @@ def fields(width: int, depth: int, sizes: Sizes) -> dict[str, str]:
         "model.heads": max(1, width // 32),
         "model.mlp_width": 8 * round(width / 3),
         "model.embedding_scale": round(width**0.5, 2),
+        # Short windows: cheap steps, and no story to keep to (see the header).
         "model.context": 64,
         "train.batch_size": 32,
         "train.steps": sizes.steps,
@@ -133,6 +136,7 @@ def fields(width: int, depth: int, sizes: Sizes) -> dict[str, str]:
         "train.decay": 0.0,
         "train.learning_rate": 0.003,
         "train.muon_learning_rate": 0.01,
+        # The text is one piece: characters of one stream, with blank lines between the stories.
         "corpus.document_token": "false",
         "sample.prompts": [],
     }
@@ -165,12 +169,14 @@ def conclude(points: dict[int, list[list[Point]]], speed: float) -> Result:
     naive: list[float] = []  # of the guess that the larger size changes nothing
     for shapes in points.values():
         *fitted, held_back = shapes
+        # The fit sees neither the size nor any loss of the shape that is held back.
         law = fit([point for shape in fitted for point in shape])
         end = held_back[-1]  # at its last step
         laws.append(law)
         errors.append(abs(law.loss(end.parameters, end.tokens) - end.loss) / end.loss)
         # The largest size that was fitted has read as much by then: the guess copies its loss.
         naive.append(abs(fitted[-1][-1].loss - end.loss) / end.loss)
+    # Twice or half: datasheet peaks, utilisation and what makers count differ by as much.
     within = [model for model in MODELS if 0.5 <= model.ratio <= 2]
     arms = arms_of(laws, errors, naive)
     # Paired by seed: both guesses are about the same loss.
@@ -202,6 +208,7 @@ def conclude(points: dict[int, list[list[Point]]], speed: float) -> Result:
 
 def arms_of(laws: Sequence[Law], errors: Sequence[float], naive: Sequence[float]) -> list[Arm]:
     """The law's numbers and errors for each seed, and the ratio over all published models."""
+    # One number for all seeds: no seed plays a part in arithmetic.
     ratio = in_ratios(octaves())
     return [
         Arm("alpha, of size", "exponent", [law.alpha for law in laws]),
@@ -233,6 +240,8 @@ def table() -> list[dict[str, Any]]:
     """The published models with our arithmetic beside them."""
     rows = []
     for model in MODELS:
+        # C = 6 N D: two operations for each weight and token forward, four backward (Kaplan et
+        # al. 2020).
         estimate = bill(model.parameters, model.tokens, GPUS[model.gpu])
         rows.append(
             {
@@ -254,6 +263,7 @@ def table() -> list[dict[str, Any]]:
 
 def sentence(arms: Sequence[Arm], within: Sequence[Published], speed: float) -> str:
     """The outcome with its numbers; `speed` is this machine's, in operations a second."""
+    # The most expensive model makes the point of the claim: what it would take here.
     largest = max(MODELS, key=lambda model: model.parameters)
     estimate = bill(largest.parameters, largest.tokens, GPUS[largest.gpu])
     misses = [f"{m.name} ({m.ratio:.2f} of it)" for m in MODELS if m not in within]
@@ -278,6 +288,7 @@ def curves(
     title = f"A law fitted to {fitted} sizes misses a larger one by {np.mean(errors):.1%}"
     with canvas(title, (8.0, 4.8)) as figure:
         axes = figure.subplots()
+        # Seeds inside of shapes: one colour for each size.
         shapes = list(zip(*points.values()))  # for each shape its points, seed by seed
         for place, seeds in enumerate(shapes):
             held_back, size = place == len(shapes) - 1, seeds[0][0].parameters
@@ -309,6 +320,7 @@ def budgets(points: dict[int, list[list[Point]]], exponent: Arm) -> Figure:
     fitted = [point for shapes in points.values() for shape in shapes[:-1] for point in shape]
     law = fit(fitted)  # one law over all seeds: a picture, no verdict rests on it
     sizes = np.array(sorted({point.parameters for point in fitted}))
+    # The budgets stand around the largest run here: an eighth of it up to eight times as much.
     most = max(6 * point.parameters * point.tokens for point in fitted)
     sure = (
         f"{exponent.interval.mean:.2f} ({exponent.interval.low:.2f} to "
@@ -343,6 +355,7 @@ def published(within: Sequence[Published]) -> Figure:
     )
     with canvas(title, (8.0, 1.8 + 0.36 * len(MODELS))) as figure:
         axes = figure.subplots()
+        # Inside the grey band: within a factor of 2.
         axes.axvspan(0.5, 2, color=MUTED, alpha=0.12, linewidth=0)
         axes.axvline(1, color=MUTED, linewidth=1.2)
         for row, model in enumerate(MODELS):

@@ -93,6 +93,7 @@ ABILITIES = {
 def run(experiment: Experiment) -> Generator[Progress, None, Result]:
     """Train with every seed, looking at the abilities on the way."""
     sizes = SIZES[experiment.scale]
+    # Made once and shared by all seeds: the tokenizer is trained on it as well.
     yield Progress("the text", 0, 1)
     corpus, sentences = build(sizes)
     looks: dict[int, list[dict[str, Any]]] = {}  # seed -> a look at each of the steps
@@ -153,6 +154,7 @@ def build(sizes: Sizes) -> tuple[Corpus, list[str]]:
     texts = stories_read + [portrait(chance) for _ in range(sizes.portraits)]
     chance.shuffle(texts)
     unseen = list(endless("stories", "valid", max(2000, sizes.story_bytes // 100), seed=0))
+    # A small vocabulary: common words are one token early, and spelling can still be seen.
     tokenizer = train_bpe_tokenizer((text + "\n\n" for text in texts), sizes.vocab_size, [DOCUMENT])
     train, valid = (marked(documents, tokenizer) for documents in (texts, unseen))
     sentences = []
@@ -171,12 +173,14 @@ def portrait(chance: random.Random, lines: int = 6) -> str:
     'Flora trusted her cousin Abel.'
     """
     person = chance.choice(PEOPLE)
+    # The stories' own sentences, so that a fact is told in the same words in both.
     every = [line for relation in RELATIONS for line in story_lines(person, relation)]
     return " ".join(chance.sample(every, lines))
 
 
 def marked(documents: Sequence[str], tokenizer: Tokenizer) -> np.ndarray:
     """Ids of all documents, each behind the document token."""
+    # Told apart by a token of their own: without it a document would predict the next one.
     begin = np.array([tokenizer.special_id(DOCUMENT)], dtype=np.uint16)
     parts: list[np.ndarray] = []
     for text in documents:
@@ -191,6 +195,7 @@ def abilities(
     model: GPT, tokenizer: Tokenizer, sentences: Sequence[str], sizes: Sizes
 ) -> dict[str, Any]:
     """Everything that is looked at, with one sample to read."""
+    # From the document token alone: what the model says when left alone.
     request = Request("", 60, count=sizes.samples, begin=DOCUMENT)
     texts = [row.text for row in generate(model, tokenizer, request)]
     model.train()  # sampling has put it into evaluation mode, and training goes on
@@ -213,6 +218,7 @@ def onset(tokens: Sequence[int], values: Sequence[float]) -> float:
     >>> onset([0, 100, 200], [0.0, 0.2, 1.0])
     137.5
     """
+    # Half way between its own two ends: no threshold has to be chosen for each ability.
     half = (values[0] + values[-1]) / 2
     # A curve that falls from first to last is looked at upside down.
     sign = 1 if values[-1] >= values[0] else -1
@@ -233,7 +239,9 @@ def conclude(looks: dict[int, list[dict[str, Any]]]) -> Result:
         curves[name] = [[look[name] for look in own] for own in looks.values()]
     onsets = {name: onset_arm(name, tokens_of_seeds, seeds) for name, seeds in curves.items()}
     rises = {name: rise(seeds) for name, seeds in curves.items()}
+    # An onset without a rise would be noise that crosses its own middle.
     risen = [name for name in ABILITIES if above(rises[name]) == "supported"]
+    # The order in which they appear is a result, so it is not set anywhere.
     order = sorted(risen, key=lambda name: onsets[name].interval.mean)
     absent = [name for name in ABILITIES if name not in order]
     listing = ", ".join(f"{name} after {in_thousands(onsets[name].interval)}" for name in order)
@@ -275,6 +283,7 @@ def rise(seeds: Sequence[Sequence[float]]) -> Interval:
 
 def on_log_scale(values: Sequence[float]) -> Interval:
     """Geometric mean and its interval: what spreads by factors cannot lie below 0."""
+    # Seeds 2 and 3 may differ by a factor: on this scale that is a distance.
     logs = interval(np.log(np.maximum(values, 1.0)), groups=range(len(values)))
     return Interval(*(float(np.exp(value)) for value in (logs.mean, logs.low, logs.high)))
 

@@ -56,8 +56,10 @@ MARGIN = 0.10
 @dataclass(frozen=True)
 class Sizes:
     stories: tuple[int, ...]  # in the training text of each run
+    # of all runs but one
     steps: int
     fewer: int  # steps of the run that reads the smallest corpus less often
+    # texts that each model writes
     samples: int
     unseen: int  # bytes of unseen stories that are scored
 
@@ -133,10 +135,12 @@ def documents(ids: np.ndarray, tokenizer: Tokenizer) -> list[np.ndarray]:
 
 def corpus_of(base: Run, stories: Sequence[np.ndarray]) -> Corpus:
     """A training text of these stories; the base's validation stories and tokenizer."""
+    # Every story brings its beginning token along.
     train = np.concatenate(stories)
     return Corpus(
         load_model(base).tokenizer,
         train,
+        # The same validation stories for all sizes: they were in no training text.
         np.asarray(token_file(base, "valid")),
         f"{len(stories)} stories",
     )
@@ -149,6 +153,7 @@ def measure(trained: Run, corpus: Corpus, sizes: Sizes) -> dict[str, Any]:
     """Copying and bits per byte of the weights a run ended with."""
     # The last weights and not the best: a model that has begun to memorise validates worse.
     model, tokenizer = final_model(trained), corpus.tokenizer
+    # Back to characters: a copy is a copy however it was cut into tokens.
     read, unseen = (texts_of(ids, tokenizer) for ids in (corpus.train, corpus.valid))
     # From the document token alone, so that no prompt hands over a piece of the text.
     request = Request("", 96, count=sizes.samples, begin=DOCUMENT)
@@ -169,6 +174,7 @@ def measure(trained: Run, corpus: Corpus, sizes: Sizes) -> dict[str, Any]:
 
 
 def texts_of(ids: np.ndarray, tokenizer: Tokenizer) -> list[str]:
+    # Special tokens decode to nothing, so the beginnings vanish.
     return [tokenizer.decode(own.tolist()) for own in documents(ids, tokenizer)]
 
 
@@ -183,6 +189,7 @@ def first(texts: Sequence[str], size: int) -> list[str]:
 
 
 def bits_per_byte(model: Any, tokenizer: Tokenizer, texts: Sequence[str]) -> float:
+    # Mean over all bytes of all texts.
     return float(document_bits(model, tokenizer, texts, document_token=True)[0].mean())
 
 
@@ -267,12 +274,14 @@ def epochs(own: Sequence[dict[str, Any]]) -> str:
     >>> epochs([{"epochs": 61.4}]), epochs([{"epochs": 0.49}])
     ('61', '0.5')
     """
+    # The same for all seeds: steps, batch and text are.
     often = own[0]["epochs"]
     return f"{often:.0f}" if often >= 9.5 else f"{often:.1f}"
 
 
 def excess_of(own: Sequence[dict[str, Any]]) -> Interval:
     """Copying beyond what the author's unseen stories share with the same training text."""
+    # Paired by seed: the reference is cut to the lengths of that seed's samples.
     return paired_difference(column(own, "copied"), column(own, "author"), groups=range(len(own)))
 
 
@@ -295,6 +304,7 @@ def pictures(title: str, measured: Measured) -> Figure:
                 ]
                 band(axes, x, values, place, label)
             axes.set(xlabel="stories in the training text, equal steps", xscale="log")
+            # Below each size, how often its stories were read.
             axes.set_xticks(x, ticks)
             axes.minorticks_off()
             axes.legend(frameon=False)

@@ -65,6 +65,7 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
     """Climb the ladder for both kinds of token."""
     models: dict[str, list[Run]] = {"bpe": [], "char": []}
     for seed in experiment.seeds:
+        # The shared base, so that this ladder costs no training of its own.
         models["bpe"].append((yield from experiment.base(seed)))
         # The same recipe by characters: only the tokenizer differs.
         recipe = experiment.base_recipe(seed, **{"tokenizer.kind": "char"})
@@ -101,6 +102,7 @@ def ladder_of(experiment: Experiment, kind: str, runs: Sequence[Run]) -> tuple[B
 def count(run: Run, kind: str) -> dict[str, Any]:
     """Bits of every rung of counting, and the best order of n-gram, on a run's own token files."""
     tokenizer = load_model(run).tokenizer
+    # The very files that the GPT was trained on and validated with.
     train, valid = (np.asarray(token_file(run, side)) for side in ("train", "valid"))
 
     def counted(order: int) -> np.ndarray:
@@ -125,6 +127,7 @@ def ngram(train: np.ndarray, order: int, tokenizer: Tokenizer) -> NgramModel:
 def per_story(bits: np.ndarray, ids: np.ndarray, tokenizer: Tokenizer) -> np.ndarray:
     """Bits of each story over the mean bytes of a story, from those of each of (n,) ids but the
     first."""
+    # The text is one row of ids: every document token opens the next story.
     begin = tokenizer.special_id(DOCUMENT)
     story = np.cumsum(ids == begin) - 1  # (n,) which story a token belongs to
     # That a story begins is no word of it, and the generator is not charged for it either.
@@ -168,6 +171,7 @@ def probabilities(run: Run, order: int, shown: int = 6) -> list[dict[str, Any]]:
     """For each prompt the GPT's likeliest next tokens, with the n-gram's probability of them beside
     its own."""
     model, tokenizer, _ = load_model(run)
+    # The best order of counting beside the GPT: same text, same prompt, no network.
     counts = ngram(np.asarray(token_file(run, "train")), order, tokenizer)
     rows = []
     for prompt in PROMPTS:
@@ -175,6 +179,7 @@ def probabilities(run: Run, order: int, shown: int = 6) -> list[dict[str, Any]]:
         # The scores at the last position are those of the token that comes next.
         gpt = model(torch.tensor([ids]))[0, -1].softmax(-1).numpy()  # (V,)
         ngram_shares = counts.distribution(ids)  # (V,)
+        # The GPT's favourites; the n-gram may have others, which the picture does not show.
         best = np.argsort(-gpt)[:shown]
         pairs = [[float(ngram_shares[i]), float(gpt[i])] for i in best]
         rows.append(
@@ -215,6 +220,7 @@ def arms_of(ladder: Bits, kind: str, order: int) -> list[Arm]:
     arms = []
     for name, bits in ladder.items():
         shown = f"{order}-gram" if name == "n-gram" else name
+        # The mean over stories is bits per byte: see `Bits`.
         means = [float(own.mean()) for own in bits]  # one a seed
         arms.append(Arm(f"{shown}, {KINDS[kind]}", "bits/byte", means, rung_interval(bits)))
     return arms
@@ -232,9 +238,11 @@ def conclude(
         arms += arms_of(ladder, kind, orders[kind])
         for above_it, rung in pairwise(ladder):
             steps[f"{kind}: {above_it} to {rung}"] = step_down(ladder[above_it], ladder[rung])
+        # Unigram and GPT score the same tokens. Only one of them sees what stands before.
         gains[kind] = step_down(ladder["unigram"], ladder["GPT"])
         rungs = [f"{name} {rung_interval(bits).mean:.2f}" for name, bits in ladder.items()]
         listing.append(f"{KINDS[kind]}: {', '.join(rungs)}")
+    # A step counts only if its whole interval leads down.
     missing = [name for name, step in steps.items() if above(step) != "supported"]
     headline = "Each rung predicts better than the last"
     if missing:

@@ -46,6 +46,7 @@ from tinylm.text.batches import Corpus
 from tinylm.text.tokenizers import DOCUMENT, CharTokenizer
 from tinylm.training.load import load_model
 
+# Twice the depth of the demo's network: more operations than it has blocks to do them in.
 LONGEST = 8  # operations in a chain
 KINDS = ("direct answer", "worked steps")
 # By characters, so that a number is read digit by digit and no merge hides one.
@@ -71,6 +72,7 @@ class Problem:
     @property
     def question(self) -> str:
         """The chain as one expression, e.g. `((3+5)*4)=`."""
+        # The result of each step is left out and its operation wrapped around what came before.
         first, *rest = self.steps
         text = f"({first[0]}{first[1]}{first[2]})"
         for _, sign, right, _ in rest:
@@ -109,6 +111,7 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
         for seed in experiment.seeds:
             recipe = recipe_of(experiment, seed, sizes.steps, **rates)
             trained = yield from experiment.train(f"{kind}, seed {seed}", recipe, corpus)
+            # The weights that validated best; both arms keep them by the same rule.
             solved[kind].append(
                 experiment.measure(kind, trained.fingerprint, partial(solve, trained, kind, tested))
             )
@@ -136,6 +139,7 @@ def chain(rng: random.Random, length: int) -> Problem:
 def problems(sizes: Sizes) -> tuple[list[Problem], list[Problem]]:
     """Problems to learn from, of all lengths alike, and others to be tested on, equally many of
     each length."""
+    # One set of problems for all seeds and both arms.
     rng = random.Random(0)
     tested = [chain(rng, length) for length in range(1, LONGEST + 1) for _ in range(sizes.tested)]
     # Short chains are few, so many of them would be met in training as well.
@@ -143,6 +147,7 @@ def problems(sizes: Sizes) -> tuple[list[Problem], list[Problem]]:
     train: list[Problem] = []
     while len(train) < sizes.problems:
         problem = chain(rng, rng.randint(1, LONGEST))
+        # Also keeps what both arms learn from identical: they differ in the answers' form.
         if problem not in kept_aside:
             train.append(problem)
     return train, tested
@@ -152,6 +157,7 @@ def encoded(problem: Problem, kind: str) -> tuple[list[int], list[int]]:
     """The ids of a problem with its answer, and a mask that is 1 where the answer stands."""
     # The document token first: otherwise a problem would be continued from the one before it.
     question = [TOKENIZER.special_id(DOCUMENT), *TOKENIZER.encode(problem.question)]
+    # The mask is on the answer: a question is given, and learning to write one is no help.
     answer = TOKENIZER.encode(problem.answer(kind))
     return question + answer, [0] * len(question) + [1] * len(answer)
 
@@ -177,6 +183,7 @@ def joined(kind: str, chains: Sequence[Problem]) -> tuple[np.ndarray, np.ndarray
     ids: list[int] = []
     mask: list[int] = []
     for problem in chains:
+        # Windows are cut anywhere: one may begin inside a problem, for both arms alike.
         own_ids, own_mask = encoded(problem, kind)
         ids += own_ids
         mask += own_mask
@@ -188,6 +195,7 @@ def recipe_of(experiment: Experiment, seed: int, steps: int, **fields: str) -> R
     a step."""
     values = {
         "tokenizer.kind": "char",
+        # The longest problem with its steps has fewer than 128 characters.
         "model.context": "128",
         "sample.prompts": "[]",
         "train.steps": str(steps),
@@ -195,7 +203,7 @@ def recipe_of(experiment: Experiment, seed: int, steps: int, **fields: str) -> R
         **fields,
     }
     if experiment.scale == "full":
-        # Half of the demo's context and twice its batch: as many tokens in each step.
+        # 16 windows of 128: 2,048 tokens in each step, for both arms.
         values["train.batch_size"] = "16"
     return experiment.base_recipe(seed, **values)
 
@@ -248,6 +256,7 @@ def conclude(solved: dict[str, list[list[int]]], lengths: Sequence[int]) -> Resu
         f"{percent(direct.mean)}; of the longest, {percent(curves['worked steps'][-1].mean)} and "
         f"{percent(curves['direct answer'][-1].mean)}."
     )
+    # The lengths that occur, shortest first.
     operations = sorted(set(lengths))
     return Result(
         above(gap),

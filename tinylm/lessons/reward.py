@@ -57,7 +57,9 @@ PROMPTS = ("The tide", "Mara the net-mender", "")
 
 @dataclass(frozen=True)
 class Sizes:
+    # of the fine-tune before the reward
     verse_steps: int
+    # of each rewarded run
     steps: int
     samples: int  # of the reward stage, a step
     judged: int  # continuations that an arm is judged by
@@ -74,6 +76,7 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
     _, unseen = verse_poems(experiment)
     scores: list[Scores] = []  # one a seed
     for seed in experiment.seeds:
+        # The three stages of today's models: pretraining, fine-tuning, reward (Ouyang et al. 2022).
         base = yield from experiment.base(seed)
         runs = yield from reward_all(experiment, base, seed)
         scores.append({})
@@ -93,6 +96,7 @@ def reward_all(
     experiment: Experiment, base: Run, seed: int
 ) -> Generator[Progress, None, dict[str, Run]]:
     """The fine-tuned model of a seed and its rewarded children, by arm."""
+    # All children of a seed start from one model, so that its luck is shared by all arms.
     runs = {TUNED: (yield from tuned(experiment, base, seed))}
     for arm, fields in rewards().items():
         settings = reward_fields(experiment, runs[TUNED], seed, fields)
@@ -105,6 +109,7 @@ def hack(
     experiment: Experiment, parent: Run, seed: int, unseen: Sequence[str]
 ) -> Generator[Progress, None, dict[str, Any]]:
     """What a longer run without any KL term is worth: the scorer is content, the reader is not."""
+    # With nothing to pull it back, more steps show more clearly where the reward leads.
     steps = {"train.steps": str(SIZES[experiment.scale].hacked_steps)}
     fields = reward_fields(experiment, parent, seed, {"reward.kl": "0", **steps})
     free = yield from experiment.train(HACKED, load_recipe("demo-reward", fields))
@@ -116,13 +121,17 @@ def hack(
 def rewards() -> dict[str, dict[str, str]]:
     """Each rewarded arm with the fields of its recipe."""
     arms = {f"KL weight {weight:g}": {"reward.kl": f"{weight:g}"} for weight in WEIGHTS}
+    # By lot: a line's reward is a number drawn from a hash of its letters. It varies as a true one
+    # does, and there is nothing to learn from it.
     return arms | {LOTTERY: {"reward.kl": f"{LOTTERY_WEIGHT:g}", "reward.scorer": "lottery"}}
 
 
 def tuned(experiment: Experiment, base: Run, seed: int) -> Generator[Progress, None, Run]:
     """The seed's base, fine-tuned on the shipped verse by the demo's recipe."""
     steps = SIZES[experiment.scale].verse_steps
+    # The demo's recipe as it is: the lesson is on what follows it.
     fields = {"start_from": str(base.folder), "train.seed": str(seed), "train.steps": str(steps)}
+    # One validation, at the end: no weights are chosen along the way.
     fields |= {"train.evaluate_every": str(steps), "sample.prompts": "[]"}
     trained: Run = yield from experiment.train(
         f"verse, seed {seed}", load_recipe("demo-verse", fields)
@@ -146,6 +155,7 @@ def reward_fields(
 
 def examine(experiment: Experiment, judged: Run, unseen: Sequence[str]) -> dict[str, Any]:
     """What an arm's lines are worth, and what they cost."""
+    # Drawn at the recipe's own settings for showing text, cooler than those it is rewarded at.
     samples = sample_continuations(
         experiment, judged, list(PROMPTS), SIZES[experiment.scale].judged
     )
@@ -177,12 +187,14 @@ def conclude(scores: Sequence[Scores], hacked: dict[str, Any]) -> Result:
     # A control that works as well would mean that the procedure, not the reward, is the cause.
     verdict: Verdict = "not supported" if above(by_lot) == "supported" else above(gain)
     units = {"metre": "share", "shuffled": "share", "words": "share", "verse": "bits/byte"}
+    # What is gained stands beside what it costs: every arm under every measure.
     arms = [
         Arm(f"{measure}: {arm}", unit, [own[arm][measure] for own in scores])
         for measure, unit in units.items()
         for arm in ARMS
     ]
     best = mean_of(scores, STRONGEST, "metre")
+    # A text of easy words scans in any order. What is left is owed to the order.
     gap = best - mean_of(scores, STRONGEST, "shuffled")
     return Result(
         verdict,
@@ -205,6 +217,7 @@ def mean_of(scores: Sequence[Scores], arm: str, measure: str) -> float:
 
 def sentence(scores: Sequence[Scores], hacked: dict[str, Any]) -> str:
     """The outcome with its numbers."""
+    # Shares of the fine-tuned model's own: it has never used all words of the training text.
     words_before = max(mean_of(scores, TUNED, "words"), 1e-9)
     words = mean_of(scores, STRONGEST, "words") / words_before
     cost = mean_of(scores, STRONGEST, "verse") / mean_of(scores, TUNED, "verse")
@@ -233,6 +246,7 @@ def frontier(scores: Sequence[Scores], hacked: dict[str, Any]) -> Figure:
             axes.plot(*zip(*points), marker, color=shade, alpha=0.4)
             centre = np.mean(points, axis=0)
             axes.plot(*centre, marker, color=shade, markersize=10, label=arm)
+        # The run without a KL term stands apart: another number of steps, and one seed.
         place = len(ARMS)
         axes.plot(
             hacked["words"],

@@ -164,6 +164,7 @@ def fine_tune_all(
     the others use what it found, so that all seeds of an arm share one recipe.
     """
     poems, unseen = verse_poems(experiment)
+    # Nothing is tokenized anew: a fine-tune keeps its parent's vocabulary.
     tokenizer = load_model(base).tokenizer
     verse = document_corpus(tokenizer, poems, unseen)
     # Two entries of register and stories for each poem are about as many tokens as the poems.
@@ -235,6 +236,7 @@ def examine(experiment: Experiment, judged: Run, arm: str, unseen: Sequence[str]
     if arm == "prompted base":
         # In-context learning (Brown et al. 2020): the style is shown and no weight is moved.
         prompts = ["\n".join(unseen[0].splitlines()[:4]) + "\n"]
+    # The same number of continuations for every arm, at the same temperature.
     samples = sample_continuations(experiment, judged, prompts, sizes.samples)
     # Prose has no lines to scan. Cut at ten syllables it has as good a chance as verse.
     lines = cut_shares(samples) if arm == "base" else flagged(samples, scans)
@@ -328,6 +330,7 @@ def conclude(scores: Sequence[Scores]) -> Result:
 def targets(times: dict[str, float], facts: dict[str, Interval]) -> dict[str, bool]:
     """What was hoped for: `times` are each arm's lines that scan over the base's, `facts` the share
     kept."""
+    # Both at once: an arm that only keeps facts, or only scans, is no answer.
     both = [arm for arm in WITH_FACTS if times[arm] >= 2.5 and facts[arm].mean >= 0.9]
     return {
         "metre x >= 2.5, against the base's prose cut at ten syllables": times[FULL] >= 2.5,
@@ -339,6 +342,7 @@ def targets(times: dict[str, float], facts: dict[str, Interval]) -> dict[str, bo
 
 def sentence(scores: Sequence[Scores], metre: dict[str, float], facts: dict[str, Interval]) -> str:
     """The outcome with its numbers."""
+    # What there is to lose, over all questions and seeds.
     known = np.mean([np.mean(own["base"]["facts"]) for own in scores])
     rewarded = ", ".join(
         f"{arm} {percent(metre[arm])} (facts kept: {percent(facts[arm].mean)})" for arm in REWARDED
@@ -363,6 +367,7 @@ def style_against_facts(scores: Sequence[Scores], facts: dict[str, Interval]) ->
     with canvas(title, (9.2, 4.8)) as figure:
         axes = figure.subplots()
         for place, arm in enumerate(ARMS):
+            # One point a seed.
             points = [(own[arm]["metre"], np.mean(own[arm]["facts"])) for own in scores]
             # There are fewer colours and markers than arms: the second round pairs them anew.
             marker = MARKERS[(place + place // len(MARKERS)) % len(MARKERS)]
