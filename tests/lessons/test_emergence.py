@@ -8,8 +8,9 @@ import torch
 
 from tinylm.corpora.stories import stories
 from tinylm.corpora.world import PEOPLE
-from tinylm.lessons import emergence
-from tinylm.lessons.emergence import ABILITIES, conclude, exchanged, onset, spelling
+from tinylm.lessons import abilities, emergence
+from tinylm.lessons.abilities import exchanged, spelling
+from tinylm.lessons.emergence import ABILITIES, conclude, onset
 from tinylm.model.gpt import GPT
 from tinylm.runs import open_run
 from tinylm.training.load import load_model
@@ -66,13 +67,13 @@ def test_a_model_that_never_read_anything_copies_nothing(smoke_lesson, lessons_f
     loaded = load_model(open_run(base))
     fresh = GPT(loaded.model.config)
     fresh.initialise(torch.Generator().manual_seed(0))
-    assert abs(emergence.copying(fresh, loaded.tokenizer, 6)) < 0.2
-    assert 0 <= emergence.facts_known(fresh, loaded.tokenizer, 20) <= 0.6
-    assert 0 <= emergence.grammar(fresh, loaded.tokenizer, ["Mara went to the sea."] * 2) <= 1
+    assert abs(abilities.copying(fresh, loaded.tokenizer, 6)) < 0.2
+    assert 0 <= abilities.facts_known(fresh, loaded.tokenizer, 20) <= 0.6
+    assert 0 <= abilities.grammar(fresh, loaded.tokenizer, ["Mara went to the sea."] * 2) <= 1
 
 
 def test_the_renamed_heroes_come_again_and_were_not_there_before():
-    told = emergence.renamed(6)
+    told = abilities.renamed(6)
     originals = [story.text for story in islice(stories(0, "valid"), 100)]
     assert len(told) == 6 and all(text.count(name) >= 3 for text, name in told)
     assert all(

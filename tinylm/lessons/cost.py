@@ -1,24 +1,33 @@
-"""What training from scratch costs: a law of loss fitted here in minutes, and its arithmetic tried
-on published models.
+"""What training from scratch costs: a law of loss fitted here, and its arithmetic on large models.
 
-Six sizes of one shape are trained on the same stories, and the loss is noted along the way. Loss as
-a function of parameters N and tokens D is fitted with the five numbers of Hoffmann et al. 2022
-(Chinchilla, section 3.3):
+Design. Seven sizes of one shape are trained on the same stories. Six of them give the law of
+Hoffmann et al. 2022 (Chinchilla, section 3.3), with N parameters and D tokens, which are characters
+here:
 
-    loss = E + A / N^alpha + B / D^beta          nats per token of unseen stories; a token is a
-      character here
+    loss = E + A / N^alpha + B / D^beta          nats per token of unseen stories
 
-A seventh, larger size is held back: the law has to predict it. From the law follows how to spend a
-budget of C = 6 N D operations best: N grows with C^(beta / (alpha + beta)). The same C, over a
-datasheet's peak at one fixed utilisation, is then held against the GPU-hours that the makers of
-large models published (see `published`).
+    manipulated     parameters and tokens read
+    constant        text, shape, learning rate, batch, context
+    effect          how much better the law foresees the loss of the seventh size, held back from
+                    the fit, than the guess that a larger model changes nothing; and how far the
+                    same arithmetic, C = 6 N D operations over a datasheet's peak at one fixed
+                    utilisation, is from the GPU-hours that makers published (published.py)
+    null            0 for the first; a factor of 2, over all models, for the second
+    control         the guess of no change, which knows the losses and no law
+    seeds           three fits, one for each seed; the published models are resampled
 
-Trade-offs: the learning rate stays constant after its warm-up, so that one run serves every D (a
-decaying one would need a run for each); the losses are a little higher than with a decay. All sizes
-share one learning rate. Over so small a range E is hardly known, and says so. The texts are cut
-into windows of 64 characters. With byte-pair tokens in the demo's longer windows, models above some
-size begin to keep to a story's people, their loss falls steeply, and a law fitted to smaller ones
-cannot foresee that: it missed the larger size by 34 % there. Laws hold between such turns.
+From the law follows how to spend a budget best: N grows with C^(beta / (alpha + beta)).
+
+Tried before. With byte-pair tokens in the demo's longer windows the law missed the held-back size
+by 34 %: models above some size begin to keep to a story's people there, their loss falls steeply,
+and a law fitted to smaller ones cannot foresee that. Laws hold between such turns. With characters
+in windows of 64 it misses by 2.0 % (1.0 to 2.9; the guess of no change by 4.8). The verdict first
+asked for an error below 3 %. The claim does not need one; it is a target now, and met by the mean.
+The lesson was supported either way.
+
+Trade-offs. The learning rate stays constant after its warm-up, so that one run serves every D (a
+decaying one would need a run for each). The losses are a little higher than with a decay. All sizes
+share one learning rate. Over so small a range E is hardly known.
 """
 
 import math
@@ -35,6 +44,7 @@ from tinylm.lessons.experiment import Experiment, Progress
 from tinylm.lessons.lesson import Arm, Lesson, Result, above, below, logarithmic, together
 from tinylm.lessons.published import GPUS, MODELS, UTILISATION, Published, bill
 from tinylm.lessons.scaling_law import Law, Point, fit
+from tinylm.lessons.shared import interval_json
 from tinylm.model.size import size_of
 from tinylm.pages.figures import INK, MARKERS, MUTED, canvas, colour
 from tinylm.runs import Run
@@ -44,7 +54,8 @@ from tinylm.text.tokenizers import CharTokenizer
 
 @dataclass(frozen=True)
 class Sizes:
-    shapes: tuple[tuple[int, int], ...]  # width, depth; the last one is held back from the fit
+    # (width, depth); the last one is held back from the fit
+    shapes: tuple[tuple[int, int], ...]
     characters: int  # of the text: more than a run reads
     steps: int
     evaluate_every: int
@@ -71,16 +82,19 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
     """Train every size with every seed; fit each seed by itself, so that the seeds show how sure
     the law is."""
     sizes = SIZES[experiment.scale]
+    # One text for all, so that the irreducible loss E is the same for all points.
     corpus = corpus_of(sizes.characters)
     points: dict[int, list[list[Point]]] = {}  # seed -> for each shape its losses along the way
     for seed in experiment.seeds:
         points[seed] = []
         for width, depth in sizes.shapes:
             recipe = experiment.base_recipe(seed, **fields(width, depth, sizes))
+            # A run serves every D up to its end: all its losses are points of the law.
             trained = yield from experiment.train(
                 f"width {width}, depth {depth}, seed {seed}", recipe, corpus
             )
             points[seed].append(points_of(trained))
+    # Of the largest size, which keeps this machine busiest.
     speed = trained.manifest["flops"] / trained.manifest["seconds"]
     return conclude(points, speed)
 
@@ -90,8 +104,10 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
 
 def corpus_of(characters: int) -> Corpus:
     """Stories as characters, one behind the other, and a fortieth as many unseen ones."""
+    # Drawn by seed 0 whatever the run's seed: the seeds differ in their weights and batches.
     train = "\n\n".join(endless("stories", "train", characters, seed=0))
     valid = "\n\n".join(endless("stories", "valid", characters // 40, seed=0))
+    # By characters: all sizes then learn spelling and words, and none of them more than that.
     tokenizer = CharTokenizer.train(train)
     return Corpus(
         tokenizer,
@@ -107,16 +123,20 @@ def fields(width: int, depth: int, sizes: Sizes) -> dict[str, str]:
     values: dict[str, Any] = {
         "model.width": width,
         "model.depth": depth,
+        # One shape: heads, MLP and scale grow with the width as in the demo's base.
         "model.heads": max(1, width // 32),
         "model.mlp_width": 8 * round(width / 3),
         "model.embedding_scale": round(width**0.5, 2),
+        # Short windows: cheap steps, and no story to keep to (see the header).
         "model.context": 64,
         "train.batch_size": 32,
         "train.steps": sizes.steps,
         "train.evaluate_every": sizes.evaluate_every,
+        # No decay: a loss on the way is then what a shorter run would have ended with.
         "train.decay": 0.0,
         "train.learning_rate": 0.003,
         "train.muon_learning_rate": 0.01,
+        # The text is one piece: characters of one stream, with blank lines between the stories.
         "corpus.document_token": "false",
         "sample.prompts": [],
     }
@@ -126,6 +146,7 @@ def fields(width: int, depth: int, sizes: Sizes) -> dict[str, str]:
 def points_of(trained: Run) -> list[Point]:
     """The validation losses of a run, from the end of its warm-up on."""
     size = size_of(trained.model_config)
+    # Validation records know the step, training records how many tokens were read by then.
     seen = {record["step"]: record["tokens"] for record in trained.records("train")}
     records = [
         r
@@ -141,34 +162,29 @@ def points_of(trained: Run) -> list[Point]:
 
 
 def conclude(points: dict[int, list[list[Point]]], speed: float) -> Result:
-    """Whether the law predicts the size it never saw, and whether its arithmetic gives the
-    published GPU-hours."""
-    laws = [fit([p for shape in shapes[:-1] for p in shape]) for shapes in points.values()]
-    ends = [shapes[-1][-1] for shapes in points.values()]  # the held-back size, at its last step
-    predicted = [law.loss(end.parameters, end.tokens) for law, end in zip(laws, ends)]
-    errors = [abs(p - end.loss) / end.loss for p, end in zip(predicted, ends)]
-    naive = [
-        abs(shapes[-2][-1].loss - end.loss) / end.loss for shapes, end in zip(points.values(), ends)
-    ]
+    """Whether the law foresees the size it never saw, and whether its arithmetic gives the
+    published GPU-hours. `points` are, for each seed, those of every shape."""
+    laws: list[Law] = []
+    errors: list[float] = []  # of the law, one a seed
+    naive: list[float] = []  # of the guess that the larger size changes nothing
+    for shapes in points.values():
+        *fitted, held_back = shapes
+        # The fit sees neither the size nor any loss of the shape that is held back.
+        law = fit([point for shape in fitted for point in shape])
+        end = held_back[-1]  # at its last step
+        laws.append(law)
+        errors.append(abs(law.loss(end.parameters, end.tokens) - end.loss) / end.loss)
+        # The largest size that was fitted has read as much by then: the guess copies its loss.
+        naive.append(abs(fitted[-1][-1].loss - end.loss) / end.loss)
+    # Twice or half: datasheet peaks, utilisation and what makers count differ by as much.
     within = [model for model in MODELS if 0.5 <= model.ratio <= 2]
-    arms = [
-        Arm("alpha, of size", "exponent", [law.alpha for law in laws]),
-        Arm("beta, of tokens", "exponent", [law.beta for law in laws]),
-        Arm("exponent of the best size", "exponent", [law.share for law in laws]),
-        Arm("error on the larger size", "share", errors),
-        Arm("error of guessing no change", "share", naive),
-        Arm(
-            "our GPU-hours / published",
-            "ratio",
-            [math.exp(octaves().mean * math.log(2))],
-            in_ratios(octaves()),
-        ),
-    ]
-    # null of the law: a larger model is no better than the largest one fitted
+    arms = arms_of(laws, errors, naive)
+    # Paired by seed: both guesses are about the same loss.
     foresight = paired_difference(naive, errors, groups=range(len(errors)))
-    verdict = together(above(foresight), below(magnitudes(), 1.0))
+    hit = float(np.mean(errors)) <= TARGET_ERROR
     return Result(
-        verdict,
+        # One octave is a factor of 2.
+        together(above(foresight), below(magnitudes(), 1.0)),
         sentence(arms, within, speed),
         arms,
         {
@@ -177,18 +193,31 @@ def conclude(points: dict[int, list[list[Point]]], speed: float) -> Result:
             "published.png": published(within),
         },
         targets={
-            f"error on the held-back size <= {TARGET_ERROR:.0%}": bool(
-                np.mean(errors) <= TARGET_ERROR
-            ),
+            f"error on the held-back size <= {TARGET_ERROR:.0%}": hit,
             "at least 5 models within 2x of their published GPU-hours": len(within) >= 5,
         },
         details={
             "points": points,
             "laws": [law._asdict() for law in laws],
+            "foresight": interval_json(foresight),
             "published": table(),
             "flops_per_s": speed,
         },
     )
+
+
+def arms_of(laws: Sequence[Law], errors: Sequence[float], naive: Sequence[float]) -> list[Arm]:
+    """The law's numbers and errors for each seed, and the ratio over all published models."""
+    # One number for all seeds: no seed plays a part in arithmetic.
+    ratio = in_ratios(octaves())
+    return [
+        Arm("alpha, of size", "exponent", [law.alpha for law in laws]),
+        Arm("beta, of tokens", "exponent", [law.beta for law in laws]),
+        Arm("exponent of the best size", "exponent", [law.share for law in laws]),
+        Arm("error on the larger size", "share", errors),
+        Arm("error of guessing no change", "share", naive),
+        Arm("our GPU-hours / published", "ratio", [ratio.mean], ratio),
+    ]
 
 
 def octaves() -> Interval:
@@ -197,19 +226,22 @@ def octaves() -> Interval:
 
 
 def magnitudes() -> Interval:
+    """How many octaves we are off, in either direction: misses above and below must not cancel."""
     return interval([abs(math.log2(model.ratio)) for model in MODELS])
 
 
-def in_ratios(interval_value: Interval) -> Interval:
-    return Interval(
-        *(2.0**value for value in (interval_value.mean, interval_value.low, interval_value.high))
-    )
+def in_ratios(octaves_off: Interval) -> Interval:
+    """Octaves as ratios. Logarithms first, since half and twice are equally wrong."""
+    ends = (octaves_off.mean, octaves_off.low, octaves_off.high)
+    return Interval(*(2.0**end for end in ends))
 
 
 def table() -> list[dict[str, Any]]:
     """The published models with our arithmetic beside them."""
     rows = []
     for model in MODELS:
+        # C = 6 N D: two operations for each weight and token forward, four backward (Kaplan et
+        # al. 2020).
         estimate = bill(model.parameters, model.tokens, GPUS[model.gpu])
         rows.append(
             {
@@ -230,11 +262,12 @@ def table() -> list[dict[str, Any]]:
 
 
 def sentence(arms: Sequence[Arm], within: Sequence[Published], speed: float) -> str:
+    """The outcome with its numbers; `speed` is this machine's, in operations a second."""
+    # The most expensive model makes the point of the claim: what it would take here.
     largest = max(MODELS, key=lambda model: model.parameters)
     estimate = bill(largest.parameters, largest.tokens, GPUS[largest.gpu])
-    missed = (
-        ", ".join(f"{m.name} ({m.ratio:.2f} of it)" for m in MODELS if m not in within) or "none"
-    )
+    misses = [f"{m.name} ({m.ratio:.2f} of it)" for m in MODELS if m not in within]
+    missed = ", ".join(misses) or "none"
     return (
         f"The law of the smaller sizes misses the larger one by {arms[3].interval.mean:.1%} "
         f"(guessing no change: {arms[4].interval.mean:.1%}). Its arithmetic gives the published "
@@ -255,6 +288,7 @@ def curves(
     title = f"A law fitted to {fitted} sizes misses a larger one by {np.mean(errors):.1%}"
     with canvas(title, (8.0, 4.8)) as figure:
         axes = figure.subplots()
+        # Seeds inside of shapes: one colour for each size.
         shapes = list(zip(*points.values()))  # for each shape its points, seed by seed
         for place, seeds in enumerate(shapes):
             held_back, size = place == len(shapes) - 1, seeds[0][0].parameters
@@ -269,6 +303,7 @@ def curves(
                     alpha=0.5,
                     markersize=5,
                 )
+            # The seeds' laws differ a little: the line is their mean.
             line = np.mean([[law.loss(size, t) for t in tokens] for law in laws], axis=0)
             name = f"{size / 1e3:,.0f} k parameters" + (", predicted" if held_back else "")
             axes.plot(tokens / 1e3, line, "--" if held_back else "-", color=shade, label=name)
@@ -283,7 +318,9 @@ def budgets(points: dict[int, list[list[Point]]], exponent: Arm) -> Figure:
     """The law's loss for every size at four budgets, and the line of the best sizes through their
     lowest points."""
     fitted = [point for shapes in points.values() for shape in shapes[:-1] for point in shape]
-    law, sizes = fit(fitted), np.array(sorted({point.parameters for point in fitted}))
+    law = fit(fitted)  # one law over all seeds: a picture, no verdict rests on it
+    sizes = np.array(sorted({point.parameters for point in fitted}))
+    # The budgets stand around the largest run here: an eighth of it up to eight times as much.
     most = max(6 * point.parameters * point.tokens for point in fitted)
     sure = (
         f"{exponent.interval.mean:.2f} ({exponent.interval.low:.2f} to "
@@ -292,8 +329,10 @@ def budgets(points: dict[int, list[list[Point]]], exponent: Arm) -> Figure:
     with canvas(f"The best size grows as the budget to the power of {sure}", (8.0, 4.6)) as figure:
         axes, best = figure.subplots(), []
         for place, flops in enumerate(most * np.array([1 / 8, 1 / 2, 2, 8])):
-            # no law, no best size
-            middle = law.best_size(flops) if law.A > 0 and law.B > 0 else float(sizes.mean())
+            # A law without A or B has no best size.
+            has_best = law.A > 0 and law.B > 0
+            middle = law.best_size(flops) if has_best else float(sizes.mean())
+            # At a fixed budget a larger model reads less: D = C / (6 N).
             x = np.geomspace(min(sizes[0], middle / 4), max(sizes[-1], middle * 4), 60)
             axes.plot(
                 x / 1e3,
@@ -316,16 +355,12 @@ def published(within: Sequence[Published]) -> Figure:
     )
     with canvas(title, (8.0, 1.8 + 0.36 * len(MODELS))) as figure:
         axes = figure.subplots()
+        # Inside the grey band: within a factor of 2.
         axes.axvspan(0.5, 2, color=MUTED, alpha=0.12, linewidth=0)
         axes.axvline(1, color=MUTED, linewidth=1.2)
         for row, model in enumerate(MODELS):
-            axes.plot(
-                [model.ratio],
-                [row],
-                "o" if model in within else "X",
-                color=colour(0 if model in within else 1),
-                markersize=9,
-            )
+            marker, shade = ("o", colour(0)) if model in within else ("X", colour(1))
+            axes.plot([model.ratio], [row], marker, color=shade, markersize=9)
         axes.set_yticks(range(len(MODELS)), [model.name for model in MODELS])
         axes.set(xlabel="our GPU-hours / published GPU-hours", xlim=(0.2, 5))
         logarithmic(axes.xaxis)

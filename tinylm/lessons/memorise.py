@@ -1,23 +1,29 @@
-"""Patterns or memory: how much of what a model writes stands word for word in the text it learned
-from?
+"""Patterns or memory: how much of what a model writes stands word for word in its training text?
 
-The same model is trained for the same number of steps on more and more different stories, so that
-it reads each of them often (a small corpus, many epochs) or hardly once (a large one); and on the
-smallest corpus for fewer steps. Two things are measured of the weights each run ends with:
+Design. The same model is trained on more and more different stories.
 
-    copying          share of the 32-character spans of its samples that stand in its own training
-      text, minus the same
-                     share for unseen stories of the same lengths: stories by one author repeat each
-                     other, too
-    generalising     bits per byte of unseen stories, beside those of stories it has read
+    manipulated     the number of stories in the training text, at equal steps: each is read very
+                    often (few stories) or hardly once (many). One more arm reads the fewest stories
+                    in fewer steps
+    constant        network, tokenizer (that of the largest corpus), steps, tokens a step, prompts,
+                    unseen stories
+    effect          copying: share of the 32-character spans of a model's samples that stand in its
+                    own training text, minus the same share for unseen stories of equal length, as
+                    one author's stories repeat each other too; and bits per byte of unseen stories,
+                    fewest minus most
+    null            copying with most stories: 10 points above the author. A claim that something is
+                    absent needs such a margin (an equivalence test, Schuirmann 1987); it was fixed
+                    beforehand. Bits per byte: 0, many stories predict unseen text no better
+    control         the fewest stories, read over and over: they must be copied, or the measure
+                    could not see memory where there is some; and fewer readings of them
+    seeds           three
 
-A model that only memorises copies far more than the author repeats itself; one that learned
-patterns writes new text that it could have read. What counts as no more than the author: less than
-10 points above it, fixed beforehand.
+A model that only memorises copies far more than the author repeats itself. One that has learned
+patterns writes text that it never read and predicts text that it never read.
 
-Trade-offs: spans are looked for character by character, so a copy with one changed name counts as
-two shorter ones. All runs share the tokenizer of the largest corpus. Nothing here stops early, on
-purpose.
+Trade-offs. Spans are looked for character by character, so a copy with one changed name counts as
+two shorter ones (Carlini et al. 2023 measure the same in tokens). The weights at the end are
+judged, not those that validate best: stopping early would hide what is to be seen.
 """
 
 from collections.abc import Generator, Sequence
@@ -28,6 +34,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from tinylm.config import Recipe
 from tinylm.evaluation.novelty import cut_like, novelty
 from tinylm.evaluation.statistics import Interval, interval, paired_difference
 from tinylm.evaluation.surprisal import document_bits
@@ -40,15 +47,19 @@ from tinylm.text.batches import Corpus
 from tinylm.text.tokenizers import DOCUMENT, Tokenizer
 from tinylm.training.load import load_model, token_file
 
-SPAN = 32  # characters: about six words
-MARGIN = 0.10  # so far above the author's own repetition still counts as learned, not copied
+# Characters, about six words: shorter spans are phrases that anybody repeats.
+SPAN = 32
+# So far above the author's own repetition still counts as learned, not copied.
+MARGIN = 0.10
 
 
 @dataclass(frozen=True)
 class Sizes:
     stories: tuple[int, ...]  # in the training text of each run
+    # of all runs but one
     steps: int
     fewer: int  # steps of the run that reads the smallest corpus less often
+    # texts that each model writes
     samples: int
     unseen: int  # bytes of unseen stories that are scored
 
@@ -71,39 +82,46 @@ class Reading:
         return self.steps * batch / tokens
 
 
+Measured = dict[Reading, list[dict[str, Any]]]  # arm -> measures of each seed
+
+
 def run(experiment: Experiment) -> Generator[Progress, None, Result]:
     """Train on every size with every seed, then read what the models write."""
     sizes = SIZES[experiment.scale]
+    # The shared base lends its tokens only: every model here starts from random weights.
     base = yield from experiment.base(1)
     stories = documents(np.asarray(token_file(base, "train")), load_model(base).tokenizer)
-    readings = [
-        Reading(sizes.stories[0], sizes.fewer),
-        *(Reading(n, sizes.steps) for n in sizes.stories),
-    ]
-    measured: dict[Reading, list[dict[str, Any]]] = {reading: [] for reading in readings}
+    readings = [Reading(sizes.stories[0], sizes.fewer)]
+    readings += [Reading(count, sizes.steps) for count in sizes.stories]
+    measured: Measured = {reading: [] for reading in readings}
     for seed in experiment.seeds:
         for done, reading in enumerate(readings):
+            # Larger corpora begin with the smaller ones: sizes differ, not what was chosen.
             corpus = corpus_of(base, stories[: reading.stories])
-            fields = {
-                "train.steps": reading.steps,
-                "train.evaluate_every": reading.steps,
-                "sample.prompts": [],
-            }
-            recipe = experiment.base_recipe(
-                seed, **{key: str(value) for key, value in fields.items()}
-            )
+            recipe = recipe_of(experiment, reading, seed)
             name = f"{reading.stories} stories, {reading.steps} steps, seed {seed}"
             trained = yield from experiment.train(name, recipe, corpus)
             yield Progress(f"reading samples, seed {seed}", done, len(readings))
             key = [trained.folder.name, sizes.samples, sizes.unseen]
-            measurement = experiment.measure(
+            measures = experiment.measure(
                 f"copying, {name}", key, partial(measure, trained, corpus, sizes)
             )
-            batch = recipe.train.batch_size * recipe.model.context
-            measured[reading].append(
-                {**measurement, "epochs": reading.epochs(len(corpus.train), batch)}
-            )
+            batch = recipe.train.batch_size * recipe.model.context  # tokens
+            epochs_read = reading.epochs(len(corpus.train), batch)
+            measured[reading].append({**measures, "epochs": epochs_read})
     return conclude(measured)
+
+
+def recipe_of(experiment: Experiment, reading: Reading, seed: int) -> Recipe:
+    """The base's recipe for so many steps, validated once, at the end."""
+    return experiment.base_recipe(
+        seed,
+        **{
+            "train.steps": str(reading.steps),
+            "train.evaluate_every": str(reading.steps),
+            "sample.prompts": "[]",
+        },
+    )
 
 
 # -- the data -------------------------------------------------------------------------------------
@@ -111,15 +129,18 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
 
 def documents(ids: np.ndarray, tokenizer: Tokenizer) -> list[np.ndarray]:
     """The ids of each document, its beginning token included."""
+    # What stands before the first beginning is no document: an empty piece.
     return np.split(ids, np.flatnonzero(ids == tokenizer.special_id(DOCUMENT)))[1:]
 
 
 def corpus_of(base: Run, stories: Sequence[np.ndarray]) -> Corpus:
     """A training text of these stories; the base's validation stories and tokenizer."""
+    # Every story brings its beginning token along.
     train = np.concatenate(stories)
     return Corpus(
         load_model(base).tokenizer,
         train,
+        # The same validation stories for all sizes: they were in no training text.
         np.asarray(token_file(base, "valid")),
         f"{len(stories)} stories",
     )
@@ -130,10 +151,15 @@ def corpus_of(base: Run, stories: Sequence[np.ndarray]) -> Corpus:
 
 def measure(trained: Run, corpus: Corpus, sizes: Sizes) -> dict[str, Any]:
     """Copying and bits per byte of the weights a run ended with."""
+    # The last weights and not the best: a model that has begun to memorise validates worse.
     model, tokenizer = final_model(trained), corpus.tokenizer
+    # Back to characters: a copy is a copy however it was cut into tokens.
     read, unseen = (texts_of(ids, tokenizer) for ids in (corpus.train, corpus.valid))
+    # From the document token alone, so that no prompt hands over a piece of the text.
     request = Request("", 96, count=sizes.samples, begin=DOCUMENT)
     samples = [row.text for row in generate(model, tokenizer, request) if row.text.strip()]
+    # The yardstick: as much unseen text, cut to the lengths of the samples, since a longer text
+    # has more spans to be found by chance.
     reference = cut_like("\n\n".join(unseen), samples)
     results = novelty("\n\n".join(read), {"samples": samples, "unseen": reference})
     return {
@@ -148,6 +174,7 @@ def measure(trained: Run, corpus: Corpus, sizes: Sizes) -> dict[str, Any]:
 
 
 def texts_of(ids: np.ndarray, tokenizer: Tokenizer) -> list[str]:
+    # Special tokens decode to nothing, so the beginnings vanish.
     return [tokenizer.decode(own.tolist()) for own in documents(ids, tokenizer)]
 
 
@@ -157,34 +184,29 @@ def first(texts: Sequence[str], size: int) -> list[str]:
     >>> first(["abc", "de", "f"], 4)
     ['abc', 'de']
     """
-    ends = np.cumsum([len(text) for text in texts])
-    return list(texts[: int(np.searchsorted(ends, size)) + 1])
+    read = np.cumsum([len(text) for text in texts])  # characters up to the end of each text
+    return list(texts[: int(np.searchsorted(read, size)) + 1])
 
 
 def bits_per_byte(model: Any, tokenizer: Tokenizer, texts: Sequence[str]) -> float:
+    # Mean over all bytes of all texts.
     return float(document_bits(model, tokenizer, texts, document_token=True)[0].mean())
 
 
 # -- what follows ---------------------------------------------------------------------------------
 
 
-def conclude(measured: dict[Reading, list[dict[str, Any]]]) -> Result:
+def conclude(measured: Measured) -> Result:
     """Much repetition must copy and little must not, and what is not copied must serve unseen text
     better."""
     fewer, often, *_, seldom = measured
     excess = {reading: excess_of(own) for reading, own in measured.items()}
+    # Of unseen text: how much less it costs the model that has read much than the one that knows
+    # a little by heart.
     gain = less(measured, "unseen", often, seldom)
-    verdict = together(above(excess[often]), below(excess[seldom], MARGIN), above(gain))
-    arms = [
-        Arm(f"{what}, {reading.stories} stories x {own[0]['epochs']:.3g}", unit, column(own, key))
-        for what, key, unit in (
-            ("copied", "copied", "share"),
-            ("author repeats", "author", "share"),
-            ("unseen", "unseen", "bits/byte"),
-            ("read", "read", "bits/byte"),
-        )
-        for reading, own in measured.items()
-    ]
+    memory_seen = above(excess[often])  # the control: the measure finds memory where it must be
+    no_copying = below(excess[seldom], MARGIN)
+    patterns = above(gain)
     sentence = (
         f"{percent(mean(measured[often], 'copied'))} of the {SPAN}-character spans are copied "
         f"after {epochs(measured[often])} readings of {often.stories} stories (unseen stories: "
@@ -193,42 +215,53 @@ def conclude(measured: dict[Reading, list[dict[str, Any]]]) -> Result:
         f"({percent(mean(measured[seldom], 'author'))})"
     )
     bits = " and ".join(f"{mean(measured[reading], 'unseen'):.2f}" for reading in (often, seldom))
+    learned = together(no_copying, patterns)
+    fewer_copies = above(less(measured, "copied", often, fewer))
+    rows = [
+        {"stories": reading.stories, "steps": reading.steps, "seeds": own}
+        for reading, own in measured.items()
+    ]
     return Result(
-        verdict,
+        together(memory_seen, no_copying, patterns),
         f"{sentence}; bits per byte of unseen stories: {bits}.",
-        arms,
+        arms_of(measured),
         {"copying.png": pictures(sentence, measured)},
         targets={
             "memorisation is shown: the smallest corpus is copied, beyond the author's own "
-            "repetition": above(excess[often]) == "supported",
+            "repetition": memory_seen == "supported",
             f"generalisation is shown: the largest is not, by {percent(MARGIN)}, and unseen text "
-            "is predicted better": together(below(excess[seldom], MARGIN), above(gain))
-            == "supported",
-            "fewer readings of the same stories copy less": above(
-                less(measured, "copied", often, fewer)
-            )
-            == "supported",
+            "is predicted better": learned == "supported",
+            "fewer readings of the same stories copy less": fewer_copies == "supported",
         },
-        details={
-            "arms": [
-                {"stories": r.stories, "steps": r.steps, "seeds": own}
-                for r, own in measured.items()
-            ]
-        },
+        details={"arms": rows},
     )
+
+
+def arms_of(measured: Measured) -> list[Arm]:
+    """Every reading under every measure."""
+    measures = {  # what it is called -> its key, its unit
+        "copied": ("copied", "share"),
+        "author repeats": ("author", "share"),
+        "unseen": ("unseen", "bits/byte"),
+        "read": ("read", "bits/byte"),
+    }
+    arms = []
+    for name, (key, unit) in measures.items():
+        for reading, own in measured.items():
+            label = f"{name}, {reading.stories} stories x {own[0]['epochs']:.3g}"
+            arms.append(Arm(label, unit, column(own, key)))
+    return arms
 
 
 def column(own: Sequence[dict[str, Any]], key: str) -> list[float]:
+    """One measure of an arm, for each seed."""
     return [one[key] for one in own]
 
 
-def less(
-    measured: dict[Reading, list[dict[str, Any]]], key: str, a: Reading, b: Reading
-) -> Interval:
+def less(measured: Measured, key: str, a: Reading, b: Reading) -> Interval:
     """By how much b lies below a, seed by seed."""
-    return paired_difference(
-        column(measured[a], key), column(measured[b], key), groups=range(len(measured[a]))
-    )
+    values_a, values_b = column(measured[a], key), column(measured[b], key)
+    return paired_difference(values_a, values_b, groups=range(len(values_a)))
 
 
 def mean(own: Sequence[dict[str, Any]], key: str) -> float:
@@ -241,33 +274,38 @@ def epochs(own: Sequence[dict[str, Any]]) -> str:
     >>> epochs([{"epochs": 61.4}]), epochs([{"epochs": 0.49}])
     ('61', '0.5')
     """
+    # The same for all seeds: steps, batch and text are.
     often = own[0]["epochs"]
     return f"{often:.0f}" if often >= 9.5 else f"{often:.1f}"
 
 
 def excess_of(own: Sequence[dict[str, Any]]) -> Interval:
     """Copying beyond what the author's unseen stories share with the same training text."""
+    # Paired by seed: the reference is cut to the lengths of that seed's samples.
     return paired_difference(column(own, "copied"), column(own, "author"), groups=range(len(own)))
 
 
-def pictures(title: str, measured: dict[Reading, list[dict[str, Any]]]) -> Figure:
+def pictures(title: str, measured: Measured) -> Figure:
     """Copied spans and bits per byte against the number of stories, at equal steps."""
     equal = dict(list(measured.items())[1:])  # the first arm has fewer steps: a single point
     x = [reading.stories for reading in equal]
+    ticks = [f"{count}\n{epochs(own)} x" for count, own in zip(x, equal.values())]
     with canvas(title, (9.2, 4.8)) as figure:
         left, right = figure.subplots(1, 2)
-        left_keys, right_keys = (
-            {"copied": "samples", "author": "unseen stories"},
-            {"unseen": "unseen", "read": "read"},
-        )
-        for axes, keys in ((left, left_keys), (right, right_keys)):
+        # What is measured and its yardstick share a panel: only their distance says something.
+        curves = {
+            left: {"copied": "samples", "author": "unseen stories"},
+            right: {"unseen": "unseen", "read": "read"},
+        }
+        for axes, keys in curves.items():
             for place, (key, label) in enumerate(keys.items()):
                 values = [
                     interval(column(own, key), groups=range(len(own))) for own in equal.values()
                 ]
                 band(axes, x, values, place, label)
             axes.set(xlabel="stories in the training text, equal steps", xscale="log")
-            axes.set_xticks(x, [f"{n}\n{epochs(own)} x" for n, own in zip(x, equal.values())])
+            # Below each size, how often its stories were read.
+            axes.set_xticks(x, ticks)
             axes.minorticks_off()
             axes.legend(frameon=False)
         left.set(ylabel=f"copied {SPAN}-character spans, share", ylim=(0, 1.02))

@@ -1,18 +1,29 @@
 """Step by step: is a hard problem easier for a model that writes down what comes between?
 
-The problems are chains of one to eight operations on whole numbers, each result between 1 and 99:
+Design. The problems are chains of one to eight operations on whole numbers, with each result
+between 1 and 99:
 
     ((((3+5)*4)-7)*2)=          direct answer  50.
                                 worked steps   3+5=8 8*4=32 32-7=25 25*2=50 50.
 
-Both arms have the same network, learning-rate search, number of steps and of tokens in each step
-(so the same time, to a few per cent), and the same problems. Loss only falls on what follows the
-"=". A problem is solved when all that the model writes, taking the likeliest character each time,
-is right: with worked steps every step, too.
+    manipulated     what follows the "=": the answer, or the steps and then the answer
+    constant        network, problems, steps, tokens in each step (so the same time, to a few per
+                    cent), a search over the same learning rates for each arm
+    effect          share of unseen problems solved, worked steps minus direct answers. A problem is
+                    solved when everything that the model writes is right, taking the likeliest
+                    character each time: with worked steps every step, too
+    null            0
+    control         problems of one operation: there is nothing between question and answer, so the
+                    arms should be alike, and the gap should grow with the length
+    seeds           three; problems are resampled within them
 
-Trade-offs: at the same number of tokens the direct arm sees about twice as many problems, and its
-loss rests on fewer characters: that is what step-by-step data is. Chains are easy to check and have
-no words; real reasoning has many.
+Loss falls on what follows the "=" alone. The idea is that of Nye et al. 2021 (scratchpads) and Wei
+et al. 2022 (chain of thought): a network does a fixed amount of work for each token, so that a
+chain that is longer than it is deep has to be spread over several.
+
+Trade-offs. At the same number of tokens the direct arm sees about twice as many problems, which
+favours it, and its loss rests on fewer characters: that is what step-by-step data is. Chains are
+easy to check and have no words; real reasoning has many.
 """
 
 import random
@@ -22,9 +33,10 @@ from functools import partial
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 
 from tinylm.config import Recipe
-from tinylm.evaluation.statistics import interval, paired_difference
+from tinylm.evaluation.statistics import Interval, interval, paired_difference
 from tinylm.lessons.experiment import Experiment, Progress
 from tinylm.lessons.lesson import Arm, Lesson, Result, above, band
 from tinylm.lessons.shared import best_rates, interval_json
@@ -34,8 +46,10 @@ from tinylm.text.batches import Corpus
 from tinylm.text.tokenizers import DOCUMENT, CharTokenizer
 from tinylm.training.load import load_model
 
+# Twice the depth of the demo's network: more operations than it has blocks to do them in.
 LONGEST = 8  # operations in a chain
 KINDS = ("direct answer", "worked steps")
+# By characters, so that a number is read digit by digit and no merge hides one.
 TOKENIZER = CharTokenizer("".join(sorted("0123456789+-*()=. ")), [DOCUMENT])
 
 
@@ -58,6 +72,7 @@ class Problem:
     @property
     def question(self) -> str:
         """The chain as one expression, e.g. `((3+5)*4)=`."""
+        # The result of each step is left out and its operation wrapped around what came before.
         first, *rest = self.steps
         text = f"({first[0]}{first[1]}{first[2]})"
         for _, sign, right, _ in rest:
@@ -72,8 +87,12 @@ class Problem:
         >>> chain.question, chain.answer("direct answer"), chain.answer("worked steps")
         ('((3+5)*4)=', '32.', '3+5=8 8*4=32 32.')
         """
-        worked = [f"{left}{sign}{right}={result}" for left, sign, right, result in self.steps]
-        return " ".join([*(worked if kind == "worked steps" else []), f"{self.steps[-1][3]}."])
+        words = []
+        if kind == "worked steps":
+            words = [f"{left}{sign}{right}={result}" for left, sign, right, result in self.steps]
+        # The full stop says that the answer is complete: "5" does not pass for "50".
+        words.append(f"{self.steps[-1][3]}.")
+        return " ".join(words)
 
 
 def run(experiment: Experiment) -> Generator[Progress, None, Result]:
@@ -84,6 +103,7 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
     solved: dict[str, list[list[int]]] = {}
     for kind in KINDS:
         corpus = corpus_of(kind, train, tested)
+        # Searched for each arm: the rate that suits one must not decide against the other.
         rates = yield from best_rates(
             experiment, kind, recipe_of(experiment, 1, sizes.steps), corpus
         )
@@ -91,6 +111,7 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
         for seed in experiment.seeds:
             recipe = recipe_of(experiment, seed, sizes.steps, **rates)
             trained = yield from experiment.train(f"{kind}, seed {seed}", recipe, corpus)
+            # The weights that validated best; both arms keep them by the same rule.
             solved[kind].append(
                 experiment.measure(kind, trained.fingerprint, partial(solve, trained, kind, tested))
             )
@@ -108,6 +129,7 @@ def chain(rng: random.Random, length: int) -> Problem:
     while len(steps) < length:
         sign, right = rng.choice("+-*"), rng.randint(1, 9)
         result = {"+": value + right, "-": value - right, "*": value * right}[sign]
+        # Multiplying by 1 is no step: the arms would differ in nothing but its spelling.
         if 1 <= result <= 99 and (sign, right) != ("*", 1):
             steps.append((value, sign, right, result))
             value = result
@@ -117,12 +139,15 @@ def chain(rng: random.Random, length: int) -> Problem:
 def problems(sizes: Sizes) -> tuple[list[Problem], list[Problem]]:
     """Problems to learn from, of all lengths alike, and others to be tested on, equally many of
     each length."""
+    # One set of problems for all seeds and both arms.
     rng = random.Random(0)
     tested = [chain(rng, length) for length in range(1, LONGEST + 1) for _ in range(sizes.tested)]
+    # Short chains are few, so many of them would be met in training as well.
     kept_aside = set(tested)
     train: list[Problem] = []
     while len(train) < sizes.problems:
         problem = chain(rng, rng.randint(1, LONGEST))
+        # Also keeps what both arms learn from identical: they differ in the answers' form.
         if problem not in kept_aside:
             train.append(problem)
     return train, tested
@@ -130,7 +155,9 @@ def problems(sizes: Sizes) -> tuple[list[Problem], list[Problem]]:
 
 def encoded(problem: Problem, kind: str) -> tuple[list[int], list[int]]:
     """The ids of a problem with its answer, and a mask that is 1 where the answer stands."""
+    # The document token first: otherwise a problem would be continued from the one before it.
     question = [TOKENIZER.special_id(DOCUMENT), *TOKENIZER.encode(problem.question)]
+    # The mask is on the answer: a question is given, and learning to write one is no help.
     answer = TOKENIZER.encode(problem.answer(kind))
     return question + answer, [0] * len(question) + [1] * len(answer)
 
@@ -138,15 +165,29 @@ def encoded(problem: Problem, kind: str) -> tuple[list[int], list[int]]:
 def corpus_of(kind: str, train: Sequence[Problem], tested: Sequence[Problem]) -> Corpus:
     """Problems one behind the other with their masks; every fourth tested one serves for
     validation."""
-    sides = [
-        [np.concatenate(part) for part in zip(*(encoded(problem, kind) for problem in side))]
-        for side in (train, tested[::4])
-    ]
-    (ids, mask), (valid, valid_mask) = sides
-    ids, valid = ids.astype(np.uint16), valid.astype(np.uint16)
+    train_ids, train_mask = joined(kind, train)
+    # Validation chooses among learning rates only. The test asks for all tested problems.
+    valid_ids, valid_mask = joined(kind, tested[::4])
     return Corpus(
-        TOKENIZER, ids, valid, f"{kind} of chains", train_mask=mask, valid_mask=valid_mask
+        TOKENIZER,
+        train_ids,
+        valid_ids,
+        f"{kind} of chains",
+        train_mask=train_mask,
+        valid_mask=valid_mask,
     )
+
+
+def joined(kind: str, chains: Sequence[Problem]) -> tuple[np.ndarray, np.ndarray]:
+    """The ids (n,) of all problems and their mask (n,)."""
+    ids: list[int] = []
+    mask: list[int] = []
+    for problem in chains:
+        # Windows are cut anywhere: one may begin inside a problem, for both arms alike.
+        own_ids, own_mask = encoded(problem, kind)
+        ids += own_ids
+        mask += own_mask
+    return np.array(ids, dtype=np.uint16), np.array(mask)
 
 
 def recipe_of(experiment: Experiment, seed: int, steps: int, **fields: str) -> Recipe:
@@ -154,6 +195,7 @@ def recipe_of(experiment: Experiment, seed: int, steps: int, **fields: str) -> R
     a step."""
     values = {
         "tokenizer.kind": "char",
+        # The longest problem with its steps has fewer than 128 characters.
         "model.context": "128",
         "sample.prompts": "[]",
         "train.steps": str(steps),
@@ -161,6 +203,7 @@ def recipe_of(experiment: Experiment, seed: int, steps: int, **fields: str) -> R
         **fields,
     }
     if experiment.scale == "full":
+        # 16 windows of 128: 2,048 tokens in each step, for both arms.
         values["train.batch_size"] = "16"
     return experiment.base_recipe(seed, **values)
 
@@ -177,15 +220,16 @@ def solve(run: Run, kind: str, tested: Sequence[Problem], rows: int = 200) -> li
     lost.
     """
     model = load_model(run).model
-    solved = []
+    solved: list[int] = []
     for first in range(0, len(tested), rows):
         pairs = [encoded(problem, kind) for problem in tested[first : first + rows]]
+        # Shorter rows are filled up with 0 on the right. Attention looks to the left only, so the
+        # filling changes nothing, and its mask is 0.
         width = max(len(ids) for ids, _ in pairs)
-        ids, mask = (
-            torch.tensor([part + [0] * (width - len(part)) for part in side])
-            for side in zip(*pairs)
-        )
+        ids = torch.tensor([own + [0] * (width - len(own)) for own, _ in pairs])  # (rows, width)
+        mask = torch.tensor([own + [0] * (width - len(own)) for _, own in pairs])
         likeliest = model(ids[:, :-1]).argmax(-1)  # (rows, width - 1)
+        # What belongs to the question is given and need not be predicted.
         right = (likeliest == ids[:, 1:]) | (mask[:, 1:] == 0)
         solved += right.all(dim=1).int().tolist()
     return solved
@@ -198,58 +242,64 @@ def conclude(solved: dict[str, list[list[int]]], lengths: Sequence[int]) -> Resu
     """Whether worked steps solve more problems than direct answers; `lengths` are those of the
     tested problems."""
     seeds = [seed for seed, own in enumerate(solved[KINDS[0]]) for _ in own]
-    flat = {kind: np.concatenate(own) for kind, own in solved.items()}
-    arms = [
-        Arm(
-            kind,
-            "share",
-            [float(np.mean(own)) for own in solved[kind]],
-            interval(flat[kind], groups=seeds),
-        )
-        for kind in KINDS
-    ]
+    flat = {kind: np.concatenate(own) for kind, own in solved.items()}  # (seeds x problems,)
+    arms = []
+    for kind in KINDS:
+        means = [float(np.mean(own)) for own in solved[kind]]
+        arms.append(Arm(kind, "share", means, interval(flat[kind], groups=seeds)))
     direct, worked = (arm.interval for arm in arms)
+    # Paired: both arms of a seed were asked the same problems.
     gap = paired_difference(flat["worked steps"], flat["direct answer"], groups=seeds)
-    steps = sorted(set(lengths))
-    # the length of each tested problem, seed after seed
-    member = np.tile(lengths, len(solved[KINDS[0]]))
-    curves = {
-        kind: [
-            interval(flat[kind][member == n], groups=np.array(seeds)[member == n].tolist())
-            for n in steps
-        ]
-        for kind in KINDS
-    }
+    curves = {kind: by_length(own, lengths, seeds) for kind, own in flat.items()}
     sentence = (
         f"Worked steps solve {percent(worked.mean)} of unseen problems, direct answers "
         f"{percent(direct.mean)}; of the longest, {percent(curves['worked steps'][-1].mean)} and "
         f"{percent(curves['direct answer'][-1].mean)}."
     )
-    with canvas(sentence) as figure:
+    # The lengths that occur, shortest first.
+    operations = sorted(set(lengths))
+    return Result(
+        above(gap),
+        sentence,
+        arms,
+        {"accuracy.png": picture(sentence, operations, curves)},
+        targets={
+            "worked steps solve >= 95 %": worked.mean >= 0.95,
+            "direct answers solve <= 50 %": direct.mean <= 0.5,
+        },
+        details={
+            "operations": operations,
+            "gap": interval_json(gap),
+            "solved": {kind: [point.mean for point in curve] for kind, curve in curves.items()},
+        },
+    )
+
+
+def by_length(solved: np.ndarray, lengths: Sequence[int], seeds: Sequence[int]) -> list[Interval]:
+    """Share solved of the problems of each length, shortest first; `solved` is (seeds x
+    problems,)."""
+    seed_of = np.array(seeds)
+    length_of = np.tile(lengths, len(solved) // len(lengths))  # seed after seed, as `solved` is
+    curve = []
+    for length in sorted(set(lengths)):
+        chosen = length_of == length
+        curve.append(interval(solved[chosen], groups=seed_of[chosen].tolist()))
+    return curve
+
+
+def picture(title: str, operations: Sequence[int], curves: dict[str, list[Interval]]) -> Figure:
+    """Share solved against the length of the problem."""
+    with canvas(title) as figure:
         axes = figure.subplots()
         for place, kind in enumerate(KINDS):
-            band(axes, steps, curves[kind], place, kind)
+            band(axes, operations, curves[kind], place, kind)
         axes.set(
             xlabel="operations in the problem",
             ylabel="share of problems solved",
             ylim=(-0.02, 1.02),
         )
         axes.legend(frameon=False)
-    return Result(
-        above(gap),
-        sentence,
-        arms,
-        {"accuracy.png": figure},
-        targets={
-            "worked steps solve >= 95 %": worked.mean >= 0.95,
-            "direct answers solve <= 50 %": direct.mean <= 0.5,
-        },
-        details={
-            "operations": steps,
-            "gap": interval_json(gap),
-            "solved": {kind: [point.mean for point in curve] for kind, curve in curves.items()},
-        },
-    )
+    return figure
 
 
 LESSON = Lesson(

@@ -1,22 +1,51 @@
 """Fine-tuning changes how a model speaks: does it also change what the model knows?
 
-One base that tells stories and knows the town's facts is taught iambic pentameter, and compared on
-equal terms:
+Design. One base tells stories and has learned the town's facts from a register of people
+(shared.base_with_facts). It is taught iambic pentameter in several ways.
 
-    base            its prose, cut at every tenth syllable, so that it has lines to judge at all
-    prompted        the same weights, shown four lines of verse as the prompt
-    full            every weight fine-tuned on verse           LoRA    thin adapters beside the
-      frozen weights
-    replay          as full, with as much of what the base has read mixed in: half of the verse in
-      the same steps
-    from scratch    no base at all: random weights, the same verse, the same steps
+    manipulated     how the verse gets in:
+                      base                   not at all: its prose, cut at every tenth syllable
+                      prompted base          as a prompt of four lines, weights untouched
+                      full fine-tune         all weights, on verse
+                      LoRA                   adapters of rank 8 beside frozen weights (Hu et al.
+                                             2021), on verse
+                      full with replay       all weights, on verse mixed with as much of what the
+                                             base had read, so half of the verse in the same steps
+                      from scratch on verse  all weights, from random ones
+                      rewarded               the full fine-tune, then a reward for lines that scan
+                      rewarded LoRA          full with replay, then the same reward on adapters
+                      rewarded with replay   full with replay, then the same reward on all weights
+    constant        fine-tunes: steps, tokens a step and a search over the same learning rates;
+                    rewards: steps, samples, KL weight, prompts; all: prompts, samples and questions
+                    that arms are judged by
+    effect          lines that scan, the full fine-tune's minus the base's and minus the prompted
+                    base's
+    null            0 for both; the interval is over the seeds. Facts known after a fine-tune must
+                    not rise beyond those before it, since the claim denies that it teaches any
+    control         from scratch on verse: metre without any base, and no facts to keep
+    price           facts kept: of the questions that the base answers rightly, the share that is
+                    still answered rightly (guessing keeps 25 %); bits per byte of unseen stories
+    seeds           three, each with a base, fine-tunes, rewards and samples of its own
 
-The four that train have the same steps, tokens and learning-rate search. Facts kept: of the
-questions that the base answers rightly, the share that is still answered rightly (guessing would
-keep 25 %).
+Tried before. Without the rewarded arms: 20 % of the base's lines scan, 31 % of the fine-tune's,
+23 % with LoRA, 25 % with replay; facts kept 29, 32 and 97 %. So neither freezing the weights nor
+adapters protect the facts: adapters are added to all matrices, and nothing in the verse rehearses a
+fact. Replay does protect them. The verdict then also asked that LoRA keep 90 % of the facts. That
+is a hope about a method and not the claim, so it is a target now; it stays missed.
 
-Trade-off: the metre is that of a rule-based scorer; prose scans by chance in about one line of
-five, which is why the cut prose is the yardstick and not 0.
+Rewarded arms, stated before their first run. A reward needs a model that writes lines already, and
+facts have to be kept through two stages. Two constructions can do that: both start from the run
+with replay, the only one that still has the facts. There, LoRA has to move less than all weights
+do (Biderman et al. 2024: it learns less and forgets less), and the KL term ties it to a reference
+that knows the facts. A LoRA reward on top of the LoRA fine-tune was not taken: that arm has lost
+the facts before the reward begins. KL weight, steps, samples and entropy are those of the lesson
+reward at its KL weight of 0.1, not tuned here; adapters have the learning rate of the arm LoRA.
+Expected: metre at least 3 times the base's in "rewarded"; one arm with 2.5 times and 90 % of the
+facts. What would count against the construction: facts kept below 90 % in "rewarded LoRA" although
+"full with replay" keeps them.
+
+Trade-offs. The metre is that of a rule-based scorer, which is the reward too. Prose scans by chance
+in about one line of five, which is why the cut prose is the yardstick and not 0.
 """
 
 from collections.abc import Generator, Sequence
@@ -48,17 +77,28 @@ from tinylm.lessons.shared import (
     verse_poems,
 )
 from tinylm.pages.figures import MARKERS, MUTED, canvas, colour, percent
+from tinylm.recipes import load_recipe
 from tinylm.runs import Run
 from tinylm.training.load import load_model
 
+# Two ways to begin: one that only verse goes on from, one that stories go on from as well.
 PROMPTS = ("The tide", "Mara the net-mender")
-TRAINED = {  # arm -> fields of its recipe; "start_from" is filled in where there is a base
-    "full fine-tune": {},
-    "full with replay": {},
-    "LoRA": {"lora.rank": "8", "train.learning_rate": "0.004"},
+FULL, REPLAY, LORA = "full fine-tune", "full with replay", "LoRA"
+FINE_TUNED: dict[str, dict[str, str]] = {  # arm -> fields of its recipe beside the common ones
+    FULL: {},
+    REPLAY: {},
+    # Adapters start as a product with zero: they want a larger rate than weights that are trained.
+    LORA: {"lora.rank": "8", "train.learning_rate": "0.004"},
     "from scratch on verse": {},
 }
-ARMS = ("base", "prompted base", *TRAINED)
+REWARDED: dict[str, tuple[str, dict[str, str]]] = {  # arm -> the arm it starts from, its fields
+    "rewarded": (FULL, {}),
+    "rewarded LoRA": (REPLAY, FINE_TUNED[LORA]),
+    "rewarded with replay": (REPLAY, {}),
+}
+ARMS = ("base", "prompted base", *FINE_TUNED, *REWARDED)
+# The arms that had facts to lose.
+WITH_FACTS = (FULL, REPLAY, LORA, *REWARDED)
 MEASURES = {
     "metre": "share",
     "rhyme": "share",
@@ -70,42 +110,40 @@ MEASURES = {
 
 @dataclass(frozen=True)
 class Sizes:
-    steps: int
-    samples: int
+    steps: int  # of each fine-tune
+    samples: int  # continuations that an arm is judged by
     stories: int  # unseen ones, for bits per byte
     questions: int  # every n-th of the questions is asked
+    reward_steps: int
+    reward_samples: int  # that the model writes in each step of the reward
 
 
-SIZES = {"smoke": Sizes(4, 8, 2, 90), "full": Sizes(200, 128, 40, 1)}
+SIZES = {
+    "smoke": Sizes(4, 8, 2, 90, reward_steps=2, reward_samples=4),
+    "full": Sizes(200, 128, 40, 1, reward_steps=40, reward_samples=80),
+}
 
 Scores = dict[str, dict[str, Any]]  # arm -> measure -> value
 
 
 def run(experiment: Experiment) -> Generator[Progress, None, Result]:
-    """Teach verse to the base of each seed in three ways, and examine all arms on the same texts
-    and questions."""
-    poems, unseen = verse_poems(experiment)
+    """Teach verse to the base of each seed in every way, and examine all arms on the same texts and
+    questions."""
+    _, unseen = verse_poems(experiment)
     rates: dict[str, dict[str, str]] = {}
     scores: list[Scores] = []  # one a seed
     for seed in experiment.seeds:
         base: Run = yield from base_with_facts(experiment, seed)
-        tokenizer = load_model(base).tokenizer
-        plain = document_corpus(tokenizer, poems, unseen)
-        replay = document_corpus(
-            tokenizer, poems + register_and_stories(1, 2 * len(poems), seed), unseen
-        )
-        runs: dict[str, Run] = {}
-        for arm, fields in TRAINED.items():
-            corpus = replay if arm == "full with replay" else plain
-            if arm not in rates:
-                rates[arm] = yield from best_rates(
-                    experiment, arm, recipe_of(experiment, base, arm, seed, fields), corpus
-                )
-            recipe = recipe_of(experiment, base, arm, seed, {**fields, **rates[arm]})
-            runs[arm] = yield from experiment.train(f"{arm}, seed {seed}", recipe, corpus)
+        runs = yield from fine_tune_all(experiment, base, seed, rates)
+        for arm, (start, fields) in REWARDED.items():
+            recipe = load_recipe(
+                "demo-reward", reward_fields(experiment, runs[start], seed, fields)
+            )
+            runs[arm] = yield from experiment.train(f"{arm}, seed {seed}", recipe)
         scores.append({})
         for place, arm in enumerate(ARMS):
             yield Progress(f"examining, seed {seed}", place, len(ARMS))
+            # Both arms called base are the same weights, prompted in two ways.
             judged = runs.get(arm, base)
             examined = partial(examine, experiment, judged, arm, unseen)
             scores[-1][arm] = experiment.measure(
@@ -117,40 +155,90 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
 # -- training -------------------------------------------------------------------------------------
 
 
-def recipe_of(
+def fine_tune_all(
+    experiment: Experiment, base: Run, seed: int, rates: dict[str, dict[str, str]]
+) -> Generator[Progress, None, dict[str, Run]]:
+    """The fine-tuned runs of a seed by arm.
+
+    `rates` are the learning rates found for each arm. The first seed searches and fills them in;
+    the others use what it found, so that all seeds of an arm share one recipe.
+    """
+    poems, unseen = verse_poems(experiment)
+    # Nothing is tokenized anew: a fine-tune keeps its parent's vocabulary.
+    tokenizer = load_model(base).tokenizer
+    verse = document_corpus(tokenizer, poems, unseen)
+    # Two entries of register and stories for each poem are about as many tokens as the poems.
+    mixed = document_corpus(
+        tokenizer, poems + register_and_stories(1, 2 * len(poems), seed), unseen
+    )
+    runs: dict[str, Run] = {}
+    for arm, fields in FINE_TUNED.items():
+        corpus = mixed if arm == REPLAY else verse
+        if arm not in rates:
+            first_guess = fine_tune_recipe(experiment, base, arm, seed, fields)
+            rates[arm] = yield from best_rates(experiment, arm, first_guess, corpus)
+        recipe = fine_tune_recipe(experiment, base, arm, seed, {**fields, **rates[arm]})
+        runs[arm] = yield from experiment.train(f"{arm}, seed {seed}", recipe, corpus)
+    return runs
+
+
+def fine_tune_recipe(
     experiment: Experiment, base: Run, arm: str, seed: int, fields: dict[str, str]
 ) -> Recipe:
     """How an arm learns the verse: alike, but for where it starts and what may move."""
     steps = SIZES[experiment.scale].steps
-    start = (
-        {}
-        if arm == "from scratch on verse"
-        else {
-            "start_from": str(base.folder),
-            "train.learning_rate": "0.002",
-            "train.muon_learning_rate": "0.01",
-        }
-    )
+    start = {
+        "start_from": str(base.folder),
+        # Half of pretraining's rates or less: the weights hold something worth keeping.
+        "train.learning_rate": "0.002",
+        "train.muon_learning_rate": "0.01",
+    }
     common = {
         "train.steps": str(steps),
         "train.evaluate_every": str(max(1, steps // 4)),
+        # The poems are few and read several times; dropout keeps them from being learned by heart.
         "model.dropout": "0.1",
         "sample.prompts": "[]",
     }
+    if arm == "from scratch on verse":
+        start = {}
     return experiment.base_recipe(seed, **{**start, **common, **fields})
+
+
+def reward_fields(
+    experiment: Experiment, parent: Run, seed: int, fields: dict[str, str]
+) -> dict[str, str]:
+    """The demo's third stage from another run, as the lesson reward has it at its KL weight of
+    0.1."""
+    sizes = SIZES[experiment.scale]
+    common = {
+        "start_from": str(parent.folder),
+        "train.seed": str(seed),
+        "train.steps": str(sizes.reward_steps),
+        "train.evaluate_every": str(sizes.reward_steps),
+        "reward.samples": str(sizes.reward_samples),
+        "reward.kl": "0.1",
+        "reward.entropy": "0",  # the KL term alone protects what the reward does not mention
+        "sample.prompts": "[]",
+    }
+    if experiment.scale == "smoke":
+        common["reward.tokens"] = "30"  # prompt and sample must fit into a context of 64
+    return {**common, **fields}
 
 
 # -- measuring ------------------------------------------------------------------------------------
 
 
 def examine(experiment: Experiment, judged: Run, arm: str, unseen: Sequence[str]) -> dict[str, Any]:
-    """Everything that is measured on one arm. Prose has no lines, so the base's is cut at ten
-    syllables."""
+    """Everything that is measured on one arm."""
     sizes = SIZES[experiment.scale]
-    prompts = (
-        ["\n".join(unseen[0].splitlines()[:4]) + "\n"] if arm == "prompted base" else list(PROMPTS)
-    )
+    prompts = list(PROMPTS)
+    if arm == "prompted base":
+        # In-context learning (Brown et al. 2020): the style is shown and no weight is moved.
+        prompts = ["\n".join(unseen[0].splitlines()[:4]) + "\n"]
+    # The same number of continuations for every arm, at the same temperature.
     samples = sample_continuations(experiment, judged, prompts, sizes.samples)
+    # Prose has no lines to scan. Cut at ten syllables it has as good a chance as verse.
     lines = cut_shares(samples) if arm == "base" else flagged(samples, scans)
     questions = fact_questions(1)[:: sizes.questions]
     return {
@@ -158,8 +246,9 @@ def examine(experiment: Experiment, judged: Run, arm: str, unseen: Sequence[str]
         "rhyme": hit_share(rhyming(samples)),
         "lines": int(lines[:, 1].sum()),
         "verse": bits_per_byte(judged, unseen),
+        # No arm has read these stories: they show what is left of the base's own style.
         "stories": bits_per_byte(judged, unseen_stories(sizes.stories)),
-        "facts": score_answers(judged, questions),
+        "facts": score_answers(judged, questions),  # 0 or 1 for each question
         "sample": samples[0].prompt + samples[0].text,
     }
 
@@ -169,11 +258,14 @@ def examine(experiment: Experiment, judged: Run, arm: str, unseen: Sequence[str]
 
 def kept(scores: Sequence[Scores], arm: str) -> Interval:
     """Share of the base's right answers that an arm still gives, over questions and seeds."""
-    still, groups = [], []
+    still: list[int] = []
+    groups: list[int] = []  # the seed of each answer
     for seed, own in enumerate(scores):
-        known = [after for before, after in zip(own["base"]["facts"], own[arm]["facts"]) if before]
-        still += known
-        groups += [seed] * len(known)
+        for before, after in zip(own["base"]["facts"], own[arm]["facts"]):
+            # A question that the base got wrong has nothing to keep: a right guess is no memory.
+            if before:
+                still.append(after)
+                groups.append(seed)
     return interval(still or [0], groups=groups or [0])
 
 
@@ -200,63 +292,86 @@ def conclude(scores: Sequence[Scores]) -> Result:
     facts."""
     seeds = range(len(scores))
     metre = {arm: [own[arm]["metre"] for own in scores] for arm in ARMS}
-    gains = {
-        arm: paired_difference(metre["full fine-tune"], metre[arm], groups=seeds)
-        for arm in ARMS[:2]
-    }
-    facts = {arm: kept(scores, arm) for arm in ("full fine-tune", "full with replay", "LoRA")}
-    times = np.mean(metre["full fine-tune"]) / max(np.mean(metre["base"]), 1e-9)
-    known = np.mean([np.mean(own["base"]["facts"]) for own in scores])
-    arms = arms_of(scores)
+    mean_metre = {arm: float(np.mean(values)) for arm, values in metre.items()}
+    # The same seed on both sides of each difference: what the seeds share cancels out.
+    gains = [paired_difference(metre[FULL], metre[arm], groups=seeds) for arm in ARMS[:2]]
+    facts = {arm: kept(scores, arm) for arm in WITH_FACTS}
     # The claim says that knowledge is not what a fine-tune brings: a rise in facts would refute it.
-    taught = any(above(facts_gained(scores, arm)) == "supported" for arm in facts)
-    verdict: Verdict = "not supported" if taught else together(*map(above, gains.values()))
-    sentence = (
-        f"Fine-tuning brings lines that scan from {percent(np.mean(metre['base']))} (prompted: "
-        f"{percent(np.mean(metre['prompted base']))}) to "
-        f"{percent(np.mean(metre['full fine-tune']))}, LoRA to {percent(np.mean(metre['LoRA']))}; "
-        f"of the facts known before ({percent(known)} of all), "
-        f"{percent(facts['full fine-tune'].mean)} and {percent(facts['LoRA'].mean)} are kept, with "
-        f"replay {percent(facts['full with replay'].mean)} "
-        f"({percent(np.mean(metre['full with replay']))} scan)."
+    taught = any(above(facts_gained(scores, arm)) == "supported" for arm in WITH_FACTS)
+    verdict: Verdict = "not supported" if taught else together(*map(above, gains))
+    times = {arm: value / max(mean_metre["base"], 1e-9) for arm, value in mean_metre.items()}
+    arms = arms_of(scores)
+    title = (
+        f"Lines scan {times[FULL]:.1f} x as often after the full fine-tune, "
+        f"{times['rewarded']:.1f} x after a reward"
     )
     return Result(
         verdict,
-        sentence,
+        sentence(scores, mean_metre, facts),
         arms,
         {
             "metre.png": dots(
-                f"Lines scan {times:.1f} x as often after the full fine-tune",
+                title,
                 arms_of_measure("metre", arms),
                 "share of lines that scan (the base's prose: cut at ten syllables)",
             ),
-            "facts.png": trade(scores, facts),
+            "facts.png": style_against_facts(scores, facts),
         },
-        targets={
-            "metre x >= 2.5, against the base's prose cut at ten syllables": bool(times >= 2.5),
-            "LoRA keeps >= 90 % of the facts": facts["LoRA"].mean >= 0.9,
-        },
+        targets=targets(times, facts),
         details={
             "metre": metre,
-            "kept": {arm: interval_json(kept_share) for arm, kept_share in facts.items()},
+            "kept": {arm: interval_json(share) for arm, share in facts.items()},
             "samples": {arm: scores[0][arm]["sample"] for arm in ARMS},
             "lines": {arm: [own[arm]["lines"] for own in scores] for arm in ARMS},
         },
     )
 
 
-def trade(scores: Sequence[Scores], facts: dict[str, Interval]) -> Figure:
-    """Style against knowledge: each arm of each seed as a point."""
-    title = (
-        f"LoRA keeps {percent(facts['LoRA'].mean)} of the base's facts, the full fine-tune "
-        f"{percent(facts['full fine-tune'].mean)}, with replay "
-        f"{percent(facts['full with replay'].mean)}"
+def targets(times: dict[str, float], facts: dict[str, Interval]) -> dict[str, bool]:
+    """What was hoped for: `times` are each arm's lines that scan over the base's, `facts` the share
+    kept."""
+    # Both at once: an arm that only keeps facts, or only scans, is no answer.
+    both = [arm for arm in WITH_FACTS if times[arm] >= 2.5 and facts[arm].mean >= 0.9]
+    return {
+        "metre x >= 2.5, against the base's prose cut at ten syllables": times[FULL] >= 2.5,
+        "LoRA keeps >= 90 % of the facts": facts[LORA].mean >= 0.9,
+        "rewarded: metre x >= 3": times["rewarded"] >= 3,
+        "an arm has metre x >= 2.5 and keeps >= 90 % of the facts": bool(both),
+    }
+
+
+def sentence(scores: Sequence[Scores], metre: dict[str, float], facts: dict[str, Interval]) -> str:
+    """The outcome with its numbers."""
+    # What there is to lose, over all questions and seeds.
+    known = np.mean([np.mean(own["base"]["facts"]) for own in scores])
+    rewarded = ", ".join(
+        f"{arm} {percent(metre[arm])} (facts kept: {percent(facts[arm].mean)})" for arm in REWARDED
     )
-    with canvas(title) as figure:
+    return (
+        f"Fine-tuning brings lines that scan from {percent(metre['base'])} (prompted: "
+        f"{percent(metre['prompted base'])}) to {percent(metre[FULL])}, LoRA to "
+        f"{percent(metre[LORA])}; of the facts known before ({percent(known)} of all), "
+        f"{percent(facts[FULL].mean)} and {percent(facts[LORA].mean)} are kept, with replay "
+        f"{percent(facts[REPLAY].mean)} ({percent(metre[REPLAY])} scan). After a reward for lines "
+        f"that scan: {rewarded}."
+    )
+
+
+def style_against_facts(scores: Sequence[Scores], facts: dict[str, Interval]) -> Figure:
+    """Each arm of each seed as a point: to the right is style, up is knowledge."""
+    title = (
+        f"Facts kept: full fine-tune {percent(facts[FULL].mean)}, with replay "
+        f"{percent(facts[REPLAY].mean)}, replay and a rewarded LoRA "
+        f"{percent(facts['rewarded LoRA'].mean)}"
+    )
+    with canvas(title, (9.2, 4.8)) as figure:
         axes = figure.subplots()
         for place, arm in enumerate(ARMS):
+            # One point a seed.
             points = [(own[arm]["metre"], np.mean(own[arm]["facts"])) for own in scores]
-            axes.plot(*zip(*points), MARKERS[place], color=colour(place), markersize=9, label=arm)
+            # There are fewer colours and markers than arms: the second round pairs them anew.
+            marker = MARKERS[(place + place // len(MARKERS)) % len(MARKERS)]
+            axes.plot(*zip(*points), marker, color=colour(place), markersize=9, label=arm)
         axes.axhline(0.25, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
         axes.annotate("guessing", (0.0, 0.25), textcoords="offset points", xytext=(2, 4))
         axes.set(
@@ -265,7 +380,7 @@ def trade(scores: Sequence[Scores], facts: dict[str, Interval]) -> Figure:
             xlim=(-0.01, None),
             ylim=(0, 1.02),
         )
-        axes.legend(frameon=False, loc="center left", bbox_to_anchor=(0.03, 0.62))
+        figure.legend(frameon=False, loc="outside right center")
     return figure
 
 
