@@ -42,7 +42,7 @@ from tinylm.text.token_files import read_ids, write_ids
 from tinylm.training.environment import environment
 from tinylm.training.estimate import fit_into
 from tinylm.training.folders import create_folder, remove_folder
-from tinylm.training.load import load_model, read_state, set_weights, token_file, with_dropout
+from tinylm.training.load import load_model, read_state, set_weights, token_file, resized
 from tinylm.training.parents import open_parent, parent_record
 from tinylm.training.performance import keep_freed_memory
 from tinylm.training.resume import restore, resume_run
@@ -252,7 +252,7 @@ def start_on_corpus(corpus: Corpus, recipe: Recipe, folder: Path) -> Trainer:
         trainer = Trainer(recipe, corpus, model, folder)
     else:
         parent = open_parent(Path(recipe.start_from))
-        model = with_dropout(load_model(parent).model, recipe.model.dropout)
+        model = resized(load_model(parent).model, recipe.model)
         base = read_ids(write_ids(folder / "data" / "base_valid", [token_file(parent, "valid")]))
         if recipe.lora is not None:
             attach_lora(model, recipe.lora, torch.Generator().manual_seed(recipe.train.seed))

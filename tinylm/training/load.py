@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load as from_safetensors
-from torch import Tensor
+from torch import Tensor, nn
 
-from tinylm.config import Recipe
-from tinylm.model.gpt import GPT
+from tinylm.config import ModelConfig, Recipe
+from tinylm.model.gpt import GPT, rope_tables
 from tinylm.model.lora import attach_lora, merge_lora
 from tinylm.runs import Run
 from tinylm.text.batches import Corpus
@@ -43,6 +43,8 @@ def load_model(run: Run, device: torch.device | str = "cpu") -> Loaded:
     run.path("model/config.json")
     if run.recipe.lora is not None:
         model = load_model(parent_of(run)).model
+        if model.config.context != run.model_config.context:
+            model = resized(model, run.model_config)
         attach_lora(model, run.recipe.lora, torch.Generator())
     else:
         model = GPT(run.model_config)
@@ -98,11 +100,33 @@ def chat_template(run: Run) -> str | None:
     return chat_template(parent_of(run)) if run.manifest["parent"] else None
 
 
-def with_dropout(model: GPT, dropout: float) -> GPT:
-    """The same weights in a model that drops another share of activations while training."""
-    other = GPT(model.config.model_copy(update={"dropout": dropout}))
-    other.load_state_dict(model.state_dict())
-    return other
+def resized(model: GPT, asked: ModelConfig) -> GPT:
+    """A copy of the model that drops another share of activations while training, and with a
+    shorter context where one is asked for."""
+    context = asked.context if "context" in asked.model_fields_set else model.config.context
+    sizes = {"context": context, "dropout": asked.dropout}
+    config = model.config.model_copy(update=sizes)
+    weights = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    if config.position == "learned":
+        weights["positions.weight"] = weights["positions.weight"][:context].clone()
+    return built(config, weights).to(model.tokens.weight.device)
+
+
+def built(config: ModelConfig, weights: dict[str, Tensor]) -> GPT:
+    """A model around `weights` (on the CPU), which are not copied.
+
+    Made without memory first: drawing random numbers for a hundred million weights, only to throw
+    them away, takes longer than reading the file.
+    """
+    with torch.device("meta"):
+        model = GPT(config)
+    parameters = {name: nn.Parameter(weight) for name, weight in weights.items()}
+    model.load_state_dict(parameters, strict=False, assign=True)
+    if config.tied:
+        model.head.weight = model.tokens.weight
+    if config.position == "rope":
+        model.cos, model.sin = rope_tables(config)
+    return model
 
 
 def token_file(run: Run, side: str) -> np.ndarray:

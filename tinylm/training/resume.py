@@ -17,7 +17,7 @@ from tinylm.training.load import (
     read_state,
     read_tensors,
     set_weights,
-    with_dropout,
+    resized,
 )
 from tinylm.training.lock import lock_folder
 from tinylm.training.parents import parent_of
@@ -59,7 +59,7 @@ def rebuild(run: Run, corpus: Corpus) -> Trainer:
     model = reference = GPT(run.model_config)
     if recipe.lora is not None:
         reference = load_model(parent_of(run)).model
-        model = with_dropout(reference, recipe.model.dropout)
+        model = resized(reference, recipe.model)
         attach_lora(model, recipe.lora, torch.Generator())
     if recipe.reward is None:
         return Trainer(recipe, corpus, model, run.folder, record)

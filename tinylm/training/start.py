@@ -25,7 +25,7 @@ from tinylm.training.checkpoint import trained
 from tinylm.training.environment import environment
 from tinylm.training.estimate import fit_into
 from tinylm.training.folders import REFERENCE, create_folder, remove_folder
-from tinylm.training.load import load_model, token_file, with_dropout
+from tinylm.training.load import load_model, token_file, resized
 from tinylm.training.parents import check_shape, open_parent, parent_record
 from tinylm.training.performance import compiled, keep_freed_memory
 from tinylm.training.reward import RewardTrainer
@@ -81,7 +81,7 @@ def fine_tuning(recipe: Recipe, folder: Path, parent: Run) -> Trainer:
     validation text."""
     check_shape(recipe.model, parent)
     model, tokenizer, _ = load_model(parent)
-    model = with_dropout(model, recipe.model.dropout)
+    model = resized(model, recipe.model)
     corpus = build_corpus(recipe, folder / "data", tokenizer)
     base = write_ids(folder / "data" / "base_valid", [token_file(parent, "valid")])
     corpus = replace(corpus, base_valid=read_ids(base))
