@@ -48,7 +48,7 @@ def sample(
     values = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p}
     chosen = checked(Sampling, {**values, "repetition_penalty": repetition_penalty})
 
-    from tinylm.formats.chat import chat_request
+    from tinylm.formats.chat import chat_request, prompt_request
     from tinylm.generation import Request, continue_text
     from tinylm.runs import open_run
     from tinylm.text.explain import unseen_characters
@@ -64,6 +64,8 @@ def sample(
     request = Request(text, tokens, chosen, seed, count, stops, begin)
     if chat is not None:
         request = chat_request(opened, tokenizer, chat, request)
+    else:
+        request = prompt_request(opened, tokenizer, request)
     shown, rows = 0, []
     if count == 1 and not json and chat is None:
         print(clean(text), end="", flush=True)

@@ -42,7 +42,7 @@ from tinylm.text.token_files import read_ids, write_ids
 from tinylm.training.environment import environment
 from tinylm.training.estimate import fit_into
 from tinylm.training.folders import create_folder, remove_folder
-from tinylm.training.load import load_model, read_state, set_weights, token_file, resized
+from tinylm.training.load import load_model, read_state, resized, set_weights, token_file
 from tinylm.training.parents import open_parent, parent_record
 from tinylm.training.performance import keep_freed_memory
 from tinylm.training.resume import restore, resume_run

@@ -16,8 +16,8 @@ from tinylm.training.load import (
     load_model,
     read_state,
     read_tensors,
-    set_weights,
     resized,
+    set_weights,
 )
 from tinylm.training.lock import lock_folder
 from tinylm.training.parents import parent_of

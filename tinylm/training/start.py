@@ -25,7 +25,7 @@ from tinylm.training.checkpoint import trained
 from tinylm.training.environment import environment
 from tinylm.training.estimate import fit_into
 from tinylm.training.folders import REFERENCE, create_folder, remove_folder
-from tinylm.training.load import load_model, token_file, resized
+from tinylm.training.load import load_model, resized, token_file
 from tinylm.training.parents import check_shape, open_parent, parent_record
 from tinylm.training.performance import compiled, keep_freed_memory
 from tinylm.training.reward import RewardTrainer
