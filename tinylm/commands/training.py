@@ -37,19 +37,39 @@ STAGES = {
 
 
 def demo(
-    out: Path = Path("runs/demo"),
+    out: Path | None = None,
     scale: Literal["smoke", "full"] = "full",
     resume_from: Path | None = None,
+    foundation: bool = False,
+    reward: bool = False,
 ) -> None:
     """Pretrain on stories, fine-tune on verse, reward the metre, and compare the three.
 
     Args:
         out: Folder for base/, verse/, rewarded/ and compare/; an earlier demo in it is replaced.
+            Default: runs/demo, or runs/foundation.
         scale: full takes minutes and learns; smoke takes seconds and only shows that everything
             works.
         resume_from: A file that `tinylm pack` made of trained runs: then they are taken from it and
             compared.
+        foundation: Start from a real model instead: SmolLM2, downloaded where it is not there yet,
+            fine-tuned on verse by adapters (LoRA).
+        reward: With --foundation: the third stage as well, a quarter of an hour more.
     """
+    out = out or Path("runs/foundation" if foundation else "runs/demo")
+    if foundation and resume_from is not None:
+        raise ValueError("--resume-from unpacks the small models: leave --foundation out")
+    if reward and not foundation:
+        raise ValueError("--reward belongs to --foundation: the small demo always has that stage")
+    if foundation:
+        from tinylm.commands.foundation import foundation_demo
+        from tinylm.corpora.fetch import data_folder
+        from tinylm.formats.smollm2 import fetch_smollm2
+
+        if scale == "smoke":
+            spare(out, "verse")
+        foundation_demo(fetch_smollm2(data_folder(), say), out, scale == "smoke", reward)
+        return
     from tinylm.compare.judge import compare_runs
     from tinylm.compare.samples import SMOKE as QUICK
     from tinylm.compare.samples import Effort
@@ -87,11 +107,11 @@ def demo(
     say(f"{minutes:.1f} minutes. The page: {page.resolve()}")
 
 
-def spare(out: Path) -> None:
+def spare(out: Path, stage: str = "base") -> None:
     """ValueError where a look at smoke scale would replace a demo that took minutes."""
     from tinylm.runs import open_run
 
-    base = out / "base"
+    base = out / stage
     if (base / "manifest.json").is_file() and open_run(base).manifest["steps"] > int(
         SMOKE["train.steps"]
     ):

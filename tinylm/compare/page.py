@@ -130,6 +130,15 @@ def findings(result: dict[str, Any]) -> list[str]:
     return sentences
 
 
+def training_note(result: dict[str, Any]) -> list[str]:
+    """What each run was trained on and who paid for it, where one came from elsewhere."""
+    runs = [run for run in result["runs"] if run.get("training")]
+    if not any("its makers" in run["training"] for run in runs):
+        return []
+    facts = [f"{run['run']}: {run['parameters']:,} parameters, {run['training']}" for run in runs]
+    return [f"What went into them. {'; '.join(facts)}."]
+
+
 def seen_note(result: dict[str, Any]) -> list[str]:
     """What the dagger means, where one is shown."""
     seen = [
@@ -156,7 +165,9 @@ def terminal(result: dict[str, Any]) -> str:
         max(len(str(line[i])) for line in [columns, *rows]) for i in range(len(result["runs"]) + 1)
     ]
     board = "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in [columns, *rows])
-    return "\n\n".join([*blocks, board, "\n".join([*findings(result), *seen_note(result)])])
+    return "\n\n".join(
+        [*blocks, board, "\n".join([*findings(result), *training_note(result), *seen_note(result)])]
+    )
 
 
 def side_by_side_text(block: dict[str, Any], names: Sequence[str]) -> str:
@@ -237,7 +248,7 @@ def html(result: dict[str, Any], drawn: Sequence[Picture]) -> Html:
         *map(paragraph, sentences(result)),
         Html(effect_svg(result)),
         heading("Findings"),
-        bullets([*findings(result), *seen_note(result)]),
+        bullets([*findings(result), *training_note(result), *seen_note(result)]),
         heading("Side by side"),
         *samples_part(result),
         heading("Scoreboard"),
