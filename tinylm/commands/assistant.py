@@ -128,7 +128,7 @@ def first_use(base: Path, out: Path) -> "Run":
         dialogue_corpus,
         prepared,
     )
-    from tinylm.commands.training import follow
+    from tinylm.commands.progress import follow
     from tinylm.lessons.assistants import SIZES
     from tinylm.lessons.experiment import is_finished, open_trainer
     from tinylm.recipes import load_recipe

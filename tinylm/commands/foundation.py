@@ -7,8 +7,8 @@ its training. What is left to do is the fine-tune, and with --reward a third sta
 import time
 from pathlib import Path
 
+from tinylm.commands.progress import follow
 from tinylm.commands.terminal import clean, say
-from tinylm.commands.training import follow
 from tinylm.recipes import load_recipe
 
 BASE = "smollm2"  # the folder of the imported model
