@@ -41,23 +41,33 @@ def load_model(run: Run, device: torch.device | str = "cpu") -> Loaded:
     """
     tokenizer = load_tokenizer(run.path("model/tokenizer.json"))
     run.path("model/config.json")
+    weights = read_tensors(path := run.path(weights_file(run.recipe)))[0]
     if run.recipe.lora is not None:
         model = load_model(parent_of(run)).model
         if model.config.context != run.model_config.context:
             model = resized(model, run.model_config)
         attach_lora(model, run.recipe.lora, torch.Generator())
-    else:
-        model = GPT(run.model_config)
-    path = run.path(weights_file(run.recipe))
-    set_weights(model, read_tensors(path)[0], path)
-    if run.recipe.lora is not None:
+        set_weights(model, weights, path)
         merge_lora(model)
+    else:
+        with torch.device("meta"):
+            check_weights(GPT(run.model_config), weights, path)
+        model = built(run.model_config, weights)
     return Loaded(model.to(device).eval(), tokenizer, run.recipe)
 
 
 def set_weights(model: GPT, weights: dict[str, Tensor], where: object) -> None:
-    """Copy `weights` into the model; ValueError names the first one that is missing, foreign or of
-    another shape."""
+    """Copy `weights` into those of the model that are trained; ValueError as `check_weights`."""
+    check_weights(model, weights, where)
+    own = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    with torch.no_grad():
+        for name, weight in own.items():
+            weight.copy_(weights[name])
+
+
+def check_weights(model: GPT, weights: dict[str, Tensor], where: object) -> None:
+    """ValueError naming the first weight that is missing, foreign, of another shape or not
+    finite."""
     own = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
     for name in own.keys() | weights.keys():
         shapes = [tuple(part[name].shape) if name in part else "absent" for part in (own, weights)]
@@ -67,9 +77,6 @@ def set_weights(model: GPT, weights: dict[str, Tensor], where: object) -> None:
             )
         if not torch.isfinite(weights[name]).all():
             raise ValueError(f"{where}: weight {name} holds NaN or infinite numbers")
-    with torch.no_grad():
-        for name, weight in own.items():
-            weight.copy_(weights[name])
 
 
 def read_state(run: Run) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
@@ -120,7 +127,7 @@ def built(config: ModelConfig, weights: dict[str, Tensor]) -> GPT:
     """
     with torch.device("meta"):
         model = GPT(config)
-    parameters = {name: nn.Parameter(weight) for name, weight in weights.items()}
+    parameters = {name: nn.Parameter(weight.float()) for name, weight in weights.items()}
     model.load_state_dict(parameters, strict=False, assign=True)
     if config.tied:
         model.head.weight = model.tokens.weight

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from tinylm.model.gpt import GPT
-from tinylm.model.lora import attach_lora
+from tinylm.model.lora import attach_lora, lower_frozen
 from tinylm.runs import LOGS, Run, holds, open_run, read_manifest, temporary, write_manifest
 from tinylm.text.batches import Corpus
 from tinylm.training.checkpoint import STATE
@@ -49,6 +49,8 @@ def resume_run(folder: Path, lead: bool = True) -> Trainer:
         raise ValueError(f"{folder} is finished: all {run.manifest['steps']} steps are done")
     trainer = rebuild(run, load_corpus(run))
     restore(trainer, run)
+    if run.recipe.lora is not None:
+        lower_frozen(trainer.model, trainer.compute.dtype)
     trainer.lock, trainer.environment = lock, environment
     return compiled(trainer) if run.recipe.train.compile else trainer
 

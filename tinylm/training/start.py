@@ -16,7 +16,7 @@ from safetensors.torch import save as to_safetensors
 from tinylm.config import Recipe
 from tinylm.corpora.build import build_corpus, has_documents
 from tinylm.model.gpt import GPT
-from tinylm.model.lora import attach_lora
+from tinylm.model.lora import attach_lora, lower_frozen
 from tinylm.runs import Run
 from tinylm.text.token_files import read_ids, write_ids
 from tinylm.text.tokenizer_files import load_tokenizer
@@ -56,6 +56,8 @@ def start_run(recipe: Recipe, folder: Path, overwrite: bool = False) -> Trainer:
             trainer.notices.append(f"document_token is off: {reason}")
         trainer.notices += doubts(trainer)
         # 5. Faster steps, and as many of them as the time allows.
+        if recipe.lora is not None:
+            lower_frozen(trainer.model, trainer.compute.dtype)
         if recipe.train.compile:
             trainer = compiled(trainer)
         minutes = recipe.train.max_minutes
