@@ -229,3 +229,15 @@ def test_a_prompt_as_long_as_the_context_is_read_whole():
         random = torch.Generator().manual_seed(seed)
         ids = torch.randint(model.config.vocab_size, (1, context), generator=random)
         assert greedy(model, ids[0].tolist(), 1) == [int(model(ids)[0, -1].argmax())]
+
+
+@pytest.mark.parametrize("spread", [0.1, 6.0])
+def test_the_nucleus_of_a_large_vocabulary_is_that_of_sorting_all_of_it(spread):
+    # flat: more than a thousand tokens are needed to reach p; peaked: a few are enough
+    logits = spread * torch.randn(4, 5000, generator=torch.Generator().manual_seed(1))
+    kept = narrow(logits, Sampling(temperature=1.0, top_p=0.9)).isfinite()
+    shares = logits.softmax(-1).sort(descending=True).values
+    counts = ((shares.cumsum(-1) - shares) < 0.9).sum(-1)
+    assert torch.equal(kept.sum(-1), counts) and bool((counts > 1024).all()) == (spread < 1)
+    lowest = logits.masked_fill(~kept, float("inf")).amin(-1)
+    assert bool((logits.masked_fill(kept, float("-inf")).amax(-1) <= lowest).all())

@@ -83,7 +83,7 @@ def pieces(node):
 
 
 def test_there_is_one_notebook_for_every_sitting():
-    assert [name[:2] for name in NOTEBOOKS] == [f"{number:02}" for number in range(1, 12)]
+    assert [name[:2] for name in NOTEBOOKS] == [f"{number:02}" for number in range(1, 13)]
 
 
 @each
@@ -144,7 +144,7 @@ def test_a_notebook_begins_with_what_it_is_for_and_the_same_first_cell(name):
 @each
 def test_a_notebook_asks_before_it_reveals_and_ends_with_exercises_that_fold_out(name):
     text = "\n".join(cells(name, "markdown"))
-    assert text.count("**Predict**") >= 2 or name == "11_decide"
+    assert text.count("**Predict**") >= 2 or name == "12_decide"
     exercises = text.split("## Exercises")[1]
     assert (
         exercises.count("<details><summary>Solution</summary>")

@@ -37,16 +37,20 @@ def narrow(logits: Tensor, sampling: Sampling) -> Tensor:
         kept, places = logits.topk(sampling.top_k)  # (B, k)
         logits = torch.full_like(logits, EXCLUDED).scatter(-1, places, kept)
     if sampling.top_p < 1:
-        ordered, places = logits.softmax(-1).sort(descending=True, stable=True)  # (B, V)
+        shares = logits.softmax(-1)
+        # The likeliest thousand reach p nearly always; sorting all of a large vocabulary would
+        # take as long as the model.
+        ordered, places = shares.topk(min(1024, shares.shape[-1]))  # (B, at most V)
+        if ordered.sum(-1).min() < sampling.top_p:
+            ordered, places = shares.sort(descending=True, stable=True)  # (B, V)
         # A token is surplus where the likelier ones alone reach p; never the first, which has none.
         surplus = ordered.cumsum(-1) - ordered >= sampling.top_p
-        excluded = torch.zeros_like(surplus).scatter(-1, places, surplus)  # in the ids' order
-        logits = logits.masked_fill(excluded, EXCLUDED)
+        kept = logits.gather(-1, places).masked_fill(surplus, EXCLUDED)
+        logits = torch.full_like(logits, EXCLUDED).scatter(-1, places, kept)
     # min-p moves with the model: where it is sure few tokens stay, where it is not many do.
     if sampling.min_p > 0:
-        probabilities = logits.softmax(-1)
-        limit = sampling.min_p * probabilities.amax(-1, keepdim=True)  # (B, 1)
-        logits = logits.masked_fill(probabilities < limit, EXCLUDED)
+        limit = logits.amax(-1, keepdim=True) + torch.tensor(sampling.min_p).log()  # (B, 1)
+        logits = logits.masked_fill(logits < limit, EXCLUDED)
     return logits
 
 
@@ -67,8 +71,7 @@ def draw(logits: Tensor, generators: list[torch.Generator]) -> Tensor:
     uniform = torch.stack([torch.rand((), generator=g) for g in generators])  # (B,)
     # Times the last entry: rounding may leave it under 1, and u must stay below it.
     targets = uniform.to(logits.device)[:, None] * cumulative[:, -1:]
-    places = torch.searchsorted(cumulative, targets, right=True).squeeze(-1)
-    return places.clamp(max=logits.shape[-1] - 1)
+    return torch.searchsorted(cumulative, targets, right=True)[:, 0].clamp(max=logits.shape[1] - 1)
 
 
 @torch.inference_mode()
@@ -190,5 +193,4 @@ def continue_text(
 
 def generate(model: GPT, tokenizer: Tokenizer, request: Request) -> list[Continuation]:
     """All continuations of a request, finished."""
-    *_, rows = continue_text(model, tokenizer, request)
-    return rows
+    return list(continue_text(model, tokenizer, request))[-1]

@@ -4,7 +4,7 @@ import torch
 
 from tests.model.test_gpt import build, some_ids
 from tinylm.config import LoraConfig
-from tinylm.model.lora import attach_lora, merge_lora
+from tinylm.model.lora import LoraLinear, attach_lora, lower_frozen, merge_lora
 from tinylm.training.checkpoint import trained
 
 
@@ -54,3 +54,18 @@ def test_the_update_is_scaled_by_alpha_over_rank():
     assert torch.allclose(
         layer(x) - layer.frozen(x), 2.0 * (x @ layer.a.T).sum() * torch.ones(1, 32), atol=1e-4
     )
+
+
+def test_frozen_matrices_in_bf16_give_the_products_of_autocast_and_merge_in_fp32():
+    _, model = adapted()
+    ids = some_ids()
+    with torch.autocast("cpu", torch.bfloat16):
+        before = model(ids)
+    lower_frozen(model, torch.bfloat16)
+    frozen = [m.frozen.weight for m in model.modules() if isinstance(m, LoraLinear)]
+    assert frozen and all(w.dtype == torch.bfloat16 and not w.requires_grad for w in frozen)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(model(ids), before)
+    assert torch.allclose(model(ids), before.float(), atol=0.1)  # without autocast too
+    merge_lora(model)
+    assert {weight.dtype for weight in model.parameters()} == {torch.float32}

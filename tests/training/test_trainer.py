@@ -417,3 +417,15 @@ def test_equal_weights_write_equal_samples_at_every_look(tmp_path, text_file):
     run = train_run(tmp_path / "run", text_file, train=still)
     samples = run.log("samples.jsonl")
     assert len(samples) == 2 and len({sample["text"] for sample in samples}) == 1
+
+
+def test_a_fine_tune_may_read_shorter_windows_than_its_parent(tmp_path, base_run, text_file):
+    fields = {"context": base_run.model_config.context // 2}
+    for name, lora in (("full", None), ("adapter", {"rank": 2})):
+        run = train_run(
+            tmp_path / name, text_file, start_from=str(base_run.folder), model=fields, lora=lora
+        )
+        assert load_model(run).model.config.context == run.model_config.context == fields["context"]
+    with pytest.raises(ValueError, match=r"model.context = .* keeps its parent's shape"):
+        longer = {"context": 2 * base_run.model_config.context}
+        train_run(tmp_path / "x", text_file, start_from=str(base_run.folder), model=longer)

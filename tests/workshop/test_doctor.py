@@ -26,6 +26,7 @@ def test_this_machine_is_fit_and_every_line_says_so(tmp_path, monkeypatch, capsy
         "products",
         "speed",
         "demo",
+        "real model",
     ):
         assert f" {name} " in told.out
     assert told.err == "ready\n"
@@ -88,3 +89,15 @@ def test_minutes_follow_from_the_reference_and_a_slow_machine_is_told_what_to_do
 
 def test_slow_checks_come_last(tmp_path):
     assert next(iter(checks(tmp_path))).name == "Python"
+
+
+def test_the_real_model_is_there_or_missing_and_its_minutes_follow_from_the_speed(tmp_path):
+    here = tmp_path / "model.gguf"
+    missing = doctor.real_model(here, 0.1)
+    assert missing.state == "note" and "tinylm fetch smollm2" in missing.text
+    here.write_bytes(b"")
+    found = doctor.real_model(here, 0.1)
+    assert found.state == "ok" and "SmolLM2 is here" in found.text
+    minutes = doctor.FOUNDATION_MINUTES
+    assert f"about {0.1 * minutes:.0f} minutes" in found.text
+    assert f"about {0.3 * minutes:.0f} minutes" in doctor.real_model(here, 0.3).text

@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING
 from tyro.conf import Positional
 
 from tinylm.commands.terminal import at_least, clean, print_json, say
+from tinylm.config import Sampling
 from tinylm.runs import append_line
 
 if TYPE_CHECKING:
     from tinylm.assistant.runtime import Assistant, Event
     from tinylm.runs import Run
 
+ANSWER = 256  # tokens that a conversation leaves free for the answer
+# Cooler than for verse: an answer should be the model's best, with a little variety.
+CHAT_SAMPLING = Sampling(temperature=0.5, top_p=0.9)
 NAMES = {"step": "step", "call": "call", "result": "result", "passage": "passage", "source": "from"}
 LABELS = {kind: f"  {name:9}" for kind, name in NAMES.items()} | {"answer": ""}
 HELLO = """Ask about the documents, large sums, orders ("Where is order {order}?") or berths
@@ -25,6 +29,7 @@ HELLO = """Ask about the documents, large sums, orders ("Where is order {order}?
 def chat(
     documents: Path | None = None,
     run: Path | None = None,
+    model: Path | None = None,
     session: Path | None = None,
     base: Path = Path("runs/demo/base"),
     out: Path = Path("runs/assistant"),
@@ -36,10 +41,17 @@ def chat(
             shipped handbook.
         run: An assistant that was trained already. Default: the one in `out`, trained there on
             first use.
+        model: A run with a chat template, such as runs/smollm2: talk to the model itself, without
+            documents and tools.
         session: A file to append the conversation to, one JSON object a line.
         base: The run that the assistant is fine-tuned from; trained first where there is none.
         out: Where the assistant is kept.
     """
+    if model is not None:
+        if documents is not None or run is not None:
+            raise ValueError("--model talks to a model alone: leave --documents and --run out")
+        talk(model, session)
+        return
     from tinylm.assistant.retrieval import Index
     from tinylm.assistant.runtime import Assistant
     from tinylm.assistant.tools import Orders, Search, calculator, toolbox
@@ -53,7 +65,7 @@ def chat(
         return
     texts = handbook(1) if documents is None else read_folder(documents)
     trained = open_run(run) if run else first_use(base, out)
-    model, tokenizer, _ = load_model(trained)
+    network, tokenizer, _ = load_model(trained)
     kept = (
         Index(texts)
         if documents is None
@@ -61,7 +73,7 @@ def chat(
     )
     search, orders = Search(kept), Orders()
     assistant = Assistant(
-        model, tokenizer, toolbox(calculator(), search.tool(), *orders.tools()), search
+        network, tokenizer, toolbox(calculator(), search.tool(), *orders.tools()), search
     )
     say(f"documents: {len(texts)}, passages: {len(kept.passages)}")
     say(HELLO.format(order=orders.numbers()[0]))
@@ -120,7 +132,7 @@ def first_use(base: Path, out: Path) -> "Run":
         dialogue_corpus,
         prepared,
     )
-    from tinylm.commands.training import follow
+    from tinylm.commands.progress import follow
     from tinylm.lessons.assistants import SIZES
     from tinylm.lessons.experiment import is_finished, open_trainer
     from tinylm.recipes import load_recipe
@@ -162,6 +174,46 @@ def converse(assistant: "Assistant", message: str, session: Path | None) -> None
 def first_message() -> str | None:
     """The first message of a pipe or file, "" where there is none; None at a terminal."""
     return None if sys.stdin.isatty() else sys.stdin.readline().strip()
+
+
+def talk(folder: Path, session: Path | None) -> None:
+    """A conversation with an instruction model by its own chat template, until an empty line.
+
+    The whole history is its prompt, for as long as it fits beside an answer into the context.
+    """
+    from tinylm.formats.chat import end_of_turn, recent_turns, template_of
+    from tinylm.generation import Request, continue_text
+    from tinylm.runs import open_run
+    from tinylm.training.load import load_model
+
+    run = open_run(folder)
+    template = template_of(run)
+    model, tokenizer, _ = load_model(run)
+    room = model.config.context - min(ANSWER, model.config.context // 2)
+    messages: list[dict[str, str]] = []
+    say("An empty line or Ctrl-D ends the conversation.")
+    while message := ask_user():
+        messages.append({"role": "user", "content": message})
+        try:
+            ids, dropped = recent_turns(template, tokenizer, messages, room)
+        except ValueError as error:  # a message that is too long is no reason to end
+            say(str(error))
+            messages.pop()
+            continue
+        if dropped:
+            say(f"the oldest {dropped} messages no longer fit into the context: forgotten")
+            del messages[:dropped]
+        tokens, end = model.config.context - len(ids), end_of_turn(tokenizer)
+        request = Request(message, tokens, CHAT_SAMPLING, begin=end, ids=tuple(ids))
+        answer = ""
+        for (row,) in continue_text(model, tokenizer, request):
+            print(clean(row.text[len(answer) :]), end="", flush=True)
+            answer = row.text
+        print()
+        messages.append({"role": "assistant", "content": answer})
+        if session is not None:
+            for turn in messages[-2:]:
+                append_line(session, {"role": turn["role"], "text": turn["content"]})
 
 
 def ask_user() -> str:

@@ -48,7 +48,7 @@ def sample(
     values = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p}
     chosen = checked(Sampling, {**values, "repetition_penalty": repetition_penalty})
 
-    from tinylm.formats.chat import chat_request
+    from tinylm.formats.chat import chat_request, prompt_request
     from tinylm.generation import Request, continue_text
     from tinylm.runs import open_run
     from tinylm.text.explain import unseen_characters
@@ -64,6 +64,8 @@ def sample(
     request = Request(text, tokens, chosen, seed, count, stops, begin)
     if chat is not None:
         request = chat_request(opened, tokenizer, chat, request)
+    else:
+        request = prompt_request(opened, tokenizer, request)
     shown, rows = 0, []
     if count == 1 and not json and chat is None:
         print(clean(text), end="", flush=True)
@@ -135,16 +137,17 @@ def compare(
     Args:
         runs: Two or more run folders, the base first.
         out: Folder for comparison.json, samples.md, the pictures and index.html.
-        scale: full measures for about half a minute; smoke only shows that everything works.
+        scale: full measures for about half a minute, or some minutes where a model is large; smoke
+            only shows that everything works.
         reader: A larger model that had no part in the training, such as runs/smollm2: it judges the
             sense of the samples, by their bits per byte.
     """
     if len(runs) < 2:
         raise ValueError(f"compare needs two or more runs, not {len(runs)}")
     from tinylm.compare.judge import compare_runs
-    from tinylm.compare.samples import SMOKE, Effort
+    from tinylm.compare.samples import SMOKE
 
-    effort = SMOKE if scale == "smoke" else Effort()
+    effort = SMOKE if scale == "smoke" else None
     print(clean(compare_runs(list(runs), out, effort=effort, reader=reader)))
     say(f"The page: {(out / 'index.html').resolve()}")
 

@@ -1,20 +1,14 @@
 """demo, train, resume: from a recipe to a trained run, watched on the terminal."""
 
-import signal
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from tyro.conf import Positional, UseAppendAction, arg
 
+from tinylm.commands.progress import follow
 from tinylm.commands.terminal import clean, say
 from tinylm.recipes import load_recipe
-
-if TYPE_CHECKING:
-    from tinylm.training.trainer import Record, Trainer
 
 Settings = Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="FIELD=VALUE")]
 
@@ -37,19 +31,39 @@ STAGES = {
 
 
 def demo(
-    out: Path = Path("runs/demo"),
+    out: Path | None = None,
     scale: Literal["smoke", "full"] = "full",
     resume_from: Path | None = None,
+    foundation: bool = False,
+    reward: bool = False,
 ) -> None:
     """Pretrain on stories, fine-tune on verse, reward the metre, and compare the three.
 
     Args:
         out: Folder for base/, verse/, rewarded/ and compare/; an earlier demo in it is replaced.
+            Default: runs/demo, or runs/foundation.
         scale: full takes minutes and learns; smoke takes seconds and only shows that everything
             works.
         resume_from: A file that `tinylm pack` made of trained runs: then they are taken from it and
             compared.
+        foundation: Start from a real model instead: SmolLM2, downloaded where it is not there yet,
+            fine-tuned on verse by adapters (LoRA).
+        reward: With --foundation: the third stage as well, a quarter of an hour more.
     """
+    out = out or Path("runs/foundation" if foundation else "runs/demo")
+    if foundation and resume_from is not None:
+        raise ValueError("--resume-from unpacks the small models: leave --foundation out")
+    if reward and not foundation:
+        raise ValueError("--reward belongs to --foundation: the small demo always has that stage")
+    if foundation:
+        from tinylm.commands.foundation import foundation_demo
+        from tinylm.corpora.fetch import data_folder
+        from tinylm.formats.smollm2 import fetch_smollm2
+
+        if scale == "smoke":
+            spare(out, "verse")
+        foundation_demo(fetch_smollm2(data_folder(), say), out, scale == "smoke", reward)
+        return
     from tinylm.compare.judge import compare_runs
     from tinylm.compare.samples import SMOKE as QUICK
     from tinylm.compare.samples import Effort
@@ -87,11 +101,11 @@ def demo(
     say(f"{minutes:.1f} minutes. The page: {page.resolve()}")
 
 
-def spare(out: Path) -> None:
+def spare(out: Path, stage: str = "base") -> None:
     """ValueError where a look at smoke scale would replace a demo that took minutes."""
     from tinylm.runs import open_run
 
-    base = out / "base"
+    base = out / stage
     if (base / "manifest.json").is_file() and open_run(base).manifest["steps"] > int(
         SMOKE["train.steps"]
     ):
@@ -148,81 +162,3 @@ def resume(run: Positional[Path], tensorboard: bool = False) -> None:
         trainer = distributed.resume(team, run)
         say(f"{run}: from step {trainer.step} of {trainer.recipe.train.steps}")
         follow(trainer, tensorboard)
-
-
-def follow(trainer: "Trainer", tensorboard: bool = False) -> bool:
-    """Announce a run, train it under a progress bar, and say how it ended and what to do next;
-    whether it is done."""
-    from tqdm.auto import tqdm
-
-    from tinylm.formats.tensorboard import observed, open_tensorboard
-    from tinylm.training.alerts import watched
-    from tinylm.training.estimate import estimate
-
-    train, whole = trainer.recipe.train, estimate(trainer)
-    for notice in trainer.notices:
-        say(notice)
-    say(
-        f"{whole.parameters:,} parameters, {whole.tokens:,} tokens in {train.steps:,} steps, about "
-        f"{whole.minutes:.1f} minutes and {whole.peak_bytes / 1e9:.1f} GB on "
-        f"{trainer.compute.device} in {str(trainer.compute.dtype)[6:]}"
-    )
-    records = watched(trainer.run())
-    if tensorboard and trainer.team.rank == 0:
-        records = observed(records, open_tensorboard(trainer.folder / "tensorboard", trainer.step))
-    with (
-        stop_on_signal(trainer),
-        tqdm(total=train.steps, initial=trainer.step, unit="step", mininterval=0.5) as bar,
-    ):
-        for record in records:
-            bar.update()
-            bar.set_postfix_str(postfix(record), refresh=False)
-            if record.valid:
-                bar.write(
-                    f"step {record.step}: validation {record.valid['nats_per_token']:.4f} "
-                    f"nats/token, {record.valid['bits_per_byte']:.4f} bits/byte",
-                    file=sys.stderr,
-                )
-            if record.notice:
-                bar.write(f"step {record.step}: {record.notice}", file=sys.stderr)
-            for text in record.samples[:1]:
-                bar.write(clean("  | " + text[:300].replace("\n", "\n  | ")), file=sys.stderr)
-    if trainer.step < train.steps:
-        say(f"stopped after step {trainer.step}; go on with: tinylm resume {trainer.folder}")
-    else:
-        best = trainer.best
-        outcome = f"best step {best['step']}: {best['nats_per_token']:.4f} nats/token"
-        say(f"done in {trainer.seconds / 60:.1f} minutes; {outcome}")
-        say(
-            f"try: tinylm sample {trainer.folder} --prompt "
-            f'"{(trainer.recipe.sample.prompts or ("",))[0]}"'
-        )
-    return trainer.step == train.steps
-
-
-def postfix(record: "Record") -> str:
-    """What a progress bar shows of a step: how well it goes, and how fast."""
-    speed = record.tokens / max(record.seconds, 1e-9)
-    state = f"loss {record.loss:.3f}"
-    if "success" in record.measures:
-        state = f"rewarded lines {100 * record.measures['success']:.0f} %"
-    return f"{state}, {speed:,.0f} tokens/s"
-
-
-@contextmanager
-def stop_on_signal(trainer: "Trainer") -> Iterator[None]:
-    """Ctrl-C or a polite kill ends the run after its present step, saved; a second Ctrl-C ends it
-    at once."""
-
-    def stop(number: int, _frame: Any) -> None:
-        if trainer.stopping:
-            raise KeyboardInterrupt
-        say("\nstopping after this step; press Ctrl-C again to stop at once")
-        trainer.stop()
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -22,12 +22,14 @@ from tqdm.auto import tqdm
 from tinylm.compare import measures
 from tinylm.compare.effect import effect_svg
 from tinylm.compare.measures import as_json, scans
+from tinylm.compare.origins import training_of
 from tinylm.compare.page import NAMES, html, pictures, samples_markdown, terminal
 from tinylm.compare.reader import reader_rows
 from tinylm.compare.samples import (
     Contestant,
     Effort,
     Sample,
+    effort_for,
     enter,
     labels_of,
     prompts_of,
@@ -54,11 +56,13 @@ def compare_runs(
     folders: Sequence[Path],
     out: Path,
     replace: bool = False,
-    effort: Effort = Effort(),  # noqa: B008 (frozen)
+    effort: Effort | None = None,
     reader: Path | None = None,
 ) -> str:
     """Compare runs, the base first, and write comparison.json, samples.md, *.png and index.html
     into `out`; `reader` is a run that judges the sense of the samples (reader.py).
+
+    How much is measured follows from the size of the models where `effort` is not given.
 
     Returns the side by side and the scoreboard as text for a terminal. Raises ValueError where a
     run cannot be read, or where `out` holds something that is not an earlier comparison (unless
@@ -66,7 +70,7 @@ def compare_runs(
     """
     runs = [open_run(folder) for folder in folders]
     check_folder(out, runs, replace)
-    result = judge(runs, effort, open_run(reader) if reader else None)
+    result = judge(runs, effort or effort_for(runs), open_run(reader) if reader else None)
     write(result, out)
     return terminal(result)
 
@@ -179,6 +183,7 @@ def describe(contestant: Contestant) -> dict[str, Any]:
         "best_step": manifest["best"]["step"],
         "vocab_size": contestant.loaded.tokenizer.vocab_size,
         "context": contestant.loaded.model.config.context,
+        "training": training_of(run),
         "training_bytes_searched": len(contestant.training.encode()),
         **{key: manifest.get(key) for key in kept},
     }

@@ -168,10 +168,15 @@ def share_difference(a: np.ndarray, b: np.ndarray) -> Interval:
     return Interval(one.mean - other.mean, float(low), float(high))
 
 
-def mean_row(name: str, unit: Unit, meaning: str, values: Sequence[np.ndarray]) -> dict[str, Any]:
-    """A mean over the same pieces or questions for every run, compared piece by piece."""
-    means = [as_json(interval(v), len(v)) for v in values]
-    return row(name, unit, meaning, means, [paired_difference(v, values[0]) for v in values[1:]])
+def mean_row(
+    name: str, unit: Unit, meaning: str, values: Sequence[np.ndarray | None]
+) -> dict[str, Any]:
+    """A mean over the same pieces or questions for every run, compared piece by piece; None for a
+    run that it says nothing about."""
+    means = [None if v is None else as_json(interval(v), len(v)) for v in values]
+    first = values[0]
+    gaps = [None if v is None or first is None else paired_difference(v, first) for v in values[1:]]
+    return row(name, unit, meaning, means, gaps)
 
 
 def likelihood_rows(contestants: Sequence[Contestant], effort: Effort) -> list[dict[str, Any]]:
@@ -475,8 +480,15 @@ def ask(contestant: Contestant, pairs: list[tuple[str, str]]) -> np.ndarray:
 
 
 def fact_rows(contestants: Sequence[Contestant], effort: Effort) -> list[dict[str, Any]]:
-    """Four-way questions on the facts of the stories; none where no run learned the stories."""
-    if not any(c.loaded.recipe.corpus.text == "stories" for c in contestants):
+    """Four-way questions on the facts of the stories, for the runs that learned them.
+
+    A fine-tune keeps its parent's tokenizer: runs with that of a run on the stories descend from
+    it. A foundation model from elsewhere never heard of the town, and is not asked.
+    """
+    tokenizers = [c.loaded.tokenizer.fingerprint() for c in contestants]
+    pairs = zip(contestants, tokenizers)
+    taught = {mark for c, mark in pairs if c.loaded.recipe.corpus.text == "stories"}
+    if not taught:
         return []
     questions = [
         Question(
@@ -490,17 +502,17 @@ def fact_rows(contestants: Sequence[Contestant], effort: Effort) -> list[dict[st
         for prompt in fact.prompts
     ]
     questions = questions[:: max(1, len(questions) // effort.facts)][: effort.facts]
-    results = [probe(questions, partial(ask, contestant)) for contestant in contestants]
+    results = [
+        probe(questions, partial(ask, contestant)) if mark in taught else None
+        for contestant, mark in zip(contestants, tokenizers)
+    ]
     meaning = (
         f"The right answer likeliest of four, {len(questions)} questions; guessing gives 25 %."
     )
     fair = f"{meaning} What each answer costs without the question is taken off."
+    known = [None if f is None else np.array(f.correct, float) for f in results]
+    calibrated = [None if f is None else np.array(f.calibrated_correct, float) for f in results]
     return [
-        mean_row("Facts known", "share", meaning, [np.array(f.correct, float) for f in results]),
-        mean_row(
-            "Facts known, calibrated",
-            "share",
-            fair,
-            [np.array(f.calibrated_correct, float) for f in results],
-        ),
+        mean_row("Facts known", "share", meaning, known),
+        mean_row("Facts known, calibrated", "share", fair, calibrated),
     ]

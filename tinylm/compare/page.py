@@ -129,6 +129,15 @@ def findings(result: dict[str, Any]) -> list[str]:
     return sentences
 
 
+def training_note(result: dict[str, Any]) -> list[str]:
+    """What each run was trained on and who paid for it, where one came from elsewhere."""
+    runs = [run for run in result["runs"] if run.get("training")]
+    if not any("its makers" in run["training"] for run in runs):
+        return []
+    facts = [f"{run['run']}: {run['parameters']:,} parameters, {run['training']}" for run in runs]
+    return [f"What went into them. {'; '.join(facts)}."]
+
+
 def seen_note(result: dict[str, Any]) -> list[str]:
     """What the dagger means, where one is shown."""
     seen = [
@@ -154,7 +163,8 @@ def terminal(result: dict[str, Any]) -> str:
     table = [["measure", *labels(result)], *([s.name, *(v for v, _ in s.cells)] for s in scores)]
     widths = [max(map(len, column)) for column in zip(*table)]
     board = "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in table)
-    return "\n\n".join([*blocks, board, "\n".join([*findings(result), *seen_note(result)])])
+    notes = [*findings(result), *training_note(result), *seen_note(result)]
+    return "\n\n".join([*blocks, board, "\n".join(notes)])
 
 
 def side_by_side_text(block: dict[str, Any], names: Sequence[str]) -> str:
@@ -236,7 +246,7 @@ def view(result: dict[str, Any], drawn: Sequence[Picture]) -> View:
         headline=[score(row) for row in rows if is_headline(row)],
         scores=[score(row) for row in rows],
         meanings=[(row["name"], row["meaning"]) for row in rows],
-        notes=seen_note(result),
+        notes=[*training_note(result), *seen_note(result)],
         samples=[
             Block(
                 f"{shown_prompt(block['prompt'])}, seed {block['seed']}",

@@ -61,6 +61,18 @@ SMOKE = Effort(
 """Everything runs in seconds, and nothing can be concluded from it."""
 
 
+LARGE = Effort(samples=80, batch=40, score_bytes=12_000, grid_samples=8)
+"""For models of a hundred million parameters: a hundred times the work for each token, and still
+more than 300 whole lines."""
+LARGE_FROM = 30_000_000  # parameters
+
+
+def effort_for(runs: Sequence[Run]) -> Effort:
+    """How much to measure of these runs: less where one of them is large, and then of all."""
+    largest = max(run.manifest.get("parameters", 0) for run in runs)
+    return LARGE if largest >= LARGE_FROM else Effort()
+
+
 @dataclass(frozen=True)
 class Contestant:
     """One run, opened: its model, and its texts as its own token files hold them."""

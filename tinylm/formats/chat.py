@@ -26,12 +26,48 @@ def chat_request(run: Run, tokenizer: Tokenizer, message: str, request: Request)
 
     ValueError where the run has no chat template.
     """
+    template = template_of(run)
+    ids = conversation_ids(template, tokenizer, [{"role": "user", "content": message}])
+    end = end_of_turn(tokenizer) or request.begin
+    return replace(request, prompt=message, ids=tuple(ids), begin=end)
+
+
+def prompt_request(run: Run, tokenizer: Tokenizer, request: Request) -> Request:
+    """The request of a plain prompt, which ends with the turn where the model was made for
+    conversations and no token begins its documents."""
+    end = end_of_turn(tokenizer)
+    if request.begin is not None or end is None or not request.prompt or not chat_template(run):
+        return request
+    return replace(request, ids=tuple(tokenizer.encode(request.prompt)), begin=end)
+
+
+def template_of(run: Run) -> str:
+    """The chat template of a run; ValueError where it has none."""
     template = chat_template(run)
     if template is None:
         raise ValueError(f"{run.folder} has no chat template: give a --prompt to continue")
-    ids = conversation_ids(template, tokenizer, [{"role": "user", "content": message}])
-    end = next((name for name in TURN_ENDS if name in tokenizer.specials), request.begin)
-    return replace(request, prompt=message, ids=tuple(ids), begin=end)
+    return template
+
+
+def end_of_turn(tokenizer: Tokenizer) -> str | None:
+    """The special token that ends a turn; None where the tokenizer has none."""
+    return next((name for name in TURN_ENDS if name in tokenizer.specials), None)
+
+
+def recent_turns(
+    template: str, tokenizer: Tokenizer, messages: list[dict[str, str]], room: int
+) -> tuple[list[int], int]:
+    """The ids of as much of a conversation as fits into `room` tokens, and how many of its oldest
+    messages are left out.
+
+    A question leaves together with its answer, so that the user always speaks first. ValueError
+    where the last message alone does not fit.
+    """
+    for dropped in range(0, len(messages), 2):
+        ids = conversation_ids(template, tokenizer, messages[dropped:])
+        if len(ids) <= room:
+            return ids, dropped
+    raise ValueError(f"the message has more than the {room} tokens that the model can read")
 
 
 def conversation_ids(

@@ -42,7 +42,7 @@ from tinylm.text.token_files import read_ids, write_ids
 from tinylm.training.environment import environment
 from tinylm.training.estimate import fit_into
 from tinylm.training.folders import create_folder, remove_folder
-from tinylm.training.load import load_model, read_state, set_weights, token_file, with_dropout
+from tinylm.training.load import load_model, read_state, resized, set_weights, token_file
 from tinylm.training.parents import open_parent, parent_record
 from tinylm.training.performance import keep_freed_memory
 from tinylm.training.resume import restore, resume_run
@@ -285,7 +285,7 @@ def trainer_on(corpus: Corpus, recipe: Recipe, folder: Path) -> Trainer:
         model.initialise(torch.Generator().manual_seed(recipe.train.seed))
         return Trainer(recipe, corpus, model, folder)
     parent = open_parent(Path(recipe.start_from))
-    model = with_dropout(load_model(parent).model, recipe.model.dropout)
+    model = resized(load_model(parent).model, recipe.model)
     base = read_ids(write_ids(folder / "data" / "base_valid", [token_file(parent, "valid")]))
     if recipe.lora is not None:
         attach_lora(model, recipe.lora, torch.Generator().manual_seed(recipe.train.seed))

@@ -33,8 +33,11 @@ class LoraLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (..., in) -> (..., out)."""
+        # Where W is kept in bf16 (see `lower_frozen`) its product runs in bf16, as autocast has it.
+        kept = self.frozen.weight.dtype
+        y = self.frozen(x) if kept == torch.float32 else self.frozen(x.to(kept)).to(x.dtype)
         # Never B A first: that would be a matrix as large as W.
-        return self.frozen(x) + self.scale * (x @ self.a.T @ self.b.T)
+        return y + self.scale * (x @ self.a.T @ self.b.T)
 
 
 def attach_lora(model: GPT, config: LoraConfig, generator: torch.Generator) -> None:
@@ -48,6 +51,18 @@ def attach_lora(model: GPT, config: LoraConfig, generator: torch.Generator) -> N
                 setattr(parent, name, LoraLinear(child, config, generator))
 
 
+def lower_frozen(model: GPT, dtype: torch.dtype) -> None:
+    """Keep the frozen matrices beside adapters in the type of their products, in place.
+
+    Autocast would convert every frozen matrix anew in each forward pass, to the same numbers. With
+    a hundred million of them and few tokens in a step that is a large part of the time, and the
+    fp32 copies are twice as large.
+    """
+    for child in model.modules():
+        if isinstance(child, LoraLinear):
+            child.frozen.to(dtype)
+
+
 def merge_lora(model: GPT) -> None:
     """Add every update into its frozen matrix and remove the detours, in place: the same function,
     a plain GPT."""
@@ -55,6 +70,7 @@ def merge_lora(model: GPT) -> None:
         for name, child in list(parent.named_children()):
             if isinstance(child, LoraLinear):
                 with torch.no_grad():
-                    child.frozen.weight += child.scale * (child.b @ child.a)  # (out, in)
+                    update = child.scale * (child.b @ child.a)  # (out, in), fp32
+                    child.frozen.float().weight += update
                 setattr(parent, name, child.frozen)
     model.requires_grad_(True)

@@ -118,6 +118,15 @@ def colour(place: int) -> str:
     return PALETTE[place % len(PALETTE)]
 
 
+def legend_columns(labels: Sequence[str]) -> int:
+    """Columns of a legend under a picture: at most four, and two where the names are long.
+
+    >>> legend_columns(["base", "verse"]), legend_columns(4 * ["foundation/verse"])
+    (2, 2)
+    """
+    return min(4 if sum(map(len, labels)) <= 44 else 2, len(labels))
+
+
 def percent(share: float) -> str:
     """A share for people: no decimals, but never 0 % for something or 100 % for not everything.
 
@@ -392,7 +401,7 @@ def shares(rows: Sequence[dict[str, Any]], labels: Sequence[str], title: str) ->
         axes.grid(axis="y", visible=False)
         for line in range(1, len(rows)):
             axes.axhline(line - 0.5, color=GRID, linewidth=0.8)
-        figure.legend(frameon=False, loc="outside lower center", ncols=min(4, len(labels)))
+        figure.legend(frameon=False, loc="outside lower center", ncols=legend_columns(labels))
     return figure
 
 
@@ -431,7 +440,7 @@ def next_tokens(prompts: Sequence[dict[str, Any]], labels: Sequence[str]) -> Fig
             axes.set_xlabel("probability, %")
             head = f"“{shorten(prompt['prompt'])}” …"
             axes.set_title(textwrap.fill(head, 60 // len(prompts)), loc="left", fontsize=12)
-        figure.legend(frameon=False, loc="outside lower center", ncols=min(4, len(labels)))
+        figure.legend(frameon=False, loc="outside lower center", ncols=legend_columns(labels))
     return figure
 
 

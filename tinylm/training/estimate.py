@@ -52,20 +52,24 @@ def estimate(trainer: Trainer, trials: int = 3) -> Estimate:
     passes = 1 + math.ceil(train.steps / train.evaluate_every)
     step = median(times[1:])
     bf16 = trainer.compute.dtype == torch.bfloat16
+    trained = sum(w.numel() for w in trainer.model.parameters() if w.requires_grad)
     return Estimate(
         parameters=size_of(config).total,
         tokens=train.steps * trainer.tokens_per_step,
         seconds_per_step=step,
         minutes=((train.steps - trainer.step) * step + passes * scored * per_token) / 60,
-        peak_bytes=peak_memory() + training_bytes(config, train.micro_batch_size, bf16),
+        peak_bytes=peak_memory() + training_bytes(config, train.micro_batch_size, bf16, trained),
     )
 
 
-def training_bytes(config: ModelConfig, micro_batch_size: int, bf16: bool) -> int:
+def training_bytes(
+    config: ModelConfig, micro_batch_size: int, bf16: bool, trained: int | None = None
+) -> int:
     """Estimate of the peak memory of a training step, in bytes, beside Python and torch themselves
     (about 300 MB).
 
-    Weights, gradients and two optimiser moments in fp32, plus activations kept for the backward
+    Weights in fp32, with a gradient and two optimiser moments for each that is `trained` (all where
+    it is None), plus activations kept for the backward
     pass: per position and block about 12 widths, 4 MLP widths and 6 times the heads' numbers, and
     the logits with their gradients.
     """
@@ -74,7 +78,9 @@ def training_bytes(config: ModelConfig, micro_batch_size: int, bf16: bool) -> in
         config.depth * (12 * config.width + 4 * config.mlp_width + 3 * heads) * (2 if bf16 else 4)
     )
     logits = config.vocab_size * (4 + 4 + (2 if bf16 else 4))
-    return 16 * size_of(config).total + micro_batch_size * config.context * (position + logits)
+    total = size_of(config).total
+    weights = 4 * total + 12 * (total if trained is None else trained)
+    return weights + micro_batch_size * config.context * (position + logits)
 
 
 def fit_into(minutes: float, trainer: Trainer) -> Trainer:

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load as from_safetensors
-from torch import Tensor
+from torch import Tensor, nn
 
-from tinylm.config import Recipe
-from tinylm.model.gpt import GPT
+from tinylm.config import ModelConfig, Recipe
+from tinylm.model.gpt import GPT, rope_tables
 from tinylm.model.lora import attach_lora, merge_lora
 from tinylm.runs import Run
 from tinylm.text.batches import Corpus
@@ -41,21 +41,33 @@ def load_model(run: Run, device: torch.device | str = "cpu") -> Loaded:
     """
     tokenizer = load_tokenizer(run.path("model/tokenizer.json"))
     run.path("model/config.json")
+    weights = read_tensors(path := run.path(weights_file(run.recipe)))[0]
     if run.recipe.lora is not None:
         model = load_model(parent_of(run)).model
+        if model.config.context != run.model_config.context:
+            model = resized(model, run.model_config)
         attach_lora(model, run.recipe.lora, torch.Generator())
-    else:
-        model = GPT(run.model_config)
-    path = run.path(weights_file(run.recipe))
-    set_weights(model, read_tensors(path)[0], path)
-    if run.recipe.lora is not None:
+        set_weights(model, weights, path)
         merge_lora(model)
+    else:
+        with torch.device("meta"):
+            check_weights(GPT(run.model_config), weights, path)
+        model = built(run.model_config, weights)
     return Loaded(model.to(device).eval(), tokenizer, run.recipe)
 
 
 def set_weights(model: GPT, weights: dict[str, Tensor], where: object) -> None:
-    """Copy `weights` into the model; ValueError names the first one that is missing, foreign or of
-    another shape."""
+    """Copy `weights` into those of the model that are trained; ValueError as `check_weights`."""
+    check_weights(model, weights, where)
+    own = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    with torch.no_grad():
+        for name, weight in own.items():
+            weight.copy_(weights[name])
+
+
+def check_weights(model: GPT, weights: dict[str, Tensor], where: object) -> None:
+    """ValueError naming the first weight that is missing, foreign, of another shape or not
+    finite."""
     own = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
     for name in own.keys() | weights.keys():
         shapes = [tuple(part[name].shape) if name in part else "absent" for part in (own, weights)]
@@ -65,9 +77,6 @@ def set_weights(model: GPT, weights: dict[str, Tensor], where: object) -> None:
             )
         if not torch.isfinite(weights[name]).all():
             raise ValueError(f"{where}: weight {name} holds NaN or infinite numbers")
-    with torch.no_grad():
-        for name, weight in own.items():
-            weight.copy_(weights[name])
 
 
 def read_state(run: Run) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
@@ -98,11 +107,33 @@ def chat_template(run: Run) -> str | None:
     return chat_template(parent_of(run)) if run.manifest["parent"] else None
 
 
-def with_dropout(model: GPT, dropout: float) -> GPT:
-    """The same weights in a model that drops another share of activations while training."""
-    other = GPT(model.config.model_copy(update={"dropout": dropout}))
-    other.load_state_dict(model.state_dict())
-    return other
+def resized(model: GPT, asked: ModelConfig) -> GPT:
+    """A copy of the model that drops another share of activations while training, and with a
+    shorter context where one is asked for."""
+    context = asked.context if "context" in asked.model_fields_set else model.config.context
+    sizes = {"context": context, "dropout": asked.dropout}
+    config = model.config.model_copy(update=sizes)
+    weights = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    if config.position == "learned":
+        weights["positions.weight"] = weights["positions.weight"][:context].clone()
+    return built(config, weights).to(model.tokens.weight.device)
+
+
+def built(config: ModelConfig, weights: dict[str, Tensor]) -> GPT:
+    """A model around `weights` (on the CPU), which are not copied.
+
+    Made without memory first: drawing random numbers for a hundred million weights, only to throw
+    them away, takes longer than reading the file.
+    """
+    with torch.device("meta"):
+        model = GPT(config)
+    parameters = {name: nn.Parameter(weight.float()) for name, weight in weights.items()}
+    model.load_state_dict(parameters, strict=False, assign=True)
+    if config.tied:
+        model.head.weight = model.tokens.weight
+    if config.position == "rope":
+        model.cos, model.sin = rope_tables(config)
+    return model
 
 
 def token_file(run: Run, side: str) -> np.ndarray:

@@ -14,10 +14,14 @@ def open_parent(place: Path) -> Run:
 
 
 def check_shape(config: ModelConfig, parent: Run) -> None:
-    """ValueError where a recipe asks for another shape than that of the run it starts from."""
+    """ValueError where a recipe asks for another shape than that of the run it starts from.
+
+    The context may be shorter: shorter windows, and more of them, in a step of the same cost.
+    """
     for field in config.model_fields_set - {"dropout", "vocab_size"}:
         asked, present = getattr(config, field), getattr(parent.model_config, field)
-        if asked != present:
+        is_shorter = field == "context" and asked < present
+        if asked != present and not is_shorter:
             raise ValueError(
                 f"model.{field} = {asked}, but {parent.folder} has {present}: a fine-tune keeps "
                 "its parent's shape; leave the field out"

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from tinylm.model.gpt import GPT
-from tinylm.model.lora import attach_lora
+from tinylm.model.lora import attach_lora, lower_frozen
 from tinylm.runs import LOGS, Run, holds, open_run, read_manifest, temporary, write_manifest
 from tinylm.text.batches import Corpus
 from tinylm.training.checkpoint import STATE
@@ -16,8 +16,8 @@ from tinylm.training.load import (
     load_model,
     read_state,
     read_tensors,
+    resized,
     set_weights,
-    with_dropout,
 )
 from tinylm.training.lock import lock_folder
 from tinylm.training.parents import parent_of
@@ -49,6 +49,8 @@ def resume_run(folder: Path, lead: bool = True) -> Trainer:
         raise ValueError(f"{folder} is finished: all {run.manifest['steps']} steps are done")
     trainer = rebuild(run, load_corpus(run))
     restore(trainer, run)
+    if run.recipe.lora is not None:
+        lower_frozen(trainer.model, trainer.compute.dtype)
     trainer.lock, trainer.environment = lock, environment
     return compiled(trainer) if run.recipe.train.compile else trainer
 
@@ -59,7 +61,7 @@ def rebuild(run: Run, corpus: Corpus) -> Trainer:
     model = reference = GPT(run.model_config)
     if recipe.lora is not None:
         reference = load_model(parent_of(run)).model
-        model = with_dropout(reference, recipe.model.dropout)
+        model = resized(reference, recipe.model)
         attach_lora(model, recipe.lora, torch.Generator())
     if recipe.reward is None:
         return Trainer(recipe, corpus, model, run.folder, record)

@@ -16,7 +16,7 @@ from safetensors.torch import save as to_safetensors
 from tinylm.config import Recipe
 from tinylm.corpora.build import build_corpus, has_documents
 from tinylm.model.gpt import GPT
-from tinylm.model.lora import attach_lora
+from tinylm.model.lora import attach_lora, lower_frozen
 from tinylm.runs import Run
 from tinylm.text.token_files import read_ids, write_ids
 from tinylm.text.tokenizer_files import load_tokenizer
@@ -25,7 +25,7 @@ from tinylm.training.checkpoint import trained
 from tinylm.training.environment import environment
 from tinylm.training.estimate import fit_into
 from tinylm.training.folders import REFERENCE, create_folder, remove_folder
-from tinylm.training.load import load_model, token_file, with_dropout
+from tinylm.training.load import load_model, resized, token_file
 from tinylm.training.parents import check_shape, open_parent, parent_record
 from tinylm.training.performance import compiled, keep_freed_memory
 from tinylm.training.reward import RewardTrainer
@@ -56,6 +56,8 @@ def start_run(recipe: Recipe, folder: Path, overwrite: bool = False) -> Trainer:
             trainer.notices.append(f"document_token is off: {reason}")
         trainer.notices += doubts(trainer)
         # 5. Faster steps, and as many of them as the time allows.
+        if recipe.lora is not None:
+            lower_frozen(trainer.model, trainer.compute.dtype)
         if recipe.train.compile:
             trainer = compiled(trainer)
         minutes = recipe.train.max_minutes
@@ -81,7 +83,7 @@ def fine_tuning(recipe: Recipe, folder: Path, parent: Run) -> Trainer:
     validation text."""
     check_shape(recipe.model, parent)
     model, tokenizer, _ = load_model(parent)
-    model = with_dropout(model, recipe.model.dropout)
+    model = resized(model, recipe.model)
     corpus = build_corpus(recipe, folder / "data", tokenizer)
     base = write_ids(folder / "data" / "base_valid", [token_file(parent, "valid")])
     corpus = replace(corpus, base_valid=read_ids(base))

@@ -24,11 +24,15 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import Any, Literal
 
+from tinylm.corpora.fetch import data_folder
+from tinylm.formats.smollm2 import NAME
 from tinylm.recipes import ROOT, load_recipe
 from tinylm.runs import read_json
 
 State = Literal["ok", "note", "problem"]
 MEMORY, DISK = 2.0, 1.0  # GB that the demo needs, with room to breathe
+# Minutes of `tinylm demo --foundation` per second of a step of the small demo: 8 minutes at 0.13.
+FOUNDATION_MINUTES = 60
 PLENTY = 2  # times that, below which a note is made
 SLOW = 2.5  # times the reference's step: the notebooks' five minutes become a quarter of an hour
 # in a clone; an installed wheel has no notebooks
@@ -61,7 +65,9 @@ def checks(folder: Path) -> Iterator[Check]:
     yield disk(folder)
     if all(check.state == "ok" for check in packages):
         yield products()
-        yield from speed(step_seconds(), read_json(TIMINGS) if TIMINGS.is_file() else None)
+        seconds = step_seconds()
+        yield from speed(seconds, read_json(TIMINGS) if TIMINGS.is_file() else None)
+        yield real_model(data_folder() / NAME, seconds)
 
 
 def python() -> Check:
@@ -224,3 +230,13 @@ def speed(seconds: float, reference: dict[str, Any] | None) -> Iterator[Check]:
     yield from (Check("speed", "note" if advice else "ok", detail), demo)
     for name, minutes in reference["minutes"].items():
         yield Check(name, "ok", f"about {ratio * minutes:.1f} minutes")
+
+
+def real_model(file: Path, seconds: float) -> Check:
+    """Whether the foundation model is here, and how long the demo with it takes where a training
+    step of the small demo takes `seconds`."""
+    demo = f"tinylm demo --foundation takes about {FOUNDATION_MINUTES * seconds:.0f} minutes"
+    if file.is_file():
+        return Check("real model", "ok", f"SmolLM2 is here; {demo}")
+    get = "not here (only its demo needs it): tinylm fetch smollm2, 98 MB"
+    return Check("real model", "note", f"SmolLM2 is {get}; {demo}")
