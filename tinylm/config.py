@@ -166,6 +166,9 @@ class TrainConfig(Section):
     """Largest norm of the whole gradient."""
     evaluate_every: int = Field(200, ge=1)
     """Steps between validation passes, each followed by a save."""
+    # The best weights are kept in any case: patience saves the minutes after them.
+    patience: int | None = Field(None, ge=1)
+    """End the run after so many validation passes without a new best."""
     seed: int = Field(1, ge=0)
     """Decides the initial weights, the order of the batches and dropout."""
     device: str = "auto"
@@ -232,6 +235,8 @@ class Recipe(Section):
     # The only difference between pretraining and fine-tuning: where the weights come from.
     start_from: str | None = None
     """A run to go on from, with its weights, tokenizer and shape. None: random weights."""
+    fit_to_text: bool = False
+    """Choose vocabulary, steps and dropout by the size of the text, unless they are given."""
     corpus: CorpusConfig = CorpusConfig()
     """The text."""
     tokenizer: TokenizerConfig = TokenizerConfig()

@@ -29,7 +29,7 @@ def follow(trainer: "Trainer", tensorboard: bool = False) -> bool:
         f"{whole.minutes:.1f} minutes and {whole.peak_bytes / 1e9:.1f} GB on "
         f"{trainer.compute.device} in {str(trainer.compute.dtype)[6:]}"
     )
-    records = watched(trainer.run())
+    records = watched(trainer.run(), trainer)
     if tensorboard and trainer.team.rank == 0:
         records = observed(records, open_tensorboard(trainer.folder / "tensorboard", trainer.step))
     with (
@@ -49,7 +49,7 @@ def follow(trainer: "Trainer", tensorboard: bool = False) -> bool:
                 bar.write(f"step {record.step}: {record.notice}", file=sys.stderr)
             for text in record.samples[:1]:
                 bar.write(clean("  | " + text[:300].replace("\n", "\n  | ")), file=sys.stderr)
-    if trainer.step < train.steps:
+    if not trainer.finished:
         say(f"stopped after step {trainer.step}; go on with: tinylm resume {trainer.folder}")
     else:
         best = trainer.best
@@ -59,7 +59,7 @@ def follow(trainer: "Trainer", tensorboard: bool = False) -> bool:
             f"try: tinylm sample {trainer.folder} --prompt "
             f'"{(trainer.recipe.sample.prompts or ("",))[0]}"'
         )
-    return trainer.step == train.steps
+    return trainer.finished
 
 
 def postfix(record: "Record") -> str:

@@ -103,10 +103,19 @@ class Trainer:
         self.lock: object = None  # the run folder's lock; held while this trainer lives
         # What the manifest says of machine and versions (environment.py); start.py fills it in.
         self.environment: Callable[[Trainer], dict[str, Any]] = lambda trainer: {}
+        self.costs: object = None  # what its parts take, once measured (estimate.py)
+        self.started = time.perf_counter()  # start.py puts it back to where starting began
         # The progress, which a resume restores beside the weights and the optimiser.
         self.step, self.tokens, self.seconds = 0, 0, 0.0
         self.first_loss, self.rising = math.nan, 0  # rising: validations since the best one
         self.best: dict[str, Any] = {"step": 0, "nats_per_token": math.inf}
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are done, or validation has not improved for `patience` passes."""
+        train = self.recipe.train
+        exhausted = train.patience is not None and self.rising >= train.patience
+        return exhausted or self.step >= train.steps
 
     @property
     def tokens_per_step(self) -> int:
@@ -125,7 +134,7 @@ class Trainer:
         if not self.manifest:
             self.begin()
         # The sum over processes: all leave at the same step when one is asked to stop.
-        while self.step < last and not self.team.add_up(self.stopping):
+        while self.step < last and not self.finished and not self.team.add_up(self.stopping):
             # 1. gradients, 2. clip, 3. check before anything reaches the weights, 4. update
             result = self.compute_gradients(self.step)
             norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), train.clip).item()
@@ -145,7 +154,7 @@ class Trainer:
             progress = (self.step, result.loss, rate, norm, self.tokens, self.seconds)
             yield Record(*progress, valid, samples, self.notice(valid), result.measures)
             start = time.perf_counter()
-        if self.step < last:
+        if self.step < last and not self.finished:
             self.stopping = True
             self.save(improved=False)
 
@@ -236,11 +245,18 @@ class Trainer:
         return bool(valid["nats_per_token"] <= self.best["nats_per_token"])
 
     def notice(self, valid: dict[str, Any] | None) -> str:
-        """One line where validation was above its best twice in a row, once per rise."""
-        if valid is None or self.rising != 2:
+        """One line where validation was above its best twice in a row, once per rise, and where
+        that ends the run."""
+        early = self.finished and self.step < self.recipe.train.steps
+        if valid is None or not (self.rising == 2 or early):
             return ""
         best, now = self.best["nats_per_token"], valid["nats_per_token"]
         compared = f"best was step {self.best['step']} ({best:.3f} nats/token, now {now:.3f})"
+        if early:
+            return (
+                f"training ends early, after {self.rising} validations without a new best: "
+                f"{compared}; model/ keeps that step"
+            )
         return f"validation has turned upward: {compared}; model/ keeps that step"
 
     def sample(self) -> tuple[str, ...]:
@@ -297,7 +313,7 @@ class Trainer:
         # "stopped" can be resumed as "running" can; it says that a person asked for it.
         steps = self.recipe.train.steps
         unfinished = "stopped" if self.stopping else "running"
-        status = "finished" if self.step == steps else unfinished
+        status = "finished" if self.finished else unfinished
         account = {"format": FORMAT, "status": status, "step": self.step, "steps": steps}
         account |= {"best": self.best, "tokens": self.tokens, "seconds": self.seconds}
         account |= {"corpus_sha256": self.corpus.sha256, "parent": self.parent}

@@ -184,17 +184,17 @@ def enough(name: str, gigabytes: float, needed: float, advice: str) -> Check:
 # -- speed ----------------------------------------------------------------------------------------
 
 
-def step_seconds(trials: int = 9) -> float:
+def step_seconds() -> float:
     """Seconds that one training step of the demo's base takes here: the median of several, on a
     short text."""
-    from tinylm.training.estimate import estimate
+    from tinylm.training.estimate import step_seconds as timed_step
     from tinylm.training.start import start_run
 
     recipe = load_recipe("demo-base", {"corpus.size": "150000", "corpus.valid_share": "0.05"})
     with tempfile.TemporaryDirectory(
         prefix="tinylm-doctor-", ignore_cleanup_errors=True
     ) as scratch:
-        return estimate(start_run(recipe, Path(scratch) / "run"), trials).seconds_per_step
+        return timed_step(start_run(recipe, Path(scratch) / "run"))
 
 
 def products() -> Check:
