@@ -108,9 +108,7 @@ class ModelConfig(Section):
         if self.heads % self.kv_heads:
             raise ValueError(f"kv_heads = {self.kv_heads} must divide heads = {self.heads}")
         if self.position == "rope" and self.head_dim % 2:
-            raise ValueError(
-                f"head_dim = {self.head_dim} must be even: rope rotates pairs of numbers"
-            )
+            raise ValueError(f"head_dim = {self.head_dim} must be even: rope rotates pairs")
 
 
 Matrix = Literal["q", "k", "v", "o", "gate", "up", "down"]  # of a block, by gpt.py's names
@@ -254,9 +252,7 @@ class Recipe(Section):
 
     def model_post_init(self, _context: Any) -> None:
         if self.lora is not None and self.start_from is None:
-            raise ValueError(
-                "lora needs start_from: an adapter stands beside the weights of a trained run"
-            )
+            raise ValueError("lora needs start_from: a trained run to put adapters beside")
         if self.reward is not None and self.start_from is None:
             raise ValueError("reward needs start_from: a model that writes already")
 

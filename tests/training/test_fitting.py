@@ -5,6 +5,7 @@ import pytest
 from tests.conftest import tiny_recipe
 from tinylm.recipes import load_recipe
 from tinylm.runs import open_run
+from tinylm.training.alerts import watched
 from tinylm.training.fitting import fit_training, fit_vocabulary
 from tinylm.training.resume import resume_run
 from tinylm.training.start import start_run
@@ -68,12 +69,12 @@ def test_a_run_that_no_longer_improves_ends_early_and_says_so(tmp_path, text_fil
     wild = {"learning_rate": 0.5, "muon_learning_rate": 0.5, "warmup": 0, "decay": 0}
     train = {"steps": 60, "evaluate_every": 2, "patience": 3, "clip": 1000, **wild}
     trainer = start_run(tiny_recipe(text_file, train=train), tmp_path / "run")
-    records = list(trainer.run())
+    records = list(watched(trainer.run(), trainer))
     run = open_run(tmp_path / "run")
     best = run.manifest["best"]["step"]
     assert run.manifest["status"] == "finished"
     assert run.manifest["step"] == records[-1].step == best + 6 < 60
-    assert "training ends early, after 3 validations without a new best" in records[-1].notice
+    assert "training ends early: 3 validations without a new best" in records[-1].notice
     with pytest.raises(ValueError, match=rf"is finished: {records[-1].step} of 60 steps are done"):
         resume_run(tmp_path / "run")
 

@@ -25,7 +25,8 @@ WORSE = 1.2  # times the loss of the start: more than batches and dropout explai
 
 def watched(records: Iterator[Record], trainer: Trainer) -> Iterator[Record]:
     """The records of `trainer`, some with a notice added: each jump of the gradient norm, the first
-    loss of exactly 0, and once a training loss far above the start's."""
+    loss of exactly 0, once a training loss far above the start's, and an end before the last
+    step."""
     norms: deque[float] = deque(maxlen=USUAL)
     losses: deque[float] = deque(maxlen=RECENT)
     idle = worse = False
@@ -47,6 +48,11 @@ def watched(records: Iterator[Record], trainer: Trainer) -> Iterator[Record]:
         elif not worse and (advice := worse_than_start(losses, trainer)):
             worse = True
             notices.append(advice)
+        if trainer.finished and record.step < trainer.recipe.train.steps:
+            notices.append(
+                f"training ends early: {trainer.rising} validations without a new best; model/ "
+                f"keeps step {trainer.best['step']}"
+            )
         norms.append(record.grad_norm)
         yield replace(record, notice="; ".join(notices)) if notices else record
 

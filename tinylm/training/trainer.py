@@ -113,9 +113,8 @@ class Trainer:
     @property
     def finished(self) -> bool:
         """Whether all steps are done, or validation has not improved for `patience` passes."""
-        train = self.recipe.train
-        exhausted = train.patience is not None and self.rising >= train.patience
-        return exhausted or self.step >= train.steps
+        patience = self.recipe.train.patience or math.inf
+        return self.rising >= patience or self.step >= self.recipe.train.steps
 
     @property
     def tokens_per_step(self) -> int:
@@ -142,9 +141,9 @@ class Trainer:
             rate = self.optimizers.step(self.step)
             self.step += 1
             self.tokens += result.tokens
-            entry = {"loss": result.loss, "learning_rate": rate, "grad_norm": norm}
-            entry |= {"tokens": self.tokens, **result.measures}
-            self.log("metrics.jsonl", {"kind": "train", "step": self.step} | entry)
+            entry = {"kind": "train", "step": self.step, "loss": result.loss}
+            entry |= {"learning_rate": rate, "grad_norm": norm, "tokens": self.tokens}
+            self.log("metrics.jsonl", entry | result.measures)
             # 5. judge and save now and then; the clock stands still while the caller looks
             valid = self.validate() if self.is_due(train.evaluate_every) else None
             samples = self.sample() if self.is_due(self.recipe.sample.every) else ()
@@ -233,8 +232,7 @@ class Trainer:
         # Logged before it is checked: the curve should show where a run broke.
         self.log("metrics.jsonl", {"kind": "valid", **record})
         if not math.isfinite(score.nats):
-            reason = "the validation loss is not a finite number; lower the learning rates"
-            raise ValueError(f"step {self.step}: {reason}")
+            raise ValueError(f"step {self.step}: validation is not finite; lower the rates")
         self.rising = 0 if self.is_best(record) else self.rising + 1
         if not self.rising:
             self.best = record
@@ -245,18 +243,11 @@ class Trainer:
         return bool(valid["nats_per_token"] <= self.best["nats_per_token"])
 
     def notice(self, valid: dict[str, Any] | None) -> str:
-        """One line where validation was above its best twice in a row, once per rise, and where
-        that ends the run."""
-        early = self.finished and self.step < self.recipe.train.steps
-        if valid is None or not (self.rising == 2 or early):
+        """One line where validation was above its best twice in a row, once per rise."""
+        if valid is None or self.rising != 2:
             return ""
         best, now = self.best["nats_per_token"], valid["nats_per_token"]
         compared = f"best was step {self.best['step']} ({best:.3f} nats/token, now {now:.3f})"
-        if early:
-            return (
-                f"training ends early, after {self.rising} validations without a new best: "
-                f"{compared}; model/ keeps that step"
-            )
         return f"validation has turned upward: {compared}; model/ keeps that step"
 
     def sample(self) -> tuple[str, ...]:
