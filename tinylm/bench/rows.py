@@ -62,6 +62,7 @@ class Row:
 
     @property
     def help(self) -> str:
+        """The first line of the docstring of the function that measures it."""
         return (self.measure.__doc__ or "").splitlines()[0]
 
 

@@ -231,6 +231,7 @@ def throughput(setup: Setup) -> Iterator[Reading]:
 
 
 def tokens_per_second(trainer: Trainer, steps: int = 60) -> float:
+    """Training tokens a second, from the median of `steps` timed steps."""
     return trainer.batches.tokens / pace(trainer, steps).step
 
 

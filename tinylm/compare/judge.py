@@ -238,6 +238,7 @@ def side_by_side(samples: Sequence[list[Sample]]) -> list[dict[str, Any]]:
 
 
 def scanned(line: str) -> dict[str, Any]:
+    """The scansion of a line as JSON values, as comparison.json keeps it."""
     scansion = meter.scan(line)
     return {
         "line": line,

@@ -44,6 +44,8 @@ RESAMPLES = 2000
 
 @lru_cache(maxsize=1 << 16)
 def scans(line: str) -> bool:
+    """Whether a line is iambic pentameter; kept, since several measures ask about the same
+    lines."""
     return meter.scan(line).ok
 
 
@@ -145,6 +147,8 @@ def share_row(name: str, meaning: str, counts: Sequence[np.ndarray]) -> dict[str
 
 
 def share(counts: np.ndarray) -> Interval | None:
+    """The share with its interval, from (samples, 2) counts of hits and of all lines; None without
+    lines."""
     return ratio(counts[:, 0], counts[:, 1]) if counts[:, 1].sum() else None
 
 

@@ -68,6 +68,7 @@ class View:
 
 
 def labels(result: dict[str, Any]) -> list[str]:
+    """The names of the runs, in the order of the comparison, the base first."""
     return [run["run"] for run in result["runs"]]
 
 
@@ -106,6 +107,7 @@ def judged(gap: dict[str, Any], unit: str) -> str:
 
 
 def is_headline(row: dict[str, Any]) -> bool:
+    """Whether a measure stands at the top of the page and is told in a sentence."""
     return row["name"] in HEADLINES or row["unit"] == "bits/byte"
 
 
@@ -223,6 +225,7 @@ def fenced(text: str) -> str:
 
 
 def shown_prompt(prompt: str) -> str:
+    """A prompt as a title: its end in quotation marks, or words for an empty one."""
     return f"“{figures.shorten(prompt)}”" if prompt else "A document from its beginning"
 
 
@@ -324,6 +327,7 @@ def scoreboard_picture(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> 
 
 
 def losses_picture(curves: Sequence[dict[str, Any]]) -> Picture:
+    """The loss of each run over its tokens, with the validation passes as the table."""
     return Picture(
         "losses",
         "Loss",
@@ -412,6 +416,8 @@ def same_text_picture(same: dict[str, Any], names: Sequence[str]) -> Picture:
 
 
 def settings_picture(grid: dict[str, Any]) -> Picture:
+    """One run's lines at each temperature and top-p, with both shares of every cell as the
+    table."""
     cells = [
         (t, p, cell)
         for t, row in zip(grid["temperatures"], grid["cells"])

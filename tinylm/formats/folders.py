@@ -148,6 +148,7 @@ def document_ids(tokenizer: Tokenizer) -> dict[str, int | None]:
 
 
 def write_tokenizer(run: Run, tokenizer: Tokenizer, out: Path) -> None:
+    """Write tokenizer.json, and the settings that transformers reads beside it."""
     content = to_library(tokenizer)
     write_json(out / "tokenizer.json", content)
     name = next(

@@ -319,6 +319,7 @@ def modules(family: Family, config: ModelConfig) -> Iterator[Modules]:
 
 
 def full_name(family: Family, module: str) -> str:
+    """The name of a module in a family's own state dict, behind the prefix of its body."""
     return module if module == "lm_head" else family.body + module
 
 

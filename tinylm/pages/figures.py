@@ -115,6 +115,7 @@ def drawable(text: str) -> str:
 
 
 def colour(place: int) -> str:
+    """The colour of the run in this place; after the last one it begins again."""
     return PALETTE[place % len(PALETTE)]
 
 
@@ -193,6 +194,7 @@ def stage_of(run: Run) -> str:
 
 
 def mean_of(records: Sequence[dict[str, Any]], places: np.ndarray, key: str) -> float:
+    """The mean of one field over the records at `places` (n,)."""
     return float(np.mean([records[place][key] for place in places]))
 
 
@@ -498,6 +500,7 @@ def heat(data: dict[str, Any], labels: Sequence[str], columns: int = 52) -> Figu
 
 
 def shown(piece: str) -> str:
+    """A piece of text in which line breaks and tabs have a sign."""
     return piece.replace("\n", "⏎").replace("\t", "⇥")
 
 
