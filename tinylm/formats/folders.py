@@ -28,7 +28,6 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-import tinylm
 from tinylm.config import CorpusConfig, ModelConfig, Recipe, SampleConfig
 from tinylm.corpora.build import encode, split_corpus, text_hash, within
 from tinylm.evaluation.likelihood import measure
@@ -63,6 +62,7 @@ from tinylm.training.checkpoint import model_files, weights_file
 from tinylm.training.folders import create_folder, remove_folder
 from tinylm.training.load import CHAT_TEMPLATE, load_model, read_tensors, token_file
 from tinylm.training.parents import parent_of
+from tinylm.version import __version__
 
 # of the text that an import is judged on: seconds for a model of 100 million parameters
 JUDGED_BYTES = 20_000
@@ -205,7 +205,7 @@ def card(run: Run) -> str:
     return (
         f"---\nlibrary_name: {library}\npipeline_tag: text-generation\ntags: [tinylm]\n---\n\n# "
         f"{run.name}\n\n"
-        f"{recipe.purpose or 'A language model'}. Trained with TinyLM {tinylm.__version__}.\n\n| "
+        f"{recipe.purpose or 'A language model'}. Trained with TinyLM {__version__}.\n\n| "
         "| |\n|---|---|\n"
         + "".join(f"| {name} | {fact} |\n" for name, fact in facts.items())
         + "\nA small model of one text: it repeats the text's manner and errors, and knows "
@@ -377,7 +377,7 @@ def save_import(
         "device": "cpu",
         "precision": "float32",
         "versions": {
-            "tinylm": tinylm.__version__,
+            "tinylm": __version__,
             "python": platform.python_version(),
             "torch": torch.__version__,
         },
