@@ -29,7 +29,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from tinylm.config import CorpusConfig, ModelConfig, Recipe, SampleConfig
-from tinylm.corpora.build import encode, split_corpus, text_hash, within
+from tinylm.corpora.build import Split, encode, split_corpus, text_hash, within
 from tinylm.evaluation.likelihood import measure
 from tinylm.files import make_folder, write_text
 from tinylm.formats.huggingface import (
@@ -232,10 +232,8 @@ def import_folder(source: Path, out: Path, text: str = "handbook", context: int 
     more. Raises ValueError naming the file, setting or weight that cannot be taken over; nothing is
     left behind then.
     """
-    if source.is_file() and source.suffix == ".gguf":
-        parts = gguf_parts(source)
-    else:
-        parts = folder_parts(source)
+    is_gguf = source.is_file() and source.suffix == ".gguf"
+    parts = gguf_parts(source) if is_gguf else folder_parts(source)
     try:
         family, config = from_hf_config(parts.config, context)
         weights = from_hf_weights(family, config, parts.weights)
@@ -249,15 +247,13 @@ def import_folder(source: Path, out: Path, text: str = "handbook", context: int 
         corpus=CorpusConfig(text=text, document_token=begins),
         sample=SampleConfig(prompts=("The ",)),
     )
-    origin = {path.name: sha256_of(path, path.stat().st_size) for path in parts.files}
     judged = split_corpus(recipe.corpus)  # refused before anything is written
     create_folder(out)
     try:
-        write_ids(out / "data" / "train", [])  # what it learned from is not here
-        shown = encode(judged, lambda: within(judged.valid(), JUDGED_BYTES), tokenizer, begins)
-        write_ids(out / "data" / "valid", shown)
+        write_data(out / "data", judged, tokenizer, begins)
         if parts.chat_template:
             write_text(out / CHAT_TEMPLATE, parts.chat_template)
+        origin = {path.name: sha256_of(path, path.stat().st_size) for path in parts.files}
         facts = {"corpus_sha256": text_hash(judged), "source": origin}
         save_import(out, recipe, weights, tokenizer, facts)
         return judge(open_run(out))
@@ -267,6 +263,14 @@ def import_folder(source: Path, out: Path, text: str = "handbook", context: int 
             remove_folder(out)
             out.rmdir()
         raise
+
+
+def write_data(folder: Path, judged: Split, tokenizer: Tokenizer, document_token: bool) -> None:
+    """The token files of an imported run: the text it is judged on, and none that it learned
+    from."""
+    write_ids(folder / "train", [])
+    ids = encode(judged, lambda: within(judged.valid(), JUDGED_BYTES), tokenizer, document_token)
+    write_ids(folder / "valid", ids)
 
 
 @dataclass(frozen=True)
