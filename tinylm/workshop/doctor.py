@@ -71,6 +71,7 @@ def checks(folder: Path) -> Iterator[Check]:
 
 
 def python() -> Check:
+    """Whether Python's version is one that the package allows, and has 64 bits."""
     bits, version = 64 if sys.maxsize > 2**32 else 32, platform.python_version()
     versions = metadata.metadata("tinylm")["Requires-Python"]
     detail = f"{version}, {bits} bits, {platform.platform()}"
@@ -124,6 +125,7 @@ def numbers(version: str) -> tuple[int, ...]:
 
 
 def notebook_packages() -> Check:
+    """Whether the three packages that the notebooks need are installed; none is imported."""
     missing = [
         name for name in ("jupyterlab", "ipywidgets", "nbclient") if util.find_spec(name) is None
     ]
@@ -134,6 +136,7 @@ def notebook_packages() -> Check:
 
 
 def cores(count: int) -> Check:
+    """How many cores there are, with a note where that is one."""
     if count == 1:
         return Check("cores", "note", "1: the demo takes about twice as long as on 2")
     return Check("cores", "ok", f"{count}")
