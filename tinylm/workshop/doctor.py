@@ -240,6 +240,6 @@ def real_model(file: Path, seconds: float) -> Check:
     step of the small demo takes `seconds`."""
     demo = f"tinylm demo --foundation takes about {FOUNDATION_MINUTES * seconds:.0f} minutes"
     if file.is_file():
-        return Check("real model", "ok", f"SmolLM2 is here; {demo}")
+        return Check("real model", "ok", f"SmolLM2 is here ({file}); {demo}")
     get = "not here (only its demo needs it): tinylm fetch smollm2, 98 MB"
     return Check("real model", "note", f"SmolLM2 is {get}; {demo}")
