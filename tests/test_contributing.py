@@ -5,7 +5,7 @@ import importlib.util
 import re
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -53,8 +53,9 @@ def files() -> dict[str, str]:
 
 
 @pytest.fixture
-def load(files, monkeypatch, tmp_path) -> Load:
+def load(files, monkeypatch, tmp_path) -> Iterator[Load]:
     """A function that imports a module of the examples; later ones import it by its name."""
+    before = set(sys.modules)
 
     def module_called(name: str) -> ModuleType:
         path = tmp_path / f"{name}.py"
@@ -65,7 +66,13 @@ def load(files, monkeypatch, tmp_path) -> Load:
         spec.loader.exec_module(module)
         return module
 
-    return module_called
+    yield module_called
+    # What was first imported beside a changed module holds parts of it: other tests import it anew.
+    for name in set(sys.modules) - before:
+        parent, _, child = name.rpartition(".")
+        if parent.startswith("tinylm"):
+            del sys.modules[name]
+            vars(sys.modules.get(parent, ModuleType(parent))).pop(child, None)
 
 
 def test_the_recipe_of_the_example_trains_and_has_the_header_of_a_shipped_one(
