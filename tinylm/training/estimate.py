@@ -51,14 +51,16 @@ def estimate(trainer: Trainer, trials: int = 3) -> Estimate:
     scored = len(trainer.corpus.valid) + (0 if base is None else len(base))
     passes = 1 + math.ceil(train.steps / train.evaluate_every)
     step = median(times[1:])
-    bf16 = trainer.compute.dtype == torch.bfloat16
+    place, bf16 = trainer.compute.device, trainer.compute.dtype == torch.bfloat16
     trained = sum(w.numel() for w in trainer.model.parameters() if w.requires_grad)
     return Estimate(
         parameters=size_of(config).total,
         tokens=train.steps * trainer.tokens_per_step,
         seconds_per_step=step,
         minutes=((train.steps - trainer.step) * step + passes * scored * per_token) / 60,
-        peak_bytes=peak_memory() + training_bytes(config, train.micro_batch_size, bf16, trained),
+        # On a GPU the steps above have shown it.
+        peak_bytes=peak_memory(place)
+        + (place.type != "cuda") * training_bytes(config, train.micro_batch_size, bf16, trained),
     )
 
 

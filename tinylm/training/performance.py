@@ -6,6 +6,7 @@ import sys
 
 import torch
 
+from tinylm.evaluation.likelihood import target_nats
 from tinylm.training.trainer import Trainer
 
 
@@ -35,10 +36,13 @@ def compiled(trainer: Trainer) -> Trainer:
     """
     try:
         trainer.forward = torch.compile(trainer.model)
+        if trainer.compute.device.type == "cuda":
+            # Logits of a large vocabulary in fp32 are gigabytes: one kernel reads and forgets them.
+            trainer.nats = torch.compile(target_nats)
         trainer.compute_gradients(trainer.step)
     # whatever the compiler's tool chain may raise: training does not depend on it
     except Exception as error:
-        trainer.forward = trainer.model
+        trainer.forward, trainer.nats = trainer.model, target_nats
         trainer.notices.append(
             f"torch.compile does not work here ({type(error).__name__}): training without it"
         )
