@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -28,14 +27,13 @@ from tinylm.bench.measure import (
     seconds,
 )
 from tinylm.bench.nanogpt import GPU_COMMAND, NanoGpt
-from tinylm.bench.training import Fields, now, tokens_per_second, train_command
+from tinylm.bench.training import Fields, make_trainer, now, tokens_per_second, train_command
 from tinylm.config import LoraConfig, ModelConfig, Recipe, Sampling, TrainConfig
 from tinylm.formats.huggingface import to_hf_config
 from tinylm.generation import stream
 from tinylm.model.gpt import GPT
 from tinylm.model.lora import attach_lora, lower_frozen
 from tinylm.model.size import flops_per_token
-from tinylm.recipes import load_recipe
 from tinylm.runs import Run, open_run
 from tinylm.text.batches import Corpus
 from tinylm.text.tokenizers import CharTokenizer
@@ -43,7 +41,6 @@ from tinylm.training.checkpoint import STATE, weights_file
 from tinylm.training.load import read_tensors
 from tinylm.training.performance import compiled
 from tinylm.training.reward import RewardTrainer
-from tinylm.training.start import start_run
 from tinylm.training.trainer import Trainer
 
 # nats per character: what nanoGPT's README reports for its GPU command on an A100
@@ -79,12 +76,13 @@ ADAPTERS = LoraConfig(rank=16, alpha=32)
 WINDOW = 256  # tokens of a training sequence, as in the recipe foundation-verse
 PROMPT, SAMPLED = 16, 128  # tokens read, tokens written
 
-# Stages of the demo that lead to its third one, at a scale of seconds: recipe -> fields. The model
-# has learned to end its lines, so that they are scored as they are in the demo.
+# The demo's three stages, the first two at a scale of seconds: recipe -> fields. The model learns
+# to end its lines, so that they are scored as they are in the demo.
 QUIET: Fields = {"train.evaluate_every": "1000000", "sample.every": "1000000", "sample.tokens": "1"}
 STAGES: dict[str, Fields] = {
     "demo-base": QUIET | {"corpus.size": "1000000", "train.steps": "300"},
     "demo-verse": QUIET | {"train.steps": "200"},
+    "demo-reward": {},
 }
 REWARD_STEPS = 5
 # What is interrupted after half of its steps: stage -> recipe, its fields. Dropout in the first.
@@ -219,17 +217,10 @@ def peft_measure(config: ModelConfig, train: TrainConfig, steps: int = 20) -> Me
     """Tokens per second of PEFT: a LlamaForCausalLM in bf16, adapters in fp32, autocast, fused
     AdamW."""
     try:
-        from peft import LoraConfig as PeftConfig
         from peft import get_peft_model
     except ImportError:
         raise Skip("peft is not installed: pip install peft") from None
-    settings = PeftConfig(
-        r=ADAPTERS.rank,
-        lora_alpha=ADAPTERS.alpha,
-        target_modules=[f"{name}_proj" for name in ADAPTERS.targets],
-        task_type="CAUSAL_LM",
-    )
-    model = get_peft_model(llama(config, train.device), settings).train()
+    model = get_peft_model(llama(config, train.device), peft_settings()).train()
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=1e-3, fused=True)
     shape = (train.batch_size, config.context)
@@ -248,6 +239,18 @@ def peft_measure(config: ModelConfig, train: TrainConfig, steps: int = 20) -> Me
         return ids.numel() / median(times[3:])
 
     return run
+
+
+def peft_settings() -> Any:
+    """Our adapters as PEFT has them."""
+    from peft import LoraConfig as PeftConfig
+
+    return PeftConfig(
+        r=ADAPTERS.rank,
+        lora_alpha=int(ADAPTERS.alpha),
+        target_modules=[f"{name}_proj" for name in ADAPTERS.targets],
+        task_type="CAUSAL_LM",
+    )
 
 
 def llama(config: ModelConfig, device: str) -> Any:
@@ -302,12 +305,12 @@ def gpu_reward(setup: Setup) -> Iterator[Reading]:
 def reward(setup: Setup, fields: Fields) -> Iterator[Reading]:
     """Time the third stage behind short first ones; `fields` go to all three."""
     parent: Fields = {}
-    for recipe, short in STAGES.items():
+    *first, (last, more) = STAGES.items()
+    for recipe, short in first:
         folder = train_here(setup, recipe, short | fields | parent).folder
         parent = {"start_from": str(folder)}
-    trainer = start_run(load_recipe("demo-reward", fields | parent), setup.folder("run") / "made")
-    if not isinstance(trainer, RewardTrainer):
-        raise ValueError("demo-reward has no [reward] section")
+    trainer = make_trainer(setup, last, more | fields | parent)
+    assert isinstance(trainer, RewardTrainer)
     whole, writing, success = [], [], 0.0
     for step in range(1 + REWARD_STEPS):
         start = now(trainer)
@@ -355,21 +358,21 @@ def resume(setup: Setup, fields: Fields) -> Iterator[Reading]:
             "%",
             (100 * (1 - differing / kept[0].size),),
             Bar(">=", 100),
-            f"{differing:,} of {kept[0].size:,} bytes of weights and optimiser state differ after "
-            f"{' and '.join(str(run.manifest['step']) for run in runs)} steps, the second run "
-            f"resumed by another process; {whole.manifest['device']} in "
-            f"{whole.manifest['precision']} (train.precision = {whole.recipe.train.precision}), "
-            f"train.compile = {str(whole.recipe.train.compile).lower()}",
+            f"{differing:,} of {kept[0].size:,} bytes of weights and optimiser state differ: "
+            f"{whole.manifest['steps']} steps in one go, and {half['train.stop_after']} with the "
+            f"rest by another process; {whole.manifest['device']} in {whole.manifest['precision']} "
+            f"(train.precision = {whole.recipe.train.precision}), train.compile = "
+            f"{str(whole.recipe.train.compile).lower()}",
         )
         parent = {"start_from": str(whole.folder)}
 
 
 def train_here(setup: Setup, recipe: str, fields: Fields) -> Run:
     """Train a recipe in this process."""
-    folder: Path = setup.folder("run") / "made"
-    for _ in start_run(load_recipe(recipe, fields), folder).run():
+    trainer = make_trainer(setup, recipe, fields)
+    for _ in trainer.run():
         pass
-    return open_run(folder)
+    return open_run(trainer.folder)
 
 
 def weights_and_state(run: Run) -> Iterator[bytes]:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch.utils import deterministic
@@ -38,16 +39,17 @@ class Compute:
             return
         # A fixed workspace for cuBLAS, of the size that torch gives it anyway on new cards.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        mode, fill = torch.get_deterministic_debug_mode(), deterministic.fill_uninitialized_memory
+        memory: Any = deterministic  # a module with a property, which mypy does not see
+        mode, fill = torch.get_deterministic_debug_mode(), memory.fill_uninitialized_memory
         # torch.use_deterministic_algorithms would do the same, and import the compiler for seconds.
         torch.set_deterministic_debug_mode("error")
         # Not needed: nothing here reads memory before it is written.
-        deterministic.fill_uninitialized_memory = False
+        memory.fill_uninitialized_memory = False
         try:
             yield
         finally:
             torch.set_deterministic_debug_mode(mode)
-            deterministic.fill_uninitialized_memory = fill
+            memory.fill_uninitialized_memory = fill
 
 
 def choose_device(name: str = "auto") -> torch.device:
