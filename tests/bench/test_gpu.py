@@ -1,13 +1,13 @@
-"""The rows for a GPU, each at a tiny scale on the CPU; and what makes gradients repeat on a GPU."""
+"""The rows for a GPU, each at a tiny scale on the CPU; and the order of sums that a GPU is asked for."""
 
 import pytest
 import torch
 
 from tinylm.bench import gpu
 from tinylm.bench.measure import Setup
-from tinylm.model.device import Compute
 from tinylm.model.size import size_of
 from tinylm.runs import read_lines
+from tinylm.training.performance import fix_order
 
 TINY = gpu.SMOLLM2.model_copy(
     update={
@@ -80,10 +80,16 @@ def test_a_resumed_run_is_compared_byte_by_byte_in_both_stages(setup, monkeypatc
     assert all(record.get("grad_norm", 1) > 0 for record in read_lines(log))
 
 
-def test_gradients_repeat_on_a_gpu_by_a_setting_that_is_taken_back(monkeypatch):
+def test_a_peer_runs_without_the_fixed_order_that_a_run_on_a_gpu_asks_for(monkeypatch):
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
-    for name, mode in (("cpu", 0), ("cuda", 2)):
-        with Compute(torch.device(name)).repeatable():
-            assert torch.get_deterministic_debug_mode() == mode
-        assert torch.get_deterministic_debug_mode() == 0
-    assert torch.utils.deterministic.fill_uninitialized_memory
+    fix_order(torch.device("cpu"))
+    assert torch.get_deterministic_debug_mode() == 0
+    try:
+        fix_order(torch.device("cuda"))
+        assert torch.get_deterministic_debug_mode() == 2
+        with gpu.any_order():
+            assert torch.get_deterministic_debug_mode() == 0
+        assert torch.get_deterministic_debug_mode() == 2
+    finally:
+        torch.set_deterministic_debug_mode("default")
+        torch.utils.deterministic.fill_uninitialized_memory = True

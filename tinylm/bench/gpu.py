@@ -6,6 +6,7 @@ Speed does not depend on what the weights are: the shapes of GPT-2 and SmolLM2 h
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from statistics import median
@@ -39,7 +40,7 @@ from tinylm.text.batches import Corpus
 from tinylm.text.tokenizers import CharTokenizer
 from tinylm.training.checkpoint import STATE, weights_file
 from tinylm.training.load import read_tensors
-from tinylm.training.performance import compiled
+from tinylm.training.performance import compiled, fix_order
 from tinylm.training.reward import RewardTrainer
 from tinylm.training.trainer import Trainer
 
@@ -175,8 +176,21 @@ def random_trainer(
     if lora is not None:
         attach_lora(model, lora, generator)
     trainer = Trainer(Recipe(model=config, train=train), corpus, model, setup.folder("run"))
+    fix_order(trainer.compute.device)
     lower_frozen(trainer.model, trainer.compute.dtype)
     return trainer
+
+
+@contextmanager
+def any_order() -> Iterator[None]:
+    """A peer in this process runs as torch comes, not with the sums in a fixed order that our runs
+    ask for."""
+    mode = torch.get_deterministic_debug_mode()
+    torch.set_deterministic_debug_mode("default")
+    try:
+        yield
+    finally:
+        torch.set_deterministic_debug_mode(mode)
 
 
 def gpu_foundation(setup: Setup) -> Iterator[Reading]:
@@ -235,7 +249,8 @@ def peft_measure(config: ModelConfig, train: TrainConfig, steps: int = 20) -> Me
         optimizer.zero_grad(set_to_none=True)
 
     def run() -> float:
-        times = [seconds(step) for _ in range(3 + steps)]
+        with any_order():
+            times = [seconds(step) for _ in range(3 + steps)]
         return ids.numel() / median(times[3:])
 
     return run
@@ -279,9 +294,10 @@ def greedy(config: ModelConfig, device: str) -> Reading:
         return SAMPLED / seconds(lambda: [drawn.tolist() for drawn in islice(tokens, SAMPLED)])
 
     def theirs() -> float:
-        return SAMPLED / seconds(
-            lambda: peer.generate(prompt, max_new_tokens=SAMPLED, **options).tolist()
-        )
+        with any_order():
+            return SAMPLED / seconds(
+                lambda: peer.generate(prompt, max_new_tokens=SAMPLED, **options).tolist()
+            )
 
     own(), theirs()  # warms up
     speeds = contest({"TinyLM": own, "transformers": theirs})

@@ -40,26 +40,15 @@ class Likelihood:
         return self.nats / math.log(2) / max(1, self.bytes)
 
 
-def target_nats(logits: Tensor, targets: Tensor) -> Tensor:
-    """Minus log probability of targets (B, T) in nats under logits (B, T, V); 0 at IGNORE."""
-    # In fp32: a sum over the vocabulary in bf16 would be off in the third digit.
-    rows = logits.flatten(0, 1).float()  # (B T, V)
-    loss = F.cross_entropy(rows, targets.flatten(), ignore_index=IGNORE, reduction="none")
-    return loss.view(targets.shape)
-
-
-def batch_nats(
-    model: Callable[[Tensor], Tensor],
-    batch: Batch,
-    compute: Compute,
-    nats: Callable[[Tensor, Tensor], Tensor] = target_nats,
-) -> Tensor:
+def batch_nats(model: Callable[[Tensor], Tensor], batch: Batch, compute: Compute) -> Tensor:
     """Minus log probability of each target in nats, (B, T) fp32; 0 where the target is IGNORE."""
     inputs = torch.from_numpy(batch.inputs).to(compute.device)
     targets = torch.from_numpy(batch.targets).to(compute.device)
     with compute.autocast():
-        logits = model(inputs)  # (B, T, V)
-    return nats(logits, targets)
+        logits = model(inputs).flatten(0, 1)  # (B T, V)
+    # In fp32: a sum over the vocabulary in bf16 would be off in the third digit.
+    loss = F.cross_entropy(logits.float(), targets.flatten(), ignore_index=IGNORE, reduction="none")
+    return loss.view(targets.shape)
 
 
 @torch.no_grad()

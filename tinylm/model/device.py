@@ -5,14 +5,9 @@ products read 8-bit-mantissa copies and add up in fp32: two to three times the s
 processor has the instructions.
 """
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch.utils import deterministic
 
 
 @dataclass(frozen=True)
@@ -25,31 +20,6 @@ class Compute:
     def autocast(self) -> torch.autocast:
         """Inside this context matrix products run in `dtype`."""
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
-
-    @contextmanager
-    def repeatable(self) -> Iterator[None]:
-        """Inside this context gradients come out the same, to the bit, each time.
-
-        On a CPU they do anyway. A GPU's fastest kernels add up in the order in which their threads
-        finish (atomic additions: the backward pass of flash attention, of an embedding that was
-        compiled); here torch takes those with a fixed order, for a few percent of the time.
-        """
-        if self.device.type != "cuda":
-            yield
-            return
-        # A fixed workspace for cuBLAS, of the size that torch gives it anyway on new cards.
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        memory: Any = deterministic  # a module with a property, which mypy does not see
-        mode, fill = torch.get_deterministic_debug_mode(), memory.fill_uninitialized_memory
-        # torch.use_deterministic_algorithms would do the same, and import the compiler for seconds.
-        torch.set_deterministic_debug_mode("error")
-        # Not needed: nothing here reads memory before it is written.
-        memory.fill_uninitialized_memory = False
-        try:
-            yield
-        finally:
-            torch.set_deterministic_debug_mode(mode)
-            memory.fill_uninitialized_memory = fill
 
 
 def choose_device(name: str = "auto") -> torch.device:

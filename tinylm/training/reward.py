@@ -361,8 +361,7 @@ class RewardTrainer(Trainer):
                 "nothing to reward; raise reward.tokens"
             )
         rows = self.recipe.train.micro_batch_size
-        with self.compute.repeatable():
-            measures = self.stage.backward(rollout, rows, self.forward, self.compute)
+        measures = self.stage.backward(rollout, rows, self.forward, self.compute)
         return StepResult(measures.pop("loss"), rollout.ids.numel(), measures)
 
     def is_best(self, valid: dict[str, Any]) -> bool:

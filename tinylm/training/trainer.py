@@ -23,7 +23,7 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
 from tinylm.config import Recipe
-from tinylm.evaluation.likelihood import batch_nats, measure, target_nats
+from tinylm.evaluation.likelihood import batch_nats, measure
 from tinylm.generation import Request, generate
 from tinylm.model.device import choose_compute
 from tinylm.model.gpt import GPT
@@ -92,9 +92,7 @@ class Trainer:
         # Precision follows from the processor's features, never from a timing: it must repeat.
         self.compute = choose_compute(train.device, train.precision)
         self.model = model.to(self.compute.device)
-        # What compiling replaces (performance.py): ids to logits, and logits to nats.
-        self.forward: Callable[[Tensor], Tensor] = self.model
-        self.nats = target_nats
+        self.forward: Callable[[Tensor], Tensor] = self.model  # may be compiled (performance.py)
         self.team = Alone()
         # batches[k] is a function of k: the place in the data is the step, nothing else.
         self.batches = Batches(corpus, model.config.context, train.batch_size, train.seed)
@@ -182,14 +180,13 @@ class Trainer:
         total = 0.0
         self.model.train()
         # Dropout draws from a seed of its own for each step; the caller's generator is left alone.
-        forked = torch.random.fork_rng(enabled=self.model.config.dropout > 0)
-        with forked, self.compute.repeatable():
+        with torch.random.fork_rng(enabled=self.model.config.dropout > 0):
             if self.model.config.dropout:
                 source = (self.recipe.train.seed, self.step, self.team.rank)
                 torch.manual_seed(int(np.random.SeedSequence(source).generate_state(1)[0]))
             for row in range(self.team.rank * rows, len(batch.inputs), self.team.count * rows):
                 part = Batch(batch.inputs[row : row + rows], batch.targets[row : row + rows])
-                loss = batch_nats(self.forward, part, self.compute, self.nats).sum() / count
+                loss = batch_nats(self.forward, part, self.compute).sum() / count
                 loss.backward()
                 total += loss.item()
         gradients = [w.grad for w in self.model.parameters() if w.grad is not None]
