@@ -1,4 +1,4 @@
-"""The rows for a GPU, each at a tiny scale on the CPU; and the order of sums that a GPU is asked for."""
+"""The rows for a GPU, each at a tiny scale on the CPU; and the order of sums asked of a GPU."""
 
 import pytest
 import torch
