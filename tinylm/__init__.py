@@ -12,7 +12,7 @@ Everything in `SURFACE` is loaded on first use, so that `import tinylm` takes no
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.2.0"
+from tinylm.version import __version__ as __version__
 
 # The public surface: each name and the module that it stands in. First what most scripts need,
 # then what the notebooks look into.

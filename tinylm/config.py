@@ -108,9 +108,7 @@ class ModelConfig(Section):
         if self.heads % self.kv_heads:
             raise ValueError(f"kv_heads = {self.kv_heads} must divide heads = {self.heads}")
         if self.position == "rope" and self.head_dim % 2:
-            raise ValueError(
-                f"head_dim = {self.head_dim} must be even: rope rotates pairs of numbers"
-            )
+            raise ValueError(f"head_dim = {self.head_dim} must be even: rope rotates pairs")
 
 
 Matrix = Literal["q", "k", "v", "o", "gate", "up", "down"]  # of a block, by gpt.py's names
@@ -166,6 +164,9 @@ class TrainConfig(Section):
     """Largest norm of the whole gradient."""
     evaluate_every: int = Field(200, ge=1)
     """Steps between validation passes, each followed by a save."""
+    # The best weights are kept in any case: patience saves the minutes after them.
+    patience: int | None = Field(None, ge=1)
+    """End the run after so many validation passes without a new best."""
     seed: int = Field(1, ge=0)
     """Decides the initial weights, the order of the batches and dropout."""
     device: str = "auto"
@@ -232,6 +233,8 @@ class Recipe(Section):
     # The only difference between pretraining and fine-tuning: where the weights come from.
     start_from: str | None = None
     """A run to go on from, with its weights, tokenizer and shape. None: random weights."""
+    fit_to_text: bool = False
+    """Choose vocabulary, steps and dropout by the size of the text, unless they are given."""
     corpus: CorpusConfig = CorpusConfig()
     """The text."""
     tokenizer: TokenizerConfig = TokenizerConfig()
@@ -249,9 +252,7 @@ class Recipe(Section):
 
     def model_post_init(self, _context: Any) -> None:
         if self.lora is not None and self.start_from is None:
-            raise ValueError(
-                "lora needs start_from: an adapter stands beside the weights of a trained run"
-            )
+            raise ValueError("lora needs start_from: a trained run to put adapters beside")
         if self.reward is not None and self.start_from is None:
             raise ValueError("reward needs start_from: a model that writes already")
 

@@ -47,19 +47,23 @@ class Run:
 
     @property
     def name(self) -> str:
+        """The last part of the folder's path."""
         return self.folder.name
 
     # Cached: a run is opened once and read many times, and checking a hash reads the whole file.
     @cached_property
     def manifest(self) -> dict[str, Any]:
+        """The content of manifest.json; ValueError where it is missing or damaged."""
         return read_manifest(self.folder)
 
     @cached_property
     def recipe(self) -> Recipe:
+        """The resolved recipe; ValueError where its file has changed since it was saved."""
         return read_section(Recipe, self.path("recipe.json"))
 
     @cached_property
     def model_config(self) -> ModelConfig:
+        """The shape of the network; ValueError as for the recipe."""
         return read_section(ModelConfig, self.path("model/config.json"))
 
     @property
@@ -141,6 +145,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    """Write manifest.json with a hash of its own content, by which a later change is noticed."""
     write_json(folder / "manifest.json", {**manifest, "sha256": hash_of(manifest)})
 
 
@@ -209,6 +214,7 @@ def hash_of(value: Any) -> str:
 
 
 def temporary(path: Path) -> Path:
+    """Where a file is written before it moves to `path`, in the same folder."""
     return path.with_name(path.name + ".new")
 
 
@@ -227,6 +233,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def to_json(value: Any) -> bytes:
+    """A JSON file's content: UTF-8, one blank of indent a level, a line break at the end."""
     return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode("utf-8")
 
 

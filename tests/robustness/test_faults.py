@@ -18,7 +18,7 @@ from tinylm.training.start import start_run
 
 def told(trainer) -> list[str]:
     """The notices of a whole run."""
-    return [record.notice for record in watched(trainer.run()) if record.notice]
+    return [record.notice for record in watched(trainer.run(), trainer) if record.notice]
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
@@ -53,7 +53,7 @@ def test_a_jump_of_the_gradient_is_clipped_told_once_a_jump_and_ends_nothing(tmp
         return logits
 
     trainer.forward = forward
-    records = list(watched(trainer.run()))
+    records = list(watched(trainer.run(), trainer))
     (found,) = [record for record in records if record.notice]
     assert found.step == 20
     assert (
@@ -138,3 +138,30 @@ def test_a_run_that_fails_leaves_the_folder_resumable(tmp_path, text_file):
     assert (whole.folder / "metrics.jsonl").read_bytes() == (
         tmp_path / "run/metrics.jsonl"
     ).read_bytes()
+
+
+def notices_at(factor, trainer) -> list[str]:
+    """The notices of a run whose training loss is `factor` times the start's at every step."""
+    first = trainer.begin() or trainer.best["nats_per_token"]
+    records = (replace(record, loss=factor * first) for record in trainer.run())
+    return [record.notice for record in watched(records, trainer) if record.notice]
+
+
+def test_a_fine_tune_that_makes_its_model_worse_says_so_early_and_once(
+    tmp_path, base_run, text_file
+):
+    train = {"steps": 12, "evaluate_every": 12, "learning_rate": 0, "muon_learning_rate": 0}
+    recipe = tiny_recipe(text_file, start_from=str(base_run.folder), train=train)
+    dropped = recipe.model_copy(update={"model": recipe.model.model_copy(update={"dropout": 0.1})})
+    (worse,) = notices_at(1.3, start_run(dropped, tmp_path / "wild"))
+    assert "is far above that of the model before the first step" in worse
+    assert "a third of train.learning_rate" in worse and "model.dropout 0" in worse
+    (worse,) = notices_at(1.3, start_run(recipe, tmp_path / "rates"))
+    assert "dropout" not in worse
+    assert notices_at(1.1, start_run(recipe, tmp_path / "calm")) == []
+
+
+def test_a_loss_that_rises_in_pretraining_is_not_compared_with_a_parent(tmp_path, text_file):
+    train = {"steps": 12, "evaluate_every": 12}
+    trainer = start_run(tiny_recipe(text_file, train=train), tmp_path / "run")
+    assert not any("far above" in notice for notice in notices_at(1.3, trainer))

@@ -211,7 +211,7 @@ def test_a_time_budget_fixes_the_number_of_steps_once_and_stretches_the_schedule
     tmp_path, text_file
 ):
     trainer = start_run(
-        tiny_recipe(text_file, train={"steps": 100_000, "max_minutes": 0.01}), tmp_path / "run"
+        tiny_recipe(text_file, train={"steps": 100_000, "max_minutes": 0.05}), tmp_path / "run"
     )
     steps = trainer.recipe.train.steps
     assert 1 <= steps < 100_000

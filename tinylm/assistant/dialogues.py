@@ -107,6 +107,7 @@ class Case:
 
 
 def direct(message: str, answer: str) -> Case:
+    """A case that the assistant answers from its weights, without a tool."""
     return Case(message, "answer", answer, (Part(USER, message), Part(ASSISTANT, answer)))
 
 

@@ -35,6 +35,7 @@ class Outcome:
         return self.result.startswith(ERROR)
 
     def to_json(self) -> dict[str, Any]:
+        """The fields as JSON values, for results.json and the pages."""
         return asdict(self)
 
 

@@ -84,6 +84,8 @@ class Exchange:
         return (other[0].upper() + other[1:] if token[0].isupper() else other) + token[len(root) :]
 
     def fresh(self, word: str) -> str:
+        """Another word of the same kind for a number, day, unit or name; other words stay as they
+        are or become unknown ones."""
         if word[0].isdigit():
             return new_number(word, self.chance)
         if word in KIND_OF:

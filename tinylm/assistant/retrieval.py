@@ -11,7 +11,7 @@ the sentence before it, counted once, since "it opens at nine" does not say what
 Passages are ranked by BM25 (Robertson & Zaragoza, "The Probabilistic Relevance Framework", 2009),
 computed by the library bm25s (Lu 2024). For each word w of the question that a passage holds,
 
-    score += idf(w) * count(w) * 2.5 / (count(w) + 1.5 * (0.25 + 0.75 * length / mean length))
+    score += idf(w) * count(w) / (count(w) + 1.5 * (0.25 + 0.75 * length / mean length))
 
 so that rare words weigh more (idf), a second occurrence weighs less than the first, and a long
 passage needs more of them. Text is read by markdown-it-py (CommonMark and tables), sentences end
@@ -43,16 +43,19 @@ from markdown_it.token import Token
 from tinylm.corpora.documents import html_to_text
 from tinylm.runs import read_json, write_json
 
+# Layout of a saved index: a file of an older one counts as damaged, and is written anew.
 FORMAT = "tinylm-index-2"
-LONGEST = 40  # words in a sentence before it is cut
+LONGEST = 40  # words in a sentence before it is cut: a passage must fit into a small context
 MANY = 200  # passages; in fewer, how many of them hold a word says little
 OWN_WEIGHT = 3  # how often a passage's own words count against once for those of its context
 WRAPPED = 40  # characters from which on a line may be one of a paragraph that was wrapped by hand
 HEADING = re.compile(r"^#{1,6} ", re.MULTILINE)
 BLANK_LINE = re.compile(r"\n\s*\n")
+# A number with its points, commas and colons (3.40, 22:40), or a word with its hyphens.
 WORD = re.compile(r"\d+(?:[.,:]\d+)*|\w+(?:[-'’]\w+)*")
 # Han, Hiragana, Katakana, Thai, Lao, Khmer: no blanks between words.
 UNSPACED = re.compile(r"[\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]+")
+# Every question holds some of these, so they say nothing about which passage answers it.
 ASKING = "do does how many much what when where which who whom whose i my me"
 STOPWORDS = frozenset(STOPWORDS_EN) | frozenset(ASKING.split())
 
@@ -108,11 +111,13 @@ def split_passages(text: str, source: str) -> list[Passage]:
     """
     passages: list[Passage] = []
     for block in blocks(text):
-        before = ""
+        before = ""  # a paragraph's first sentence has none before it
         sentences = [block.text] if block.whole else sentences_of(block.text)
         for sentence in sentences:
             for piece in short_pieces(sentence):
-                context = " ".join(filter(None, [*block.headings, before]))
+                # "It opens at nine." is about whatever the heading and the last sentence name.
+                parts = [*block.headings, before]
+                context = " ".join(part for part in parts if part)
                 passages.append(Passage(piece, source, len(passages) + 1, context))
                 before = piece
     return passages
@@ -120,16 +125,20 @@ def split_passages(text: str, source: str) -> list[Passage]:
 
 def blocks(text: str) -> Iterator[Block]:
     """The blocks of a text as a reader of the rendered page sees them, without markup."""
+    # Without blank lines Markdown would see one single paragraph.
     if not BLANK_LINE.search(text) and not HEADING.search(text):
         text = unwrapped(text)
     headings: list[tuple[int, str]] = []  # (level, text), outermost first
     silent = ""  # a heading that nothing has followed yet
+    # One iterator for all: whoever reads a heading or a table takes its tokens out of the loop.
     tokens = iter(parser().parse(text))
     for token in tokens:
         if token.type == "heading_open":
             if silent:  # what a heading alone says can be found
                 yield Block(silent, tuple(text for _, text in headings[:-1]), whole=True)
-            level, silent = int(token.tag[1]), plain(next(tokens))
+            level = int(token.tag[1])  # 2 of "h2"
+            silent = plain(next(tokens))  # the token behind heading_open holds the words
+            # A heading ends all sections of its own level and below.
             headings = [(above, text) for above, text in headings if above < level]
             headings.append((level, silent))
             continue
@@ -140,6 +149,7 @@ def blocks(text: str) -> Iterator[Block]:
         elif token.type == "table_open":
             new_blocks = list(table_rows(tokens, above))
         elif token.type in ("fence", "code_block"):
+            # A line of code has no sentences: its full stops end nothing.
             new_blocks = [Block(line, above, whole=True) for line in token.content.splitlines()]
         elif token.type == "html_block":
             new_blocks = [Block(line, above) for line in html_to_text(token.content).splitlines()]
@@ -164,6 +174,7 @@ def plain(inline: Token) -> str:
     """
     words = []
     for child in inline.children or []:
+        # The end of a line in the source is a blank on the page.
         if child.type in ("softbreak", "hardbreak"):
             words.append(" ")
         elif child.type == "image":
@@ -184,10 +195,11 @@ def table_rows(tokens: Iterator[Token], above: tuple[str, ...]) -> Iterator[Bloc
             cells.append(plain(token))
         elif token.type == "tr_close":
             if header:
+                # "3.40" is found by "price" because the header stands in its context.
                 row = ", ".join(cell for cell in cells if cell)
                 yield Block(row, (*above, *header), whole=True)
             else:
-                header = tuple(cells)
+                header = tuple(cells)  # the first row of a Markdown table is its header
             cells = []
 
 
@@ -200,13 +212,14 @@ def unwrapped(text: str) -> str:
     paragraphs: list[str] = []
     goes_on = False
     for line in text.splitlines():
+        # Headings, table rows, list items and quotes begin something new.
         if goes_on and not line.startswith(("#", "|", "-", "*", ">")):
             paragraphs[-1] += "\n" + line
         else:
             paragraphs.append(line)
-        is_table = line.startswith("|")
-        goes_on = len(line) >= WRAPPED and not line.rstrip().endswith((".", "!", "?", ":"))
-        goes_on = goes_on and not is_table and not line.startswith("#")
+        is_complete = line.rstrip().endswith((".", "!", "?", ":"))
+        is_heading_or_row = line.startswith(("#", "|"))
+        goes_on = len(line) >= WRAPPED and not is_complete and not is_heading_or_row
     joined = "\n\n".join(paragraphs)
     return re.sub(r"(?m)^(\|.*)\n\n(?=\|)", r"\1\n", joined)  # rows of a table stay together
 
@@ -214,7 +227,7 @@ def unwrapped(text: str) -> str:
 @cache
 def segmenter() -> Any:
     """Where English sentences end: not behind "Dr.", "3.40" or "e.g."."""
-    import pysbd
+    import pysbd  # here and not above: few commands cut sentences, and it takes time to import
 
     return pysbd.Segmenter(language="en", clean=False)
 
@@ -261,14 +274,17 @@ def stems(text: str) -> list[str]:
     words: list[str] = []
     for word in WORD.findall(text.lower()):
         if UNSPACED.search(word):
+            # "abcd" gives ab, bc, cd: every word of two characters is among them.
             words += [word[i : i + 2] for i in range(max(1, len(word) - 1))]
-            continue
-        if word[0].isdigit():
+        elif word[0].isdigit():
+            # Only commas before three digits part thousands; that of 3,5 is a decimal one.
             words.append(re.sub(r",(?=\d{3}\b)", "", word))
-            continue
-        parts = re.split(r"[-'’]", word.removesuffix("'s").removesuffix("’s"))
-        words += parts if len(parts) == 1 else [*parts, "".join(parts)]
-    # The same word in another ending is a stop word too where its plain form is one.
+        else:
+            parts = re.split(r"[-'’]", word.removesuffix("'s").removesuffix("’s"))  # Mara's -> mara
+            words += parts
+            if len(parts) > 1:
+                words.append("".join(parts))  # harbour-master also meets harbourmaster
+    # Stop words are compared before stemming, since their list holds plain forms.
     kept = [word for word in words if word and word not in STOPWORDS]
     stemmed: list[str] = stemmer().stemWords(kept)
     return stemmed
@@ -284,23 +300,24 @@ class Index:
     def __init__(
         self, documents: Mapping[str, str], passages: Sequence[Passage] | None = None
     ) -> None:
+        # Compared in `updated`, so that only changed documents are cut again.
         self.hashes = {name: hash_of(text) for name, text in documents.items()}
-        self.passages = (
-            list(passages)
-            if passages is not None
-            else [
-                passage
-                for name, text in documents.items()
-                for passage in split_passages(text, name)
-            ]
-        )
+        self.passages: list[Passage] = []
+        if passages is None:
+            for name, text in documents.items():
+                self.passages += split_passages(text, name)
+        else:
+            self.passages += passages
+        # One list of stems for each passage. A list times 3 holds each word three times: BM25 then
+        # counts it three times, which is all that "weight" means here.
         corpus = [
             stems(passage.source) + stems(passage.context) + OWN_WEIGHT * stems(passage.text)
             for passage in self.passages
         ]
         self.words = [frozenset(words) for words in corpus]
-        # word -> passages that hold it
+        # word -> number of passages that hold it; a set counts each word once a passage
         self.holders = Counter(word for words in self.words for word in words)
+        # bm25s refuses a corpus without any word.
         self.ranker = bm25s.BM25() if any(corpus) else None
         if self.ranker:
             self.ranker.index(corpus, show_progress=False)
@@ -312,14 +329,19 @@ class Index:
         if self.ranker is None or not words:
             return []
         scores = self.ranker.get_scores(words)  # (passages,)
+        # Of equal scores the earlier passage wins, so that every platform finds the same.
         best = sorted(range(len(scores)), key=lambda place: (-scores[place], place))[:count]
+        # BM25 scores grow with the length of the question. The share of it that was found does
+        # not: `Search` compares it with a threshold, to say that nothing was found.
         weights = {word: self.rarity(word) for word in words}
         total = sum(weights.values())
-        return [
-            Found(self.passages[i], float(scores[i]), sum(weights[w] for w
-            in self.words[i] & weights.keys()) / total)
-            for i in best if scores[i] > 0
-        ]  # fmt: skip
+        found = []
+        for place in best:
+            if scores[place] > 0:
+                shared = self.words[place] & weights.keys()
+                share = sum(weights[word] for word in shared) / total
+                found.append(Found(self.passages[place], float(scores[place]), share))
+        return found
 
     def rarity(self, word: str) -> float:
         """The idf of a word: high where few passages hold it, highest where none does.
@@ -328,6 +350,7 @@ class Index:
         next.
         """
         holders, passages = self.holders[word], max(len(self.passages), MANY)
+        # The idf of Lucene's BM25, which bm25s ranks by as well: the 1 keeps it above zero.
         return math.log(1 + (passages - holders + 0.5) / (holders + 0.5))
 
     def updated(self, documents: Mapping[str, str]) -> "Index":
@@ -337,14 +360,15 @@ class Index:
             kept[passage.source].append(passage)
         passages: list[Passage] = []
         for name, text in documents.items():
-            passages += (
-                kept[name] if self.hashes.get(name) == hash_of(text) else split_passages(text, name)
-            )
+            unchanged = self.hashes.get(name) == hash_of(text)
+            passages += kept[name] if unchanged else split_passages(text, name)
+        # Rarity depends on all passages, so the ranking is built anew; that is quick.
         return Index(documents, passages)
 
     def save(self, path: Path) -> None:
         """Write the passages and the hashes of their documents as JSON; the ranking is counted anew
         in no time."""
+        # JSON and no pickle: reading an index then cannot run anything.
         passages = [asdict(passage) for passage in self.passages]
         write_json(path, {"format": FORMAT, "hashes": self.hashes, "passages": passages})
 
@@ -355,7 +379,7 @@ class Index:
 
         A damaged file is no loss: the documents are the truth, and are cut anew.
         """
-        saved = cls.read(path)
+        saved = cls.read(path)  # None: missing, damaged or of an older format
         index = saved.updated(documents) if saved else cls(documents)
         if saved is None or saved.hashes != index.hashes:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -371,7 +395,9 @@ class Index:
             index = cls({}, [Passage(**passage) for passage in content["passages"]])
             index.hashes = dict(content["hashes"])
             sources = {passage.source for passage in index.passages}
-            return index if content["format"] == FORMAT and sources <= index.hashes.keys() else None
+            # A passage whose document has no hash could never be found to be out of date.
+            intact = content["format"] == FORMAT and sources <= index.hashes.keys()
+            return index if intact else None
         except (ValueError, TypeError, KeyError, AttributeError):
             return None
 

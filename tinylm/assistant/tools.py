@@ -238,6 +238,7 @@ def show_number(value: Fraction) -> str:
 
 
 def calculator() -> Tool:
+    """The tool that works out an expression of at most 80 characters; its result is text."""
     return Tool(
         "calculator", "works an expression out", (Parameter("expression", line(80)),), calculate
     )
@@ -272,6 +273,8 @@ class Search:
         return self.found[0].passage.text
 
     def tool(self) -> Tool:
+        """The search as a tool: its argument is the user's own message, its result at most 1,000
+        characters of a passage."""
         return Tool(
             "search",
             "finds a passage in the documents",
@@ -354,6 +357,7 @@ class Orders:
         return self.database.execute("SELECT berth, day FROM bookings ORDER BY number").fetchall()
 
     def tools(self) -> tuple[Tool, Tool]:
+        """Two tools on the same company database: one reads an order, one writes a booking."""
         return (
             Tool("order", "looks an order "
                           "up", (Parameter("number", whole_number(1, 99_999)),), self.look_up),

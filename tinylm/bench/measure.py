@@ -48,6 +48,7 @@ class Bar:
     beyond: float | None = None
 
     def reached(self, measured: float, target: float) -> bool:
+        """Whether a measured ratio stands on the right side of a target, equality included."""
         return measured >= target if self.direction == ">=" else measured <= target
 
 
@@ -68,6 +69,8 @@ class Reading:
 
     @property
     def value(self) -> float:
+        """The median of the repeats, in `unit`; ValueError (statistics) where nothing was
+        measured."""
         return median(self.values)
 
     @property

@@ -38,6 +38,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tinylm.bench.gpu import gpu_foundation, gpu_loss, gpu_mfu, gpu_resume, gpu_reward
@@ -62,6 +63,7 @@ class Row:
 
     @property
     def help(self) -> str:
+        """The first line of the docstring of the function that measures it."""
         return (self.measure.__doc__ or "").splitlines()[0]
 
 
@@ -149,43 +151,42 @@ def picture(records: list[dict[str, Any]], machine: dict[str, Any]) -> Figure | 
     with canvas(title, (11.0, 1.6 + 0.46 * len(drawn))) as figure:
         axes = figure.subplots()
         for place, record in enumerate(reversed(drawn)):
-            value, worst, best = headroom(record)
-            colour = PALETTE[1] if record["verdict"] == "MISSED" else PALETTE[0]
-            # From the bar that was set: to the right as far as the median is better, to the left as
-            # it is worse.
-            axes.barh(
-                place,
-                value - 1,
-                left=1,
-                color=colour,
-                height=0.62,
-                hatch="//" if record["busy"] else None,
-            )
-            axes.plot(
-                [worst, best],
-                [place, place],
-                color="black",
-                linewidth=1.6,
-                marker="|",
-                markersize=7,
-            )
-            direction, bar = record["bar"].split()
-            value_text = f"{shown(record['value'], record['unit'])} {record['unit']}".strip()
-            value_text += (
-                f"  (bar {direction} {shown(float(bar), record['unit'])})"
-                + "  busy" * record["busy"]
-            )
-            axes.text(max(1, best) * 1.06, place, value_text, va="center", fontsize=10.5)
+            draw_reading(axes, place, record)
         axes.axvline(1, color=MUTED, linewidth=2, linestyle="--")
-        ends = [end for record in drawn for end in headroom(record)]
-        low, high = max(0.1, min(0.5, *ends) * 0.9), min(30.0, max(ends))
-        axes.set(xscale="log", xlim=(low, high * 7))  # room for the labels
-        ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20) if low <= tick <= high]
-        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-        axes.minorticks_off()
-        axes.set_yticks(
-            range(len(drawn)), [record["what"] for record in reversed(drawn)], fontsize=10.5
-        )
-        axes.set_xlabel("times better than the bar asks; whiskers: worst and best repeat")
-        axes.grid(visible=False, axis="y")
+        scale_axes(axes, drawn)
     return figure
+
+
+def draw_reading(axes: Axes, place: int, record: dict[str, Any]) -> None:
+    """One reading in the row `place`: its bar, the whiskers of its repeats, and the numbers."""
+    value, worst, best = headroom(record)
+    # From the bar that was set: to the right as far as the median is better, to the left as it is
+    # worse.
+    axes.barh(
+        place,
+        value - 1,
+        left=1,
+        color=PALETTE[1] if record["verdict"] == "MISSED" else PALETTE[0],
+        height=0.62,
+        hatch="//" if record["busy"] else None,
+    )
+    axes.plot([worst, best], [place, place], color="black", linewidth=1.6, marker="|", markersize=7)
+    direction, bar = record["bar"].split()
+    text = f"{shown(record['value'], record['unit'])} {record['unit']}".strip()
+    text += f"  (bar {direction} {shown(float(bar), record['unit'])})" + "  busy" * record["busy"]
+    axes.text(max(1, best) * 1.06, place, text, va="center", fontsize=10.5)
+
+
+def scale_axes(axes: Axes, drawn: list[dict[str, Any]]) -> None:
+    """A logarithmic axis that holds all readings and their numbers; below each other, their
+    names."""
+    ends = [end for record in drawn for end in headroom(record)]
+    low, high = max(0.1, min(0.5, *ends) * 0.9), min(30.0, max(ends))
+    axes.set(xscale="log", xlim=(low, high * 7))  # room for the labels
+    ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20) if low <= tick <= high]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
+    names = [record["what"] for record in reversed(drawn)]
+    axes.set_yticks(range(len(drawn)), names, fontsize=10.5)
+    axes.set_xlabel("times better than the bar asks; whiskers: worst and best repeat")
+    axes.grid(visible=False, axis="y")

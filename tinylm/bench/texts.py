@@ -1,14 +1,14 @@
 """Rows about text: byte-pair encoding against its two standard libraries, and the metre scorer on
 verse and prose."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from statistics import median
 from typing import Any
 
 from tinylm.bench.measure import Bar, Reading, Setup, Skip, contest, ratios, seconds
 from tinylm.evaluation.meter_report import TEXTS, meter_report
-from tinylm.text.bpe import WORD
+from tinylm.text.bpe import WORD, Pair
 from tinylm.text.bpe_training import train_bpe
 from tinylm.text.tokenizers import BpeTokenizer
 
@@ -18,33 +18,41 @@ VOCABULARY = 1024
 def bpe(setup: Setup) -> Iterator[Reading]:
     """Learning 1,024 tokens from 1.1 MB, and encoding a file: against tokenizers and tiktoken."""
     text = setup.shakespeare().read_text(encoding="utf-8")
-    tokenizers, tiktoken = peer("tokenizers"), peer("tiktoken")
     merges = train_bpe(text, VOCABULARY - 256)
-    if tokenizers:
-        speeds_by_name = contest(
-            {
-                "TinyLM": lambda: seconds(lambda: train_bpe(text, VOCABULARY - 256)),
-                "tokenizers": lambda: seconds(lambda: trained_peer(tokenizers, text)),
-            }
-        )
-        yield Reading(
-            "bpe",
-            "learning 1,024 tokens from 1.1 MB, against tokenizers",
-            "x",
-            ratios(speeds_by_name["tokenizers"], speeds_by_name["TinyLM"]),
-            Bar(">=", 1 / 3, beyond=1),
-            f"TinyLM {median(speeds_by_name['TinyLM']):.2f} s, tokenizers "
-            f"{median(speeds_by_name['tokenizers']):.2f} "
-            "s",
-        )
+    if tokenizers := peer("tokenizers"):
+        yield learning(tokenizers, text)
+    yield from encoding(encoders_of(merges, text), len(text.encode("utf-8")) / 1e6)
+
+
+def learning(tokenizers: Any, text: str) -> Reading:
+    """Learning the merges of a text, against Hugging Face's library."""
+    times = contest(
+        {
+            "TinyLM": lambda: seconds(lambda: train_bpe(text, VOCABULARY - 256)),
+            "tokenizers": lambda: seconds(lambda: trained_peer(tokenizers, text)),
+        }
+    )
+    own, other = times["TinyLM"], times["tokenizers"]
+    return Reading(
+        "bpe",
+        "learning 1,024 tokens from 1.1 MB, against tokenizers",
+        "x",
+        ratios(other, own),
+        Bar(">=", 1 / 3, beyond=1),
+        f"TinyLM {median(own):.2f} s, tokenizers {median(other):.2f} s",
+    )
+
+
+def encoders_of(merges: Sequence[Pair], text: str) -> dict[str, Callable[[], Any]]:
+    """Functions that encode the text, by name: ours, and those of the peers that are installed."""
     encoders: dict[str, Callable[[], Any]] = {
         # a new one each time, that has seen no word yet
         "TinyLM": lambda: BpeTokenizer(merges).encode_array(text)
     }
-    if tokenizers:
+    if tokenizers := peer("tokenizers"):
         peer_tokenizer = trained_peer(tokenizers, text)
         encoders["tokenizers"] = lambda: peer_tokenizer.encode(text)
-    if tiktoken:
+    if tiktoken := peer("tiktoken"):
         # tiktoken's ids are ranks: the same tokens in the same order give the same merges.
         ranks = {BpeTokenizer(merges).token_bytes(id): id for id in range(VOCABULARY)}
         ready = tiktoken.Encoding(
@@ -53,11 +61,15 @@ def bpe(setup: Setup) -> Iterator[Reading]:
         encoders["tiktoken"] = lambda: ready.encode_ordinary(text)
         if ready.encode_ordinary(text) != BpeTokenizer(merges).encode(text):
             raise AssertionError("TinyLM and tiktoken cut the same text differently")
-    size = len(text.encode("utf-8")) / 1e6
+    return encoders
+
+
+def encoding(encoders: dict[str, Callable[[], Any]], megabytes: float) -> Iterator[Reading]:
+    """Encoding a text of this size with each encoder, against both peers."""
     times = contest(
         {name: partial(seconds, encode) for name, encode in encoders.items()}, repeats=7
     )
-    speeds = {name: [size / spent for spent in values] for name, values in times.items()}
+    speeds = {name: [megabytes / spent for spent in values] for name, values in times.items()}
     for name, bar in (("tokenizers", Bar(">=", 2)), ("tiktoken", Bar(">=", 0.5, beyond=1))):
         what = f"encoding a file, against {name}"
         if name not in speeds:

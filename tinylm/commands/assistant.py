@@ -52,12 +52,8 @@ def chat(
             raise ValueError("--model talks to a model alone: leave --documents and --run out")
         talk(model, session)
         return
-    from tinylm.assistant.retrieval import Index
-    from tinylm.assistant.runtime import Assistant
-    from tinylm.assistant.tools import Orders, Search, calculator, toolbox
     from tinylm.corpora.handbook import handbook
     from tinylm.runs import open_run
-    from tinylm.training.load import load_model
 
     first = first_message() if run is None else None
     if first == "":  # before an assistant is trained for nobody
@@ -65,19 +61,26 @@ def chat(
         return
     texts = handbook(1) if documents is None else read_folder(documents)
     trained = open_run(run) if run else first_use(base, out)
-    network, tokenizer, _ = load_model(trained)
-    kept = (
-        Index(texts)
-        if documents is None
-        else Index.open(out / f"index-{name_of(documents)}.json", texts)
-    )
-    search, orders = Search(kept), Orders()
-    assistant = Assistant(
-        network, tokenizer, toolbox(calculator(), search.tool(), *orders.tools()), search
-    )
-    say(f"documents: {len(texts)}, passages: {len(kept.passages)}")
-    say(HELLO.format(order=orders.numbers()[0]))
+    index = None if documents is None else out / f"index-{name_of(documents)}.json"
+    assistant = with_tools(trained, texts, index)
     converse(assistant, first or ask_user(), session)
+
+
+def with_tools(run: "Run", texts: dict[str, str], index: Path | None) -> "Assistant":
+    """The assistant with its tools on these documents, whose index is kept in a file where one is
+    given; says what it can be asked."""
+    from tinylm.assistant.retrieval import Index
+    from tinylm.assistant.runtime import Assistant
+    from tinylm.assistant.tools import Orders, Search, calculator, toolbox
+    from tinylm.training.load import load_model
+
+    network, tokenizer, _ = load_model(run)
+    passages = Index(texts) if index is None else Index.open(index, texts)
+    search, orders = Search(passages), Orders()
+    tools = toolbox(calculator(), search.tool(), *orders.tools())
+    say(f"documents: {len(texts)}, passages: {len(passages.passages)}")
+    say(HELLO.format(order=orders.numbers()[0]))
+    return Assistant(network, tokenizer, tools, search)
 
 
 def search(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,9 @@ from tyro.conf import Positional
 from tinylm.commands.terminal import clean, say
 
 if TYPE_CHECKING:
-    from tinylm.bench.measure import Reading
+    from tinylm.bench.measure import Reading, Setup
+
+Records = list[dict[str, Any]]  # readings as JSON values
 
 
 def bench(
@@ -36,10 +39,8 @@ def bench(
         list: Only list the rows.
     """
     from tinylm.bench.measure import Setup, machine
-    from tinylm.bench.rows import ROWS, chosen, picture, run_rows
-    from tinylm.files import write_whole
+    from tinylm.bench.rows import ROWS, chosen, picture
     from tinylm.pages.figures import save_figure
-    from tinylm.runs import to_json
 
     if list:
         for name, row in ROWS.items():
@@ -47,19 +48,29 @@ def bench(
         return
     names, facts = chosen(rows), machine()
     print(machine_line(facts))
-    records: Any = []
     began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="tinylm-bench-", ignore_cleanup_errors=True) as scratch:
         say(f"measuring {', '.join(names)}; leave the machine alone meanwhile")
-        for reading in run_rows(names, Setup(Path(scratch), nanogpt, llama2c, texts)):
-            print(clean(reading_line(reading)), flush=True)
-            records.append(reading.record())
-            # after each: an interruption keeps the rest
-            write_whole({json: to_json({"machine": facts, "readings": records})})
+        records = measure(names, Setup(Path(scratch), nanogpt, llama2c, texts), facts, json)
     say(f"{(time.perf_counter() - began) / 60:.1f} minutes")
     if figure := picture(records, facts):
         save_figure(figure, json.parent / "bench.png")
         say(f"{json} and {json.parent / 'bench.png'}")
+
+
+def measure(names: Sequence[str], setup: Setup, facts: dict[str, Any], out: Path) -> Records:
+    """Print the readings of these rows and keep them in `out`; returns them as JSON values."""
+    from tinylm.bench.rows import run_rows
+    from tinylm.files import write_whole
+    from tinylm.runs import to_json
+
+    records: Records = []
+    for reading in run_rows(names, setup):
+        print(clean(reading_line(reading)), flush=True)
+        records.append(reading.record())
+        # after each: an interruption keeps the rest
+        write_whole({out: to_json({"machine": facts, "readings": records})})
+    return records
 
 
 def machine_line(facts: dict[str, Any]) -> str:

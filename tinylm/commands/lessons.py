@@ -17,6 +17,7 @@ from tinylm.lessons.hosting import Prices, break_even, per_day, per_request
 
 if TYPE_CHECKING:
     from tinylm.lessons.lesson import Lesson
+    from tinylm.lessons.published import Bill, Gpu
 
 
 def lesson(
@@ -139,36 +140,39 @@ def cost(
         gpu: The processor, by its datasheet.
         price: Dollars for one GPU-hour. Default: a rough price of renting one.
     """
-    from tinylm.lessons.published import GPUS, MODELS, UTILISATION, bill
+    from tinylm.lessons.published import GPUS, MODELS, bill
 
     check_positive(parameters=parameters, tokens=tokens, price=1.0 if price is None else price)
     chosen = GPUS[gpu]
-    estimate = bill(parameters, tokens, chosen, price)
     rate = chosen.dollars_per_hour if price is None else price
     print(
         f"{parameters:.3g} parameters on {tokens:.3g} tokens ({tokens / parameters:.3g} tokens a "
         "parameter)"
     )
-    print(f"FLOPs      {estimate.flops:.3g}   (6 x parameters x tokens)")
-    print(
-        f"GPU-hours  {estimate.gpu_hours:,.0f}   ({chosen.name}, {UTILISATION:.0%} of "
-        f"{chosen.peak / 1e12:.0f} TFLOP/s)"
-    )
-    print(
-        f"days       {estimate.gpu_hours / 24:,.0f} on one GPU, "
-        f"{estimate.gpu_hours / 24 / 1000:,.1f} on "
-        "a thousand"
-    )
-    print(f"money      ${estimate.dollars:,.0f}   (${rate:g} a GPU-hour)")
-    print(
-        f"energy     {estimate.kilowatt_hours:,.0f} kWh   ({chosen.watts:g} W a GPU, a fifth on "
-        "top "
-        "for the building)"
-    )
+    for line in bill_lines(bill(parameters, tokens, chosen, price), chosen, rate):
+        print(line)
     low, high = min(model.ratio for model in MODELS), max(model.ratio for model in MODELS)
     say(
         f"{len(MODELS)} models say what they took: this is {low:.2f} to {high:.2f} times that; see "
         "tinylm lesson cost"
+    )
+
+
+def bill_lines(bill: "Bill", gpu: "Gpu", rate: float) -> Iterator[str]:
+    """What a training takes, one line for each kind of cost; `rate` in dollars for a GPU-hour."""
+    from tinylm.lessons.published import UTILISATION
+
+    hours = bill.gpu_hours
+    yield f"FLOPs      {bill.flops:.3g}   (6 x parameters x tokens)"
+    yield (
+        f"GPU-hours  {hours:,.0f}   ({gpu.name}, {UTILISATION:.0%} of "
+        f"{gpu.peak / 1e12:.0f} TFLOP/s)"
+    )
+    yield f"days       {hours / 24:,.0f} on one GPU, {hours / 24 / 1000:,.1f} on a thousand"
+    yield f"money      ${bill.dollars:,.0f}   (${rate:g} a GPU-hour)"
+    yield (
+        f"energy     {bill.kilowatt_hours:,.0f} kWh   ({gpu.watts:g} W a GPU, a fifth on top for "
+        "the building)"
     )
 
 

@@ -1,13 +1,20 @@
 """sample, evaluate, compare, plot: what a trained model says and what it is worth."""
 
 import math
+from collections import deque
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import Positional
 
 from tinylm.commands.terminal import at_least, checked, clean, print_json, say
 from tinylm.config import Sampling
+
+if TYPE_CHECKING:
+    from tinylm.generation import Continuation, Request
+    from tinylm.runs import Run
+    from tinylm.text.tokenizers import Tokenizer
 
 
 def sample(
@@ -48,7 +55,6 @@ def sample(
     values = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p}
     chosen = checked(Sampling, {**values, "repetition_penalty": repetition_penalty})
 
-    from tinylm.formats.chat import chat_request, prompt_request
     from tinylm.generation import Request, continue_text
     from tinylm.runs import open_run
     from tinylm.text.explain import unseen_characters
@@ -62,27 +68,48 @@ def sample(
         say(f"characters that the model never saw: {' '.join(unseen)}")
     stops = tuple(word for word in stop if word)
     request = Request(text, tokens, chosen, seed, count, stops, begin)
-    if chat is not None:
-        request = chat_request(opened, tokenizer, chat, request)
+    steps = continue_text(model, tokenizer, in_format(opened, tokenizer, chat, request))
+    if count > 1 or json:
+        rows = print_finished(steps, json)
     else:
-        request = prompt_request(opened, tokenizer, request)
-    shown, rows = 0, []
-    if count == 1 and not json and chat is None:
-        print(clean(text), end="", flush=True)
-    for rows in continue_text(model, tokenizer, request):
-        if count == 1 and not json:
-            print(clean(rows[0].text[shown:]), end="", flush=True)
-            shown = len(rows[0].text)
+        rows = print_growing(steps, text if chat is None else "")
+    total, seconds = sum(row.tokens for row in rows), max(row.seconds for row in rows)
+    say(f"{total} tokens in {seconds:.1f} s ({total / max(seconds, 1e-9):.0f} tokens/s)")
+
+
+def in_format(
+    run: "Run", tokenizer: "Tokenizer", message: str | None, request: "Request"
+) -> "Request":
+    """The request as the run's model expects it: a message, or the prompt where there is none."""
+    from tinylm.formats.chat import chat_request, prompt_request
+
+    if message is not None:
+        return chat_request(run, tokenizer, message, request)
+    return prompt_request(run, tokenizer, request)
+
+
+def print_growing(steps: Iterable[list["Continuation"]], prompt: str) -> list["Continuation"]:
+    """Print one continuation behind its prompt, token by token; returns it whole."""
+    rows: list[Continuation] = []
+    shown = 0  # characters
+    print(clean(prompt), end="", flush=True)
+    for rows in steps:
+        print(clean(rows[0].text[shown:]), end="", flush=True)
+        shown = len(rows[0].text)
+    print()
+    return rows
+
+
+def print_finished(steps: Iterable[list["Continuation"]], json: bool) -> list["Continuation"]:
+    """Print all continuations once the last one has come to its end; returns them."""
+    (rows,) = deque(steps, maxlen=1)  # the state after the last token
     for number, row in enumerate(rows, start=1):
         if json:
             fields = ("prompt", "text", "tokens", "seed", "seconds", "finish_reason")
             print_json({field: getattr(row, field) for field in fields})
-        elif count > 1:
+        else:
             print(f"--- {number} (seed {row.seed})\n{clean(row.prompt + row.text)}")
-    if count == 1 and not json:
-        print()
-    total, seconds = sum(row.tokens for row in rows), max(row.seconds for row in rows)
-    say(f"{total} tokens in {seconds:.1f} s ({total / max(seconds, 1e-9):.0f} tokens/s)")
+    return rows
 
 
 def evaluate(run: Positional[Path], text: Path, json: bool = False) -> None:

@@ -15,51 +15,72 @@ if TYPE_CHECKING:
 def follow(trainer: "Trainer", tensorboard: bool = False) -> bool:
     """Announce a run, train it under a progress bar, and say how it ended and what to do next;
     whether it is done."""
-    from tqdm.auto import tqdm
-
     from tinylm.formats.tensorboard import observed, open_tensorboard
     from tinylm.training.alerts import watched
+
+    announce(trainer)
+    records = watched(trainer.run(), trainer)
+    if tensorboard and trainer.team.rank == 0:
+        records = observed(records, open_tensorboard(trainer.folder / "tensorboard", trainer.step))
+    draw(trainer, records)
+    conclude(trainer)
+    return trainer.finished
+
+
+def announce(trainer: "Trainer") -> None:
+    """Say what is about to be trained, how long it takes and how much memory it needs."""
     from tinylm.training.estimate import estimate
 
-    train, whole = trainer.recipe.train, estimate(trainer)
+    whole = estimate(trainer)
     for notice in trainer.notices:
         say(notice)
     say(
-        f"{whole.parameters:,} parameters, {whole.tokens:,} tokens in {train.steps:,} steps, about "
+        f"{whole.parameters:,} parameters, {whole.tokens:,} tokens in "
+        f"{trainer.recipe.train.steps:,} steps, about "
         f"{whole.minutes:.1f} minutes and {whole.peak_bytes / 1e9:.1f} GB on "
         f"{trainer.compute.device} in {str(trainer.compute.dtype)[6:]}"
     )
-    records = watched(trainer.run())
-    if tensorboard and trainer.team.rank == 0:
-        records = observed(records, open_tensorboard(trainer.folder / "tensorboard", trainer.step))
+
+
+def draw(trainer: "Trainer", records: Iterator["Record"]) -> None:
+    """Train under a progress bar, with validations, notices and samples written above it."""
+    from tqdm.auto import tqdm
+
+    total, done = trainer.recipe.train.steps, trainer.step
     with (
         stop_on_signal(trainer),
-        tqdm(total=train.steps, initial=trainer.step, unit="step", mininterval=0.5) as bar,
+        tqdm(total=total, initial=done, unit="step", mininterval=0.5) as bar,
     ):
         for record in records:
             bar.update()
             bar.set_postfix_str(postfix(record), refresh=False)
-            if record.valid:
-                bar.write(
-                    f"step {record.step}: validation {record.valid['nats_per_token']:.4f} "
-                    f"nats/token, {record.valid['bits_per_byte']:.4f} bits/byte",
-                    file=sys.stderr,
-                )
-            if record.notice:
-                bar.write(f"step {record.step}: {record.notice}", file=sys.stderr)
-            for text in record.samples[:1]:
-                bar.write(clean("  | " + text[:300].replace("\n", "\n  | ")), file=sys.stderr)
-    if trainer.step < train.steps:
-        say(f"stopped after step {trainer.step}; go on with: tinylm resume {trainer.folder}")
-    else:
-        best = trainer.best
-        outcome = f"best step {best['step']}: {best['nats_per_token']:.4f} nats/token"
-        say(f"done in {trainer.seconds / 60:.1f} minutes; {outcome}")
-        say(
-            f"try: tinylm sample {trainer.folder} --prompt "
-            f'"{(trainer.recipe.sample.prompts or ("",))[0]}"'
+            for line in remarks(record):
+                bar.write(line, file=sys.stderr)
+
+
+def remarks(record: "Record") -> Iterator[str]:
+    """What is worth a line of its own after a step."""
+    if record.valid:
+        yield (
+            f"step {record.step}: validation {record.valid['nats_per_token']:.4f} "
+            f"nats/token, {record.valid['bits_per_byte']:.4f} bits/byte"
         )
-    return trainer.step == train.steps
+    if record.notice:
+        yield f"step {record.step}: {record.notice}"
+    for text in record.samples[:1]:
+        yield clean("  | " + text[:300].replace("\n", "\n  | "))
+
+
+def conclude(trainer: "Trainer") -> None:
+    """Say how a run ended, and what to do next."""
+    if not trainer.finished:
+        say(f"stopped after step {trainer.step}; go on with: tinylm resume {trainer.folder}")
+        return
+    best = trainer.best
+    outcome = f"best step {best['step']}: {best['nats_per_token']:.4f} nats/token"
+    prompt = (trainer.recipe.sample.prompts or ("",))[0]
+    say(f"done in {trainer.seconds / 60:.1f} minutes; {outcome}")
+    say(f'try: tinylm sample {trainer.folder} --prompt "{prompt}"')
 
 
 def postfix(record: "Record") -> str:

@@ -1,6 +1,7 @@
 """corpus, tokenizer, meter, fetch: everything about text that needs no model."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -66,34 +67,43 @@ def tokenizer(
         vocab_size: train: tokens to learn (bpe).
         out: train: where to write it.
     """
-    from tinylm.corpora.documents import iter_text
-    from tinylm.text.bpe_training import train_bpe_tokenizer
     from tinylm.text.explain import show
-    from tinylm.text.tokenizer_files import load_tokenizer, save_tokenizer
-    from tinylm.text.tokenizers import CharTokenizer
+    from tinylm.text.tokenizer_files import load_tokenizer
 
     if action == "train":
-        if not file.is_file():
-            raise ValueError(f"there is no text file {file}")
-        text = iter_text(file)
-        trained = (
-            train_bpe_tokenizer(text, vocab_size) if kind == "bpe" else CharTokenizer.train(text)
-        )
-        save_tokenizer(trained, out)
-        print(f"{out}: {trained.vocab_size} tokens, fingerprint {trained.fingerprint()}")
+        learn(file, kind, vocab_size, out)
         return
     loaded = load_tokenizer(file / "model" / "tokenizer.json" if file.is_dir() else file)
     if action == "encode":
         print(*loaded.encode(" ".join(what)))
     elif action == "decode":
-        if wrong := [word for word in what if not word.isdigit()]:
-            raise ValueError(
-                f"{wrong[0]!r} is no token id: ids are whole numbers from 0 to "
-                f"{loaded.vocab_size - 1}"
-            )
-        print(clean(loaded.decode(map(int, what))))
+        print(clean(loaded.decode(token_ids(what, loaded.vocab_size))))
     else:
         print(clean("\n".join(show(loaded, " ".join(what)))))
+
+
+def learn(file: Path, kind: Literal["bpe", "char"], vocab_size: int, out: Path) -> None:
+    """Learn a tokenizer from a text file and write it to `out`."""
+    from tinylm.corpora.documents import iter_text
+    from tinylm.text.bpe_training import train_bpe_tokenizer
+    from tinylm.text.tokenizer_files import save_tokenizer
+    from tinylm.text.tokenizers import CharTokenizer
+
+    if not file.is_file():
+        raise ValueError(f"there is no text file {file}")
+    text = iter_text(file)
+    trained = train_bpe_tokenizer(text, vocab_size) if kind == "bpe" else CharTokenizer.train(text)
+    save_tokenizer(trained, out)
+    print(f"{out}: {trained.vocab_size} tokens, fingerprint {trained.fingerprint()}")
+
+
+def token_ids(words: Sequence[str], vocab_size: int) -> list[int]:
+    """The ids that were typed; ValueError names the first word that is none."""
+    if wrong := [word for word in words if not word.isdigit()]:
+        raise ValueError(
+            f"{wrong[0]!r} is no token id: ids are whole numbers from 0 to {vocab_size - 1}"
+        )
+    return list(map(int, words))
 
 
 def meter(file: Positional[Path], json: bool = False) -> None:

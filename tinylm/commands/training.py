@@ -63,42 +63,63 @@ def demo(
         if scale == "smoke":
             spare(out, "verse")
         foundation_demo(fetch_smollm2(data_folder(), say), out, scale == "smoke", reward)
+    else:
+        small_demo(out, scale == "smoke", resume_from)
+
+
+def small_demo(out: Path, smoke: bool, resume_from: Path | None) -> None:
+    """The three stages of the small model, trained or unpacked, and their comparison."""
+    start = time.perf_counter()
+    if smoke:
+        spare(out)
+    names = list(STAGES) if resume_from is None else unpack_stages(resume_from, out)
+    if resume_from is None and not train_stages(out, smoke):
         return
-    from tinylm.compare.judge import compare_runs
-    from tinylm.compare.samples import SMOKE as QUICK
-    from tinylm.compare.samples import Effort
+    compare_stages([out / name for name in names], out / "compare", smoke)
+    minutes, page = (time.perf_counter() - start) / 60, out / "compare" / "index.html"
+    say(f"{minutes:.1f} minutes. The page: {page.resolve()}")
+
+
+def unpack_stages(packed: Path, out: Path) -> list[str]:
+    """Take the runs of a demo from a file instead of training them; returns their names."""
     from tinylm.formats.archive import read_runs, unpack
+
+    there = read_runs(packed)  # files from before the third stage hold two runs
+    names = [name for name in STAGES if name != "rewarded" or name in there]
+    unpack(packed, out, names)
+    say(f"{' and '.join(names)}, trained before, from {packed}")
+    return names
+
+
+def train_stages(out: Path, smoke: bool) -> bool:
+    """Train the stages one after the other; False where a run was stopped before its end."""
     from tinylm.training.folders import remove_run
     from tinylm.training.start import start_run
 
-    if scale == "smoke":
-        spare(out)
-    start = time.perf_counter()
-    names = list(STAGES)
-    if resume_from is not None:
-        packed = read_runs(resume_from)  # files from before the third stage hold two runs
-        names = [name for name in STAGES if name != "rewarded" or name in packed]
-        unpack(resume_from, out, names)
-        say(f"{' and '.join(names)}, trained before, from {resume_from}")
-    else:
-        # The later stages go first: an interrupted demo never leaves one beside another base.
-        for name in reversed(names):
-            remove_run(out / name)
-        parent: Path | None = None
-        for name, (recipe, smoke) in STAGES.items():
-            fields = dict(smoke) if scale == "smoke" else {}
-            if parent is not None:
-                fields["start_from"] = str(parent)
-            chosen = load_recipe(recipe, fields)
-            say(f"\n{name}: {chosen.purpose}")
-            if not follow(start_run(chosen, out / name, overwrite=True)):
-                return
-            parent = out / name
-    effort = QUICK if scale == "smoke" else Effort()
-    runs = [out / name for name in names]
-    print(clean(compare_runs(runs, out / "compare", replace=True, effort=effort)))
-    minutes, page = (time.perf_counter() - start) / 60, out / "compare" / "index.html"
-    say(f"{minutes:.1f} minutes. The page: {page.resolve()}")
+    # The later stages go first: an interrupted demo never leaves one beside another base.
+    for name in reversed(STAGES):
+        remove_run(out / name)
+    parent: Path | None = None
+    for name, (recipe, smoke_fields) in STAGES.items():
+        fields = dict(smoke_fields) if smoke else {}
+        if parent is not None:
+            fields["start_from"] = str(parent)
+        chosen = load_recipe(recipe, fields)
+        say(f"\n{name}: {chosen.purpose}")
+        if not follow(start_run(chosen, out / name, overwrite=True)):
+            return False
+        parent = out / name
+    return True
+
+
+def compare_stages(runs: list[Path], out: Path, smoke: bool) -> None:
+    """Compare the runs of a demo into `out`, over an earlier comparison."""
+    from tinylm.compare.judge import compare_runs
+    from tinylm.compare.samples import SMOKE as QUICK
+    from tinylm.compare.samples import Effort
+
+    effort = QUICK if smoke else Effort()
+    print(clean(compare_runs(runs, out, replace=True, effort=effort)))
 
 
 def spare(out: Path, stage: str = "base") -> None:

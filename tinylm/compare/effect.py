@@ -29,6 +29,7 @@ class Column:
 
     @property
     def percent(self) -> int:
+        """The share in whole percent; 0 where nothing was measured."""
         return round(100 * (self.share or 0))
 
 

@@ -11,7 +11,7 @@ Trade-off: everything is measured once, at one seed per run. The intervals hold 
 these samples; that another training seed would give the same order is not shown here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -131,15 +131,9 @@ def judge(runs: Sequence[Run], effort: Effort, reader: Run | None = None) -> dic
             done(sample_run(c, prompts, sampling, effort, effort.samples), "sampling")
             for c in entered
         ]
-        rows = done(measures.likelihood_rows(entered, effort), "likelihood")
-        rows += done(measures.verse_rows(entered, samples), "metre")
-        rows += done(measures.prompted_rows(entered, sampling, effort), "prompting")
-        rows += done(measures.novelty_rows(entered, samples, effort), "novelty")
-        rows += done(measures.fact_rows(entered, effort), "facts")
-        rows += done(measures.story_rows(entered, sampling, effort), "stories")
-        if reader is not None:
-            judged = reader_rows(reader, entered, samples, effort.reader_samples)
-            rows += done(judged, "reading")
+        rows: list[dict[str, Any]] = []
+        for part, measured in scoreboard(entered, samples, effort, reader):
+            rows += done(measured, part)
         return {
             "kind": KIND,
             "format": 1,
@@ -155,6 +149,24 @@ def judge(runs: Sequence[Run], effort: Effort, reader: Run | None = None) -> dic
             "same_text": same_text(entered),
             "settings": [done(settings_grid(entered[-1], prompts[-1:], effort), "settings")],
         }
+
+
+def scoreboard(
+    entered: Sequence[Contestant],
+    samples: Sequence[list[Sample]],
+    effort: Effort,
+    reader: Run | None,
+) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """The rows of the scoreboard, measured part by part: (name of the part, its rows)."""
+    sampling = entered[-1].loaded.recipe.sample.sampling
+    yield "likelihood", measures.likelihood_rows(entered, effort)
+    yield "metre", measures.verse_rows(entered, samples)
+    yield "prompting", measures.prompted_rows(entered, sampling, effort)
+    yield "novelty", measures.novelty_rows(entered, samples, effort)
+    yield "facts", measures.fact_rows(entered, effort)
+    yield "stories", measures.story_rows(entered, sampling, effort)
+    if reader is not None:
+        yield "reading", reader_rows(reader, entered, samples, effort.reader_samples)
 
 
 def describe(contestant: Contestant) -> dict[str, Any]:
@@ -238,6 +250,7 @@ def side_by_side(samples: Sequence[list[Sample]]) -> list[dict[str, Any]]:
 
 
 def scanned(line: str) -> dict[str, Any]:
+    """The scansion of a line as JSON values, as comparison.json keeps it."""
     scansion = meter.scan(line)
     return {
         "line": line,

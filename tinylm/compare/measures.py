@@ -44,6 +44,8 @@ RESAMPLES = 2000
 
 @lru_cache(maxsize=1 << 16)
 def scans(line: str) -> bool:
+    """Whether a line is iambic pentameter; kept, since several measures ask about the same
+    lines."""
     return meter.scan(line).ok
 
 
@@ -145,6 +147,8 @@ def share_row(name: str, meaning: str, counts: Sequence[np.ndarray]) -> dict[str
 
 
 def share(counts: np.ndarray) -> Interval | None:
+    """The share with its interval, from (samples, 2) counts of hits and of all lines; None without
+    lines."""
     return ratio(counts[:, 0], counts[:, 1]) if counts[:, 1].sum() else None
 
 
@@ -277,45 +281,53 @@ def verse_rows(
     contestants: Sequence[Contestant], samples: Sequence[list[Sample]]
 ) -> list[dict[str, Any]]:
     """Everything that is counted on sampled lines; runs that write prose are left out."""
-    known_lines = [frozenset(map(str.strip, c.training.splitlines())) for c in contestants]
-    lines = [s if writes_verse(c) else [] for c, s in zip(contestants, samples)]
+    lines = [own if writes_verse(c) else [] for c, own in zip(contestants, samples)]
+    return [*metre_rows(lines, samples), *variety_rows(contestants, lines)]
 
-    def has_ten_syllables(line: str) -> bool:
-        return meter.syllables(line) == 10
 
-    def counted(test: Callable[[str], bool]) -> list[np.ndarray]:
-        return [flagged(s, test) for s in lines]
-
-    scanned, mixed = counted(scans), counted(shuffled_scans)
-    cut = [cut_shares(s) for s in samples]
-    copied = [flagged(s, known.__contains__) for s, known in zip(lines, known_lines)]
+def metre_rows(
+    lines: Sequence[list[Sample]], samples: Sequence[list[Sample]]
+) -> list[dict[str, Any]]:
+    """Whether the lines scan, beside two controls: their words shuffled, and any text cut at ten
+    syllables. `lines` holds the samples of the runs that write verse, `samples` those of all."""
+    scanned = [flagged(own, scans) for own in lines]
+    mixed = [flagged(own, shuffled_scans) for own in lines]
+    cut = [cut_shares(own) for own in samples]
     prose = "The control for prose: line breaks taken out, cut at exactly ten syllables, accepted "
-    words = f"Of the words of {BLOCK} lines, those that differ from each other."
-    triples = f"The same of three words in a row, in {BLOCK} lines."
     accepted = "Accepted as iambic pentameter, lines as the model broke them."
     control = "The control: what these words do without their order."
+    spoken = "As plainly spoken, no licence taken."
     return [
         share_row("Lines that scan", accepted, scanned),
         share_row("Same lines, words shuffled", control, mixed),
         order_row(scanned, mixed),
         share_row("Text cut at ten syllables", prose + "as iambic pentameter.", cut),
         against_prose_row(scanned, cut[0]),
-        share_row(
-            "Lines of ten syllables",
-            "As plainly spoken, no licence taken.",
-            counted(has_ten_syllables),
-        ),
+        share_row("Lines of ten syllables", spoken, [flagged(s, ten_syllables) for s in lines]),
+    ]
+
+
+def ten_syllables(line: str) -> bool:
+    """Whether a line has ten syllables as plainly spoken."""
+    return meter.syllables(line) == 10
+
+
+def variety_rows(
+    contestants: Sequence[Contestant], lines: Sequence[list[Sample]]
+) -> list[dict[str, Any]]:
+    """Rhyme, and whether the lines repeat each other, themselves or the training text."""
+    known_lines = [frozenset(map(str.strip, c.training.splitlines())) for c in contestants]
+    copied = [flagged(s, known.__contains__) for s, known in zip(lines, known_lines)]
+    degenerate = [flagged(s, meter.is_degenerate) for s in lines]
+    distinct = [first_times(s) for s in lines]
+    words = f"Of the words of {BLOCK} lines, those that differ from each other."
+    triples = f"The same of three words in a row, in {BLOCK} lines."
+    return [
         share_row("Rhyming lines", "With a line at most two away.", [rhyming(s) for s in lines]),
-        share_row(
-            "Distinct lines",
-            "Lines that stand in no earlier sample.",
-            [first_times(s) for s in lines],
-        ),
+        share_row("Distinct lines", "Lines that stand in no earlier sample.", distinct),
         share_row("Different words", words, [different(s, 1) for s in lines]),
         share_row("Different word triples", triples, [different(s, 3) for s in lines]),
-        share_row(
-            "Degenerate lines", "The same words over and over.", counted(meter.is_degenerate)
-        ),
+        share_row("Degenerate lines", "The same words over and over.", degenerate),
         share_row("Copied lines", "Lines of the run's own training text, word for word.", copied),
     ]
 

@@ -48,6 +48,7 @@ def lineage(run: Run) -> list[Run]:
 
 
 def is_run(folder: Path) -> bool:
+    """Whether a folder holds a run: only a manifest makes it one."""
     return (folder / "manifest.json").is_file()
 
 

@@ -68,6 +68,7 @@ class View:
 
 
 def labels(result: dict[str, Any]) -> list[str]:
+    """The names of the runs, in the order of the comparison, the base first."""
     return [run["run"] for run in result["runs"]]
 
 
@@ -106,6 +107,7 @@ def judged(gap: dict[str, Any], unit: str) -> str:
 
 
 def is_headline(row: dict[str, Any]) -> bool:
+    """Whether a measure stands at the top of the page and is told in a sentence."""
     return row["name"] in HEADLINES or row["unit"] == "bits/byte"
 
 
@@ -223,6 +225,7 @@ def fenced(text: str) -> str:
 
 
 def shown_prompt(prompt: str) -> str:
+    """A prompt as a title: its end in quotation marks, or words for an empty one."""
     return f"“{figures.shorten(prompt)}”" if prompt else "A document from its beginning"
 
 
@@ -286,75 +289,20 @@ def shown_fact(value: Any) -> str:
 def pictures(result: dict[str, Any]) -> list[Picture]:
     """Every picture that the numbers allow."""
     names = labels(result)
-    rows = [row for row in result["scoreboard"] if row["unit"] == "share" and any(row["values"])]
-    drawn = [*([scoreboard_picture(rows, names)] if rows else []), losses_picture(result["losses"])]
-    if result["forgetting"]:
-        drawn.append(
-            Picture(
-                "forgetting",
-                "Forgetting",
-                figures.forgetting(result["forgetting"]),
-                "A line that climbs is the price of the new text: what the base had learned is "
-                "written over.",
-                ["run", "step", "bits per byte"],
-                [
-                    [c["run"], p["step"], f"{p['bits_per_byte']:.4f}"]
-                    for c in result["forgetting"]
-                    for p in c["points"]
-                ],
-            )
-        )
-    if result["metre_steps"]:
-        drawn.append(
-            Picture(
-                "metre-steps",
-                "Metre over the steps",
-                figures.metre_steps(result["metre_steps"]),
-                "Only a few lines are sampled along the way, so the bands are wide: look for one "
-                "that leaves the first.",
-                ["run", "step", "lines that scan", "lines"],
-                [
-                    [c["run"], p["step"], number(p, "share"), p["count"]]
-                    for c in result["metre_steps"]
-                    for p in c["points"]
-                ],
-            )
-        )
-    drawn.append(
-        Picture(
-            "next-tokens",
-            "What comes next",
-            figures.next_tokens(result["next_tokens"], names),
-            "The same words, and what each model expects behind them. ⏎ is a line break, ␣ a "
-            "blank.",
-            ["prompt", "token", *names],
-            [
-                [p["prompt"], token, *("no such token" if q is None else percent(q) for q in row)]
-                for p in result["next_tokens"]
-                for token, row in zip(p["tokens"], p["probabilities"])
-            ],
-        )
-    )
-    same = result["same_text"]
-    drawn.append(
-        Picture(
-            "same-text",
-            "The same text through every model's eyes",
-            figures.heat(same, names),
-            "A passage kept aside from the last run's training. Bright pieces were expected, dark "
-            "ones came as a surprise.",
-            [same["unit"], *names],
-            [
-                [figures.shown(piece), *map(percent, row)]
-                for piece, row in zip(same["pieces"], zip(*same["probabilities"]))
-            ],
-        )
-    )
+    shares = [row for row in result["scoreboard"] if row["unit"] == "share" and any(row["values"])]
     grids = [
         grid
         for grid in result["settings"]
         if any(cell["accepted"] for row in grid["cells"] for cell in row)
     ]
+    drawn = [scoreboard_picture(shares, names)] if shares else []
+    drawn.append(losses_picture(result["losses"]))
+    if result["forgetting"]:
+        drawn.append(forgetting_picture(result["forgetting"]))
+    if result["metre_steps"]:
+        drawn.append(metre_steps_picture(result["metre_steps"]))
+    drawn.append(next_tokens_picture(result["next_tokens"], names))
+    drawn.append(same_text_picture(result["same_text"], names))
     return [*drawn, *map(settings_picture, grids)]
 
 
@@ -379,6 +327,7 @@ def scoreboard_picture(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> 
 
 
 def losses_picture(curves: Sequence[dict[str, Any]]) -> Picture:
+    """The loss of each run over its tokens, with the validation passes as the table."""
     return Picture(
         "losses",
         "Loss",
@@ -400,7 +349,75 @@ def losses_picture(curves: Sequence[dict[str, Any]]) -> Picture:
     )
 
 
+def forgetting_picture(curves: Sequence[dict[str, Any]]) -> Picture:
+    """What each fine-tune loses, step by step, on the text of the run that it started from."""
+    return Picture(
+        "forgetting",
+        "Forgetting",
+        figures.forgetting(curves),
+        "A line that climbs is the price of the new text: what the base had learned is "
+        "written over.",
+        ["run", "step", "bits per byte"],
+        [
+            [curve["run"], point["step"], f"{point['bits_per_byte']:.4f}"]
+            for curve in curves
+            for point in curve["points"]
+        ],
+    )
+
+
+def metre_steps_picture(curves: Sequence[dict[str, Any]]) -> Picture:
+    """The share of lines that scan among the samples that each run wrote while it trained."""
+    return Picture(
+        "metre-steps",
+        "Metre over the steps",
+        figures.metre_steps(curves),
+        "Only a few lines are sampled along the way, so the bands are wide: look for one "
+        "that leaves the first.",
+        ["run", "step", "lines that scan", "lines"],
+        [
+            [curve["run"], point["step"], number(point, "share"), point["count"]]
+            for curve in curves
+            for point in curve["points"]
+        ],
+    )
+
+
+def next_tokens_picture(prompts: Sequence[dict[str, Any]], names: Sequence[str]) -> Picture:
+    """The likeliest next tokens of each prompt, with the probability that every run gives them."""
+    return Picture(
+        "next-tokens",
+        "What comes next",
+        figures.next_tokens(prompts, names),
+        "The same words, and what each model expects behind them. ⏎ is a line break, ␣ a blank.",
+        ["prompt", "token", *names],
+        [
+            [p["prompt"], token, *("no such token" if q is None else percent(q) for q in row)]
+            for p in prompts
+            for token, row in zip(p["tokens"], p["probabilities"])
+        ],
+    )
+
+
+def same_text_picture(same: dict[str, Any], names: Sequence[str]) -> Picture:
+    """One passage of text, each piece coloured by the probability that every run gave it."""
+    return Picture(
+        "same-text",
+        "The same text through every model's eyes",
+        figures.heat(same, names),
+        "A passage kept aside from the last run's training. Bright pieces were expected, dark "
+        "ones came as a surprise.",
+        [same["unit"], *names],
+        [
+            [figures.shown(piece), *map(percent, row)]
+            for piece, row in zip(same["pieces"], zip(*same["probabilities"]))
+        ],
+    )
+
+
 def settings_picture(grid: dict[str, Any]) -> Picture:
+    """One run's lines at each temperature and top-p, with both shares of every cell as the
+    table."""
     cells = [
         (t, p, cell)
         for t, row in zip(grid["temperatures"], grid["cells"])

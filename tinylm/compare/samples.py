@@ -86,6 +86,7 @@ class Contestant:
 
     @property
     def document_token(self) -> bool:
+        """Whether the run's documents begin with a token, which samples then begin with too."""
         return self.loaded.recipe.corpus.document_token
 
 

@@ -25,6 +25,11 @@ from tinylm.text.token_files import read_ids, write_ids
 from tinylm.text.tokenizers import DOCUMENT, CharTokenizer, Tokenizer
 
 SHIPPED = ("stories", "verse", "handbook", "domain")
+# Of these, the ones that a generator writes without end: (seed, split) -> documents.
+GENERATED: dict[str, Callable[[int, stories.Split], Iterator[str]]] = {
+    "stories": lambda seed, split: (story.text for story in stories.stories(seed, split)),
+    "domain": domain.documents,
+}
 Texts = Callable[[], Iterator[str]]  # calling it again reads the same text again
 
 
@@ -42,14 +47,12 @@ class Split:
 
 def endless(name: str, split: stories.Split, size: int, seed: int) -> Iterator[str]:
     """The first documents of a generated corpus, up to `size` bytes; the last one is whole."""
-    if name == "stories":
-        return within(stories.text(size, seed, split), size)
-    return within(domain.documents(seed, split), size)
+    return within(GENERATED[name](seed, split), size)
 
 
 def whole(name: str, size: int) -> Iterator[str]:
     """A shipped corpus from its beginning, the two sides not told apart."""
-    if name in ("stories", "domain"):
+    if name in GENERATED:
         return endless(name, "train", size, seed=0)
     return iter(verse_poems()) if name == "verse" else iter(handbook.handbook(1).values())
 
@@ -75,7 +78,7 @@ def split_corpus(config: CorpusConfig) -> Split:
     """Training and validation text of a [corpus] section. ValueError where it cannot be read or one
     side is empty."""
     name, path = config.text, Path(config.text)
-    if name in ("stories", "domain"):
+    if name in GENERATED:
         kept_aside = max(1, int(config.size * config.valid_share))
         return Split(
             lambda: endless(name, "train", config.size, config.seed),

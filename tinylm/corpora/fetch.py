@@ -199,6 +199,7 @@ class _Guard(HTTPRedirectHandler):
         self.allow_local_http = allow_local_http
 
     def check(self, url: str) -> None:
+        """Refuse an address that is not https; ValueError names it."""
         parts = urlsplit(url)
         local = self.allow_local_http and parts.scheme == "http" and parts.hostname == "127.0.0.1"
         if parts.scheme != "https" and not local:
@@ -213,6 +214,7 @@ class _Guard(HTTPRedirectHandler):
         headers: http.client.HTTPMessage,
         newurl: str,
     ) -> Request | None:
+        """Hold the address that a server points to against the same rule."""
         self.check(newurl)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 

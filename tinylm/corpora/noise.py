@@ -50,12 +50,7 @@ def corrupt(
     >>> corrupt(["one two three", "four five six"], "shuffle", share=0.5, seed=1)
     ['one two three', 'six four five']
     """
-    if kind not in KINDS:
-        raise ValueError(f"no kind of noise is called {kind!r}; there are: {', '.join(KINDS)}")
-    if not 0 <= share <= 1:
-        raise ValueError(f"share: {share} is not between 0 and 1")
-    if kind == "prose" and not any(text.split() for text in prose or []):
-        raise ValueError('prose: the kind "prose" needs texts to mix in, for example stories')
+    _check(kind, share, prose or [])
     chance = Chance(seed)
     order = _shuffled(list(range(len(poems))), chance)
     spoiled = order[: round(share * len(poems))]
@@ -69,6 +64,15 @@ def corrupt(
         # before it
         out[i] = KINDS[kind](poems[i], others, Chance(seed * 1_000_003 + i))
     return out
+
+
+def _check(kind: str, share: float, prose: list[str]) -> None:
+    if kind not in KINDS:
+        raise ValueError(f"no kind of noise is called {kind!r}; there are: {', '.join(KINDS)}")
+    if not 0 <= share <= 1:
+        raise ValueError(f"share: {share} is not between 0 and 1")
+    if kind == "prose" and not any(text.split() for text in prose):
+        raise ValueError('prose: the kind "prose" needs texts to mix in, for example stories')
 
 
 def _ocr(poem: str, others: list[str], chance: Chance) -> str:

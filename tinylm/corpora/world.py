@@ -288,10 +288,12 @@ class Person:
 
     @property
     def him(self) -> str:
+        """The pronoun as an object: her or him."""
         return "her" if self.he == "she" else "him"
 
     @property
     def his(self) -> str:
+        """The pronoun of what a person owns: her or his."""
         return "her" if self.he == "she" else "his"
 
     @cached_property
@@ -334,6 +336,7 @@ class Thing:
 
     @property
     def name(self) -> str:
+        """What stories call it, without an article: "blue ladle"."""
         return f"{self.adjective} {self.noun}"
 
 

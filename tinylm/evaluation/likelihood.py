@@ -32,10 +32,12 @@ class Likelihood:
 
     @property
     def nats_per_token(self) -> float:
+        """Mean of minus log probability over all targets; depends on the tokenizer."""
         return self.nats / max(1, self.tokens)
 
     @property
     def bits_per_byte(self) -> float:
+        """The same text's cost in bits for each of its UTF-8 bytes, whatever the tokenizer."""
         # 1 bit = ln 2 nats. Per byte of the text, not per token: so tokenizers can be compared.
         return self.nats / math.log(2) / max(1, self.bytes)
 

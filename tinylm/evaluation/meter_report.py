@@ -55,8 +55,23 @@ def meter_report(folder: Path) -> dict[str, Row]:
     or pairs), bar and met. Shares lie between 0 and 1. ValueError when a text is missing.
     """
     lines = {name: _lines(folder / file) for name, file in TEXTS.items()}
+    scans = {name: [scan(line) for line in sample] for name, sample in _samples(lines).items()}
+    report = {
+        name: _share_row(name, [scansion.ok for scansion in found]) for name, found in scans.items()
+    }
+    verse, prose = scans["accepted: sonnets"], scans["accepted: prose cut at ten syllables"]
+    name = "AUC: sonnets against prose"
+    area = auc([scansion.score for scansion in verse], [scansion.score for scansion in prose])
+    report[name] = _row(name, area.mean, area.low, area.high, len(verse) + len(prose))
+    return (
+        report | _rhyme_rows(lines["sonnets"]) | _time_rows(lines["sonnets"] + lines["blank verse"])
+    )
+
+
+def _samples(lines: dict[str, list[str]]) -> dict[str, list[str]]:
+    """The lines that are scanned, by the name of their row: verse, and its controls."""
     generator = random.Random(0)
-    samples = {
+    return {
         "accepted: sonnets": lines["sonnets"],
         "accepted: blank verse": lines["blank verse"],
         "accepted: prose cut at ten syllables": [
@@ -67,34 +82,25 @@ def meter_report(folder: Path) -> dict[str, Row]:
         ],
         "accepted: trochaic tetrameter": lines["trochaic tetrameter"],
     }
-    scans = {name: [scan(line) for line in sample] for name, sample in samples.items()}
-    report = {
-        name: _share_row(name, [scansion.ok for scansion in found]) for name, found in scans.items()
+
+
+def _rhyme_rows(sonnets: list[str]) -> dict[str, Row]:
+    """How many pairs of lines rhyme: those that the scheme asks to, and the others."""
+    pairs = list(_pairs(sonnets))
+    names = {"rhyme: pairs of the sonnets' scheme": True, "rhyme: other pairs of a sonnet": False}
+    return {
+        name: _share_row(name, [rhymes(a, b) for a, b, same in pairs if same == same_letter])
+        for name, same_letter in names.items()
     }
 
-    verse, prose = scans["accepted: sonnets"], scans["accepted: prose cut at ten syllables"]
-    area = auc([scansion.score for scansion in verse], [scansion.score for scansion in prose])
-    name = "AUC: sonnets against prose"
-    report[name] = _row(name, area.mean, area.low, area.high, len(verse) + len(prose))
 
-    pairs = list(_pairs(lines["sonnets"]))
-    for name, same_letter in (
-        ("rhyme: pairs of the sonnets' scheme", True),
-        ("rhyme: other pairs of a sonnet", False),
-    ):
-        report[name] = _share_row(
-            name, [rhymes(a, b) for a, b, same in pairs if same == same_letter]
-        )
-
-    timed = lines["sonnets"] + lines["blank verse"]
-    for name, value in (
-        ("lines per second", _lines_per_second(timed)),
-        ("seconds of the first call", _first_call()),
-    ):
-        report[name] = _row(
-            name, value, value, value, len(timed) if name == "lines per second" else 1
-        )
-    return report
+def _time_rows(lines: list[str]) -> dict[str, Row]:
+    """How fast lines are scanned, and how long the first one takes."""
+    speed, first = _lines_per_second(lines), _first_call()
+    return {
+        "lines per second": _row("lines per second", speed, speed, speed, len(lines)),
+        "seconds of the first call": _row("seconds of the first call", first, first, first, 1),
+    }
 
 
 def _lines(file: Path) -> list[str]:

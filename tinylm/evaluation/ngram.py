@@ -62,6 +62,7 @@ class NgramModel:
 
     @property
     def order(self) -> int:
+        """Tokens of the longest n-gram that was counted: the predicted one and those before it."""
         return len(self.levels)
 
     @classmethod

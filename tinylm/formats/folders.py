@@ -28,9 +28,8 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-import tinylm
 from tinylm.config import CorpusConfig, ModelConfig, Recipe, SampleConfig
-from tinylm.corpora.build import encode, split_corpus, text_hash, within
+from tinylm.corpora.build import Split, encode, split_corpus, text_hash, within
 from tinylm.evaluation.likelihood import measure
 from tinylm.files import make_folder, write_text
 from tinylm.formats.huggingface import (
@@ -63,6 +62,7 @@ from tinylm.training.checkpoint import model_files, weights_file
 from tinylm.training.folders import create_folder, remove_folder
 from tinylm.training.load import CHAT_TEMPLATE, load_model, read_tensors, token_file
 from tinylm.training.parents import parent_of
+from tinylm.version import __version__
 
 # of the text that an import is judged on: seconds for a model of 100 million parameters
 JUDGED_BYTES = 20_000
@@ -148,6 +148,7 @@ def document_ids(tokenizer: Tokenizer) -> dict[str, int | None]:
 
 
 def write_tokenizer(run: Run, tokenizer: Tokenizer, out: Path) -> None:
+    """Write tokenizer.json, and the settings that transformers reads beside it."""
     content = to_library(tokenizer)
     write_json(out / "tokenizer.json", content)
     name = next(
@@ -204,7 +205,7 @@ def card(run: Run) -> str:
     return (
         f"---\nlibrary_name: {library}\npipeline_tag: text-generation\ntags: [tinylm]\n---\n\n# "
         f"{run.name}\n\n"
-        f"{recipe.purpose or 'A language model'}. Trained with TinyLM {tinylm.__version__}.\n\n| "
+        f"{recipe.purpose or 'A language model'}. Trained with TinyLM {__version__}.\n\n| "
         "| |\n|---|---|\n"
         + "".join(f"| {name} | {fact} |\n" for name, fact in facts.items())
         + "\nA small model of one text: it repeats the text's manner and errors, and knows "
@@ -231,10 +232,8 @@ def import_folder(source: Path, out: Path, text: str = "handbook", context: int 
     more. Raises ValueError naming the file, setting or weight that cannot be taken over; nothing is
     left behind then.
     """
-    if source.is_file() and source.suffix == ".gguf":
-        parts = gguf_parts(source)
-    else:
-        parts = folder_parts(source)
+    is_gguf = source.is_file() and source.suffix == ".gguf"
+    parts = gguf_parts(source) if is_gguf else folder_parts(source)
     try:
         family, config = from_hf_config(parts.config, context)
         weights = from_hf_weights(family, config, parts.weights)
@@ -248,15 +247,13 @@ def import_folder(source: Path, out: Path, text: str = "handbook", context: int 
         corpus=CorpusConfig(text=text, document_token=begins),
         sample=SampleConfig(prompts=("The ",)),
     )
-    origin = {path.name: sha256_of(path, path.stat().st_size) for path in parts.files}
     judged = split_corpus(recipe.corpus)  # refused before anything is written
     create_folder(out)
     try:
-        write_ids(out / "data" / "train", [])  # what it learned from is not here
-        shown = encode(judged, lambda: within(judged.valid(), JUDGED_BYTES), tokenizer, begins)
-        write_ids(out / "data" / "valid", shown)
+        write_data(out / "data", judged, tokenizer, begins)
         if parts.chat_template:
             write_text(out / CHAT_TEMPLATE, parts.chat_template)
+        origin = {path.name: sha256_of(path, path.stat().st_size) for path in parts.files}
         facts = {"corpus_sha256": text_hash(judged), "source": origin}
         save_import(out, recipe, weights, tokenizer, facts)
         return judge(open_run(out))
@@ -266,6 +263,14 @@ def import_folder(source: Path, out: Path, text: str = "handbook", context: int 
             remove_folder(out)
             out.rmdir()
         raise
+
+
+def write_data(folder: Path, judged: Split, tokenizer: Tokenizer, document_token: bool) -> None:
+    """The token files of an imported run: the text it is judged on, and none that it learned
+    from."""
+    write_ids(folder / "train", [])
+    ids = encode(judged, lambda: within(judged.valid(), JUDGED_BYTES), tokenizer, document_token)
+    write_ids(folder / "valid", ids)
 
 
 @dataclass(frozen=True)
@@ -376,7 +381,7 @@ def save_import(
         "device": "cpu",
         "precision": "float32",
         "versions": {
-            "tinylm": tinylm.__version__,
+            "tinylm": __version__,
             "python": platform.python_version(),
             "torch": torch.__version__,
         },

@@ -15,7 +15,7 @@ each is refused by the name of its setting. Sources: the configuration and model
 transformers 4 and 5; PEFT's LoRA format.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -319,6 +319,7 @@ def modules(family: Family, config: ModelConfig) -> Iterator[Modules]:
 
 
 def full_name(family: Family, module: str) -> str:
+    """The name of a module in a family's own state dict, behind the prefix of its body."""
     return module if module == "lm_head" else family.body + module
 
 
@@ -332,13 +333,23 @@ def to_hf_weights(config: ModelConfig, weights: dict[str, Tensor]) -> dict[str, 
         for kind in ("weight", "bias"):
             if f"{own_names[0]}.{kind}" in weights:
                 value = torch.cat([weights[f"{name}.{kind}"] for name in own_names])
-                flipped = (
-                    family.transposed and own_names[0].startswith("blocks") and value.ndim == 2
-                )
-                hf_weights[f"{full_name(family, module)}.{kind}"] = (
-                    (value.T if flipped else value).contiguous().clone()
-                )
+                value = value.T if is_flipped(family, own_names, value) else value
+                hf_weights[f"{full_name(family, module)}.{kind}"] = value.contiguous().clone()
     return hf_weights
+
+
+def is_flipped(family: Family, own_names: Sequence[str], weight: Tensor) -> bool:
+    """Whether the family keeps this matrix as (in, out), where ours is (out, in)."""
+    return family.transposed and own_names[0].startswith("blocks") and weight.ndim == 2
+
+
+def put_weight(weights: dict[str, Tensor], name: str, value: Tensor) -> None:
+    """Add one of our weights; ValueError where another matrix has given it another value."""
+    if name in weights and not torch.equal(weights[name], value):
+        raise ValueError(
+            "hidden_act = 'relu' with a gate of its own: TinyLM has relu2, where gate is up"
+        )
+    weights[name] = value.contiguous()
 
 
 def from_hf_weights(
@@ -362,22 +373,18 @@ def from_hf_weights(
                 continue
             if (value := left.pop(f"{module}.{kind}", None)) is None:
                 raise ValueError(f"weight {full_name(family, module)}.{kind} is missing")
-            if family.transposed and parts[0].startswith("blocks") and value.ndim == 2:
+            if is_flipped(family, parts, value):
                 value = value.T
             if parts == ("positions",):
                 value = value[: config.context]
+            # One matrix of theirs may hold several of ours, below each other.
             for name, piece in zip((f"{part}.{kind}" for part in parts), value.chunk(len(parts))):
                 if piece.shape != expected[name]:
                     shapes = f"{tuple(piece.shape)}, not {tuple(expected[name])}"
                     raise ValueError(
                         f"weight {full_name(family, module)}.{kind} gives {name} the shape {shapes}"
                     )
-                if name in own_weights and not torch.equal(own_weights[name], piece.float()):
-                    raise ValueError(
-                        "hidden_act = 'relu' with a gate of its own: TinyLM has relu2, where gate "
-                        "is up"
-                    )
-                own_weights[name] = piece.float().contiguous()
+                put_weight(own_weights, name, piece.float())
     if left:
         raise ValueError(
             f"weight {min(left)} is not part of a {family.architecture} as TinyLM knows it"
@@ -402,22 +409,16 @@ def to_peft(
     targets, ranks = dict[str, None](), {}
     for module, own_names in modules(family, config):
         pairs = [(adapters.get(f"{name}.a"), adapters.get(f"{name}.b")) for name in own_names]
-        present = [(a, b) for a, b in pairs if a is not None and b is not None]
-        if not present:
+        count = sum(a is not None for a, _ in pairs)
+        if not count:
             continue
         short = module.split(".", 2)[2]  # without "layers.0."
         targets[short] = None
-        if len(present) > 1:
-            ranks[short] = len(present)
-        out = present[0][1].shape[0]
-        blocks = [torch.zeros(out, 0) if b is None else b for _, b in pairs]
+        if count > 1:
+            ranks[short] = count
         name = f"base_model.model.{full_name(family, module)}"
-        peft_weights[f"{name}.lora_A.weight"] = torch.cat(
-            [a for a, _ in present]
-        ).clone()  # (rank, in)
-        peft_weights[f"{name}.lora_B.weight"] = torch.block_diag(
-            *blocks
-        ).contiguous()  # (out, rank)
+        a, b = as_one_adapter(pairs)
+        peft_weights |= {f"{name}.lora_A.weight": a, f"{name}.lora_B.weight": b}
     return {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
@@ -431,3 +432,14 @@ def to_peft(
         "rank_pattern": {name: lora.rank * count for name, count in ranks.items()},
         "alpha_pattern": {name: lora.alpha * count for name, count in ranks.items()},
     }, peft_weights
+
+
+def as_one_adapter(pairs: Sequence[tuple[Tensor | None, Tensor | None]]) -> tuple[Tensor, Tensor]:
+    """Adapters of matrices that stand below each other as one: A (ranks, in), B (outs, ranks).
+
+    A matrix without an adapter is (None, None): rows of zeros in B.
+    """
+    present = [(a, b) for a, b in pairs if a is not None and b is not None]
+    out = present[0][1].shape[0]
+    blocks = [torch.zeros(out, 0) if b is None else b for _, b in pairs]
+    return torch.cat([a for a, _ in present]).clone(), torch.block_diag(*blocks).contiguous()

@@ -18,11 +18,14 @@ from tinylm.training.trainer import Record
 class Writer(Protocol):
     """What is asked of a tracker; torch's `SummaryWriter` has it."""
 
-    def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> Any: ...
+    def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> Any:
+        """Keep one number under a name, at a training step."""
 
-    def add_text(self, tag: str, text_string: str, global_step: int) -> Any: ...
+    def add_text(self, tag: str, text_string: str, global_step: int) -> Any:
+        """Keep one text under a name, at a training step."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Write what is still held back."""
 
 
 def open_tensorboard(folder: Path, step: int = 0) -> Writer:

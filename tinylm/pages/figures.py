@@ -115,6 +115,7 @@ def drawable(text: str) -> str:
 
 
 def colour(place: int) -> str:
+    """The colour of the run in this place; after the last one it begins again."""
     return PALETTE[place % len(PALETTE)]
 
 
@@ -193,6 +194,7 @@ def stage_of(run: Run) -> str:
 
 
 def mean_of(records: Sequence[dict[str, Any]], places: np.ndarray, key: str) -> float:
+    """The mean of one field over the records at `places` (n,)."""
     return float(np.mean([records[place][key] for place in places]))
 
 
@@ -453,38 +455,13 @@ def shorten(text: str, length: int = 26) -> str:
 def heat(data: dict[str, Any], labels: Sequence[str], columns: int = 52) -> Figure:
     """The same text once per run, each piece on the colour of the probability that the run gave
     it."""
-    places, lines = laid_out(data["pieces"], columns)
-    bits = [float(np.mean(-np.log2(np.maximum(row, 1e-12)))) for row in data["probabilities"]]
-    best = int(np.argmin(bits))
-    title = f"{labels[best]} expects this text best: " + ", ".join(
-        f"{n} {b:.1f}" for n, b in zip(labels, bits)
-    )
-    with canvas(
-        title + f" bits per {data['unit']}", (8.4, 1.6 + 0.36 * (lines + 1.4) * len(labels))
-    ) as figure:
+    _, lines = laid_out(data["pieces"], columns)
+    title, size = heat_title(data, labels), (8.4, 1.6 + 0.36 * (lines + 1.4) * len(labels))
+    with canvas(title, size) as figure:
         colours = matplotlib.colormaps["cividis"]
         panels = figure.subplots(len(labels), 1, squeeze=False)[:, 0]
         for axes, label, row in zip(panels, labels, data["probabilities"]):
-            for (line, column), piece, probability in zip(places, data["pieces"], row):
-                shade = 1 + np.log10(max(probability, 1e-3)) / 3  # 0.001 and below: dark; 1: bright
-                axes.add_patch(
-                    Rectangle(
-                        (column, line), len(shown(piece)), 0.92, color=colours(shade), linewidth=0
-                    )
-                )
-                # each letter in its own column, the blanks before it kept
-                word = shown(piece).strip()
-                middle = column + len(shown(piece)) - len(shown(piece).lstrip()) + len(word) / 2
-                axes.text(
-                    middle,
-                    line + 0.48,
-                    word,
-                    ha="center",
-                    va="center",
-                    family="DejaVu Sans Mono",
-                    fontsize=14,
-                    color="white" if shade < 0.55 else "black",
-                )
+            draw_pieces(axes, data["pieces"], row, columns)
             axes.set(xlim=(0, columns), ylim=(lines, 0))
             axes.set_title(label, loc="left", fontsize=12.5, fontweight="bold")
             axes.set_axis_off()
@@ -497,7 +474,41 @@ def heat(data: dict[str, Any], labels: Sequence[str], columns: int = 52) -> Figu
     return figure
 
 
+def heat_title(data: dict[str, Any], labels: Sequence[str]) -> str:
+    """Which run expects the text best, and the bits per piece of all."""
+    bits = [float(np.mean(-np.log2(np.maximum(row, 1e-12)))) for row in data["probabilities"]]
+    costs = ", ".join(f"{name} {cost:.1f}" for name, cost in zip(labels, bits))
+    best = labels[int(np.argmin(bits))]
+    return f"{best} expects this text best: {costs} bits per {data['unit']}"
+
+
+def draw_pieces(
+    axes: Axes, pieces: Sequence[str], probabilities: Sequence[float], columns: int
+) -> None:
+    """A text in lines of `columns` characters, one box a piece: bright where it was expected."""
+    colours = matplotlib.colormaps["cividis"]
+    places, _ = laid_out(pieces, columns)
+    for (line, column), piece, probability in zip(places, pieces, probabilities):
+        shade = 1 + np.log10(max(probability, 1e-3)) / 3  # 0.001 and below: dark; 1: bright
+        box = Rectangle((column, line), len(shown(piece)), 0.92, color=colours(shade), linewidth=0)
+        axes.add_patch(box)
+        # each letter in its own column, the blanks before it kept
+        word = shown(piece).strip()
+        middle = column + len(shown(piece)) - len(shown(piece).lstrip()) + len(word) / 2
+        axes.text(
+            middle,
+            line + 0.48,
+            word,
+            ha="center",
+            va="center",
+            family="DejaVu Sans Mono",
+            fontsize=14,
+            color="white" if shade < 0.55 else "black",
+        )
+
+
 def shown(piece: str) -> str:
+    """A piece of text in which line breaks and tabs have a sign."""
     return piece.replace("\n", "⏎").replace("\t", "⇥")
 
 

@@ -144,6 +144,8 @@ def language_of(players: Sequence[Player]) -> dict[str, Any]:
 
 
 def facts_of_run(player: Player) -> dict[str, Any]:
+    """What the page's script must know of a run, as JSON values: shape, places of the tensors,
+    measured rounding."""
     return {
         "name": player.run.name,
         "config": player.model.config.model_dump(),
@@ -155,6 +157,7 @@ def facts_of_run(player: Player) -> dict[str, Any]:
 
 
 def title_of(players: Sequence[Player]) -> str:
+    """The title of the page: the names of its runs, the last one after "and"."""
     *others, last = (player.run.name for player in players)
     return "Playground: " + (f"{', '.join(others)} and {last}" if others else last)
 
@@ -274,6 +277,7 @@ def weight_parts(number: int, body: bytes) -> Iterator[str]:
 
 
 def source(name: str) -> str:
+    """The text of a script, style or template that lies beside this module."""
     return files("tinylm.playground").joinpath(name).read_text(encoding="utf-8")
 
 
@@ -285,6 +289,7 @@ def policy(scripts: Sequence[str], style: str) -> str:
 
 
 def hash_of(text: str) -> str:
+    """The source expression by which a content security policy (CSP level 2) allows this text."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode('utf-8')).digest()).decode()}'"
 
 

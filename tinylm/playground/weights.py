@@ -70,6 +70,7 @@ def round_to(weight: Tensor, kind: Kind) -> tuple[bytes, Tensor]:
 
 
 def raw(numbers: Tensor, layout: str) -> bytes:
+    """The bytes of a tensor in a NumPy layout such as "<f2", rows one after the other."""
     return numbers.numpy().astype(layout).tobytes()
 
 

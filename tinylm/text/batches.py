@@ -110,9 +110,7 @@ class Batches:
         last = len(ids) - 1 - context  # the last place where a window and its last target fit
         if last < 0:
             short = f"the training text has {len(ids)} tokens, fewer than one context of {context}"
-            raise ValueError(
-                f"{short} and the next token: use more text or a smaller model.context"
-            )
+            raise ValueError(f"{short} and a token: use more text or a smaller model.context")
         self.corpus, self.context, self.batch_size, self.seed = corpus, context, batch_size, seed
         if (begin := begin_of(corpus.tokenizer)) is None:
             # A grid, moved by a new phase each epoch. One window fewer than fit leaves room for it.

@@ -208,5 +208,6 @@ class StreamDecoder:
 
 
 def canonical(d: dict[str, Any]) -> str:
+    """JSON without blanks, its keys sorted, with a line break at the end."""
     # One spelling for one tokenizer, so that its hash can serve as its name.
     return json.dumps(d, sort_keys=True, separators=(",", ":")) + "\n"

@@ -29,6 +29,7 @@ def trained(model: GPT) -> dict[str, Tensor]:
 
 
 def weights_file(recipe: Recipe) -> str:
+    """The name of the weights below the run's folder: of the model, or of its adapter."""
     # Another name for adapters: nobody should take one for a whole model.
     return "model/model.safetensors" if recipe.lora is None else "model/adapter.safetensors"
 

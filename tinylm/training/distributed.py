@@ -99,6 +99,8 @@ def start(team: Alone, recipe: Recipe, folder: Path) -> Trainer:
         train = trainer.recipe.train.model_copy(update={"stop_after": recipe.train.stop_after})
         trainer.recipe = trainer.recipe.model_copy(update={"train": train})
     trainer.team = team
+    if team.count > 1:
+        trainer.costs = None  # those of rank 0 alone; the steps of all are measured together
     return trainer
 
 

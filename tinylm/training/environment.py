@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
-import tinylm
 from tinylm.model.size import flops_per_token, size_of
 from tinylm.training.trainer import Trainer
+from tinylm.version import __version__
 
 
 def environment(trainer: Trainer) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def environment(trainer: Trainer) -> dict[str, Any]:
         "processes": trainer.team.count,
         "platform": platform.platform(),
         "versions": {
-            "tinylm": tinylm.__version__,
+            "tinylm": __version__,
             "python": platform.python_version(),
             "torch": torch.__version__,
             "numpy": np.__version__,

@@ -45,8 +45,11 @@ def resume_run(folder: Path, lead: bool = True) -> Trainer:
     if lead:
         finish_save(folder)
         run = open_run(folder)
-    if run.manifest["step"] >= run.recipe.train.steps:
-        raise ValueError(f"{folder} is finished: all {run.manifest['steps']} steps are done")
+    if run.manifest["status"] == "finished":
+        done = f"{run.manifest['step']} of {run.manifest['steps']} steps are done"
+        early = run.manifest["step"] < run.manifest["steps"]
+        why = ", and validation no longer improved (train.patience)" if early else ""
+        raise ValueError(f"{folder} is finished: {done}{why}")
     trainer = rebuild(run, load_corpus(run))
     restore(trainer, run)
     fix_order(trainer.compute.device)

@@ -7,6 +7,7 @@ A run that was interrupted goes on in resume.py.
 """
 
 import copy
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from tinylm.text.tokenizers import DOCUMENT
 from tinylm.training.checkpoint import trained
 from tinylm.training.environment import environment
 from tinylm.training.estimate import fit_into
+from tinylm.training.fitting import fit_training, fit_vocabulary, fitted_note
 from tinylm.training.folders import REFERENCE, create_folder, remove_folder
 from tinylm.training.load import load_model, resized, token_file
 from tinylm.training.parents import check_shape, open_parent, parent_record
@@ -40,6 +42,7 @@ def start_run(recipe: Recipe, folder: Path, overwrite: bool = False) -> Trainer:
     person can mend (text, parent, folder); the folder is then taken away again.
     """
     keep_freed_memory()
+    started = time.perf_counter()
     # 1. What the run starts from, and what its corpus can do.
     parent = open_parent(Path(recipe.start_from)) if recipe.start_from else None
     usable = with_usable_marks(recipe, parent)
@@ -48,13 +51,14 @@ def start_run(recipe: Recipe, folder: Path, overwrite: bool = False) -> Trainer:
     try:
         # 3. Text to token files, a model, a trainer.
         trainer = fine_tuning(usable, folder, parent) if parent else pretraining(usable, folder)
-        trainer.lock, trainer.environment = lock, environment
+        trainer.lock, trainer.environment, trainer.started = lock, environment, started
         fix_order(trainer.compute.device)
         # 4. What a person should know before the start.
         trainer.notices += [f"left out: {document}" for document in trainer.corpus.skipped]
         if usable != recipe:
             reason = "the text, or the base run's tokenizer, knows no documents"
             trainer.notices.append(f"document_token is off: {reason}")
+        trainer.notices += fitted_note(usable, trainer.recipe, len(trainer.corpus.train))
         trainer.notices += doubts(trainer)
         # 5. Faster steps, and as many of them as the time allows.
         if recipe.lora is not None:
@@ -71,7 +75,9 @@ def start_run(recipe: Recipe, folder: Path, overwrite: bool = False) -> Trainer:
 
 def pretraining(recipe: Recipe, folder: Path) -> Trainer:
     """A trainer with fresh weights and a tokenizer of its own."""
+    recipe = fit_vocabulary(recipe)
     corpus = build_corpus(recipe, folder / "data")
+    recipe = fit_training(recipe, len(corpus.train), recipe.model.context)
     # the one derived field
     config = recipe.model.model_copy(update={"vocab_size": corpus.tokenizer.vocab_size})
     model = GPT(config)
@@ -83,9 +89,12 @@ def fine_tuning(recipe: Recipe, folder: Path, parent: Run) -> Trainer:
     """A trainer that starts from another run's best weights and keeps an eye on that run's
     validation text."""
     check_shape(recipe.model, parent)
-    model, tokenizer, _ = load_model(parent)
-    model = resized(model, recipe.model)
-    corpus = build_corpus(recipe, folder / "data", tokenizer)
+    loaded = load_model(parent)
+    corpus = build_corpus(recipe, folder / "data", loaded.tokenizer)
+    own_context = "context" in recipe.model.model_fields_set
+    context = recipe.model.context if own_context else loaded.model.config.context
+    recipe = fit_training(recipe, len(corpus.train), context)
+    model = resized(loaded.model, recipe.model)
     base = write_ids(folder / "data" / "base_valid", [token_file(parent, "valid")])
     corpus = replace(corpus, base_valid=read_ids(base))
     reference = copy.deepcopy(model) if recipe.reward is not None else None

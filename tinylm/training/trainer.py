@@ -103,10 +103,18 @@ class Trainer:
         self.lock: object = None  # the run folder's lock; held while this trainer lives
         # What the manifest says of machine and versions (environment.py); start.py fills it in.
         self.environment: Callable[[Trainer], dict[str, Any]] = lambda trainer: {}
+        self.costs: object = None  # what its parts take, once measured (estimate.py)
+        self.started = time.perf_counter()  # start.py puts it back to where starting began
         # The progress, which a resume restores beside the weights and the optimiser.
         self.step, self.tokens, self.seconds = 0, 0, 0.0
         self.first_loss, self.rising = math.nan, 0  # rising: validations since the best one
         self.best: dict[str, Any] = {"step": 0, "nats_per_token": math.inf}
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are done, or validation has not improved for `patience` passes."""
+        patience = self.recipe.train.patience or math.inf
+        return self.rising >= patience or self.step >= self.recipe.train.steps
 
     @property
     def tokens_per_step(self) -> int:
@@ -125,7 +133,7 @@ class Trainer:
         if not self.manifest:
             self.begin()
         # The sum over processes: all leave at the same step when one is asked to stop.
-        while self.step < last and not self.team.add_up(self.stopping):
+        while self.step < last and not self.finished and not self.team.add_up(self.stopping):
             # 1. gradients, 2. clip, 3. check before anything reaches the weights, 4. update
             result = self.compute_gradients(self.step)
             norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), train.clip).item()
@@ -133,9 +141,9 @@ class Trainer:
             rate = self.optimizers.step(self.step)
             self.step += 1
             self.tokens += result.tokens
-            entry = {"loss": result.loss, "learning_rate": rate, "grad_norm": norm}
-            entry |= {"tokens": self.tokens, **result.measures}
-            self.log("metrics.jsonl", {"kind": "train", "step": self.step} | entry)
+            entry = {"kind": "train", "step": self.step, "loss": result.loss}
+            entry |= {"learning_rate": rate, "grad_norm": norm, "tokens": self.tokens}
+            self.log("metrics.jsonl", entry | result.measures)
             # 5. judge and save now and then; the clock stands still while the caller looks
             valid = self.validate() if self.is_due(train.evaluate_every) else None
             samples = self.sample() if self.is_due(self.recipe.sample.every) else ()
@@ -145,7 +153,7 @@ class Trainer:
             progress = (self.step, result.loss, rate, norm, self.tokens, self.seconds)
             yield Record(*progress, valid, samples, self.notice(valid), result.measures)
             start = time.perf_counter()
-        if self.step < last:
+        if self.step < last and not self.finished:
             self.stopping = True
             self.save(improved=False)
 
@@ -224,8 +232,7 @@ class Trainer:
         # Logged before it is checked: the curve should show where a run broke.
         self.log("metrics.jsonl", {"kind": "valid", **record})
         if not math.isfinite(score.nats):
-            reason = "the validation loss is not a finite number; lower the learning rates"
-            raise ValueError(f"step {self.step}: {reason}")
+            raise ValueError(f"step {self.step}: validation is not finite; lower the rates")
         self.rising = 0 if self.is_best(record) else self.rising + 1
         if not self.rising:
             self.best = record
@@ -297,7 +304,7 @@ class Trainer:
         # "stopped" can be resumed as "running" can; it says that a person asked for it.
         steps = self.recipe.train.steps
         unfinished = "stopped" if self.stopping else "running"
-        status = "finished" if self.step == steps else unfinished
+        status = "finished" if self.finished else unfinished
         account = {"format": FORMAT, "status": status, "step": self.step, "steps": steps}
         account |= {"best": self.best, "tokens": self.tokens, "seconds": self.seconds}
         account |= {"corpus_sha256": self.corpus.sha256, "parent": self.parent}

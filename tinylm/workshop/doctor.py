@@ -71,6 +71,7 @@ def checks(folder: Path) -> Iterator[Check]:
 
 
 def python() -> Check:
+    """Whether Python's version is one that the package allows, and has 64 bits."""
     bits, version = 64 if sys.maxsize > 2**32 else 32, platform.python_version()
     versions = metadata.metadata("tinylm")["Requires-Python"]
     detail = f"{version}, {bits} bits, {platform.platform()}"
@@ -124,6 +125,7 @@ def numbers(version: str) -> tuple[int, ...]:
 
 
 def notebook_packages() -> Check:
+    """Whether the three packages that the notebooks need are installed; none is imported."""
     missing = [
         name for name in ("jupyterlab", "ipywidgets", "nbclient") if util.find_spec(name) is None
     ]
@@ -134,6 +136,7 @@ def notebook_packages() -> Check:
 
 
 def cores(count: int) -> Check:
+    """How many cores there are, with a note where that is one."""
     if count == 1:
         return Check("cores", "note", "1: the demo takes about twice as long as on 2")
     return Check("cores", "ok", f"{count}")
@@ -184,17 +187,17 @@ def enough(name: str, gigabytes: float, needed: float, advice: str) -> Check:
 # -- speed ----------------------------------------------------------------------------------------
 
 
-def step_seconds(trials: int = 9) -> float:
+def step_seconds() -> float:
     """Seconds that one training step of the demo's base takes here: the median of several, on a
     short text."""
-    from tinylm.training.estimate import estimate
+    from tinylm.training.estimate import step_seconds as timed_step
     from tinylm.training.start import start_run
 
     recipe = load_recipe("demo-base", {"corpus.size": "150000", "corpus.valid_share": "0.05"})
     with tempfile.TemporaryDirectory(
         prefix="tinylm-doctor-", ignore_cleanup_errors=True
     ) as scratch:
-        return estimate(start_run(recipe, Path(scratch) / "run"), trials).seconds_per_step
+        return timed_step(start_run(recipe, Path(scratch) / "run"))
 
 
 def products() -> Check:
@@ -237,6 +240,6 @@ def real_model(file: Path, seconds: float) -> Check:
     step of the small demo takes `seconds`."""
     demo = f"tinylm demo --foundation takes about {FOUNDATION_MINUTES * seconds:.0f} minutes"
     if file.is_file():
-        return Check("real model", "ok", f"SmolLM2 is here; {demo}")
+        return Check("real model", "ok", f"SmolLM2 is here ({file}); {demo}")
     get = "not here (only its demo needs it): tinylm fetch smollm2, 98 MB"
     return Check("real model", "note", f"SmolLM2 is {get}; {demo}")

@@ -197,6 +197,7 @@ def losses(runs: Sequence[Run]) -> Picture:
 
 
 def last_sample(run: Run) -> list[Line]:
+    """The newest text that a run sampled while it trained, its prompt included, line by line."""
     sample = run.log("samples.jsonl")[-1]
     return list(map(Line, (sample["prompt"] + sample["text"]).split("\n")))
 
