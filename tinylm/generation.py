@@ -107,7 +107,8 @@ def stream(
         threads = torch.get_num_threads()
         if decoder:  # beside NumPy's threads torch's would spin: 8 rows take six times as long
             torch.set_num_threads(1)
-        next_ids = draw(narrow(logits, sampling), generators)
+        # Drawn on the CPU, where one token at a time is no less fast, and sums have a fixed order.
+        next_ids = draw(narrow(logits.cpu(), sampling), generators).to(ids.device)
         torch.set_num_threads(threads)
         ids = torch.cat((ids, next_ids[:, None]), dim=1)
         yield next_ids

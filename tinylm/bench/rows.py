@@ -41,7 +41,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tinylm.bench.gpu import gpu_loss, gpu_mfu
+from tinylm.bench.gpu import gpu_foundation, gpu_loss, gpu_mfu, gpu_resume, gpu_reward
 from tinylm.bench.measure import Reading, Setup, Skip, Watch, shown
 from tinylm.bench.page import page
 from tinylm.bench.processes import processes
@@ -77,6 +77,9 @@ ROWS = {
     "nanogpt-loss": Row(nanogpt_loss),
     "gpu-loss": Row(gpu_loss),
     "gpu-mfu": Row(gpu_mfu),
+    "gpu-foundation": Row(gpu_foundation),
+    "gpu-reward": Row(gpu_reward),
+    "gpu-resume": Row(gpu_resume),
     "processes": Row(processes, default=False),
     "page": Row(page, default=False),
     "a100-loss": Row(a100_loss, default=False),

@@ -20,7 +20,7 @@ def environment(trainer: Trainer) -> dict[str, Any]:
         "seed": trainer.recipe.train.seed,
         "parameters": size_of(config).total,
         "flops": trainer.tokens * flops_per_token(config),
-        "peak_memory_bytes": peak_memory(),
+        "peak_memory_bytes": peak_memory(trainer.compute.device),
         "device": str(trainer.compute.device),
         "precision": str(trainer.compute.dtype).removeprefix("torch."),
         "threads": torch.get_num_threads(),
@@ -35,8 +35,11 @@ def environment(trainer: Trainer) -> dict[str, Any]:
     }
 
 
-def peak_memory() -> int:
-    """Most bytes that this process has held so far; 0 where the platform does not say (Windows)."""
+def peak_memory(device: torch.device | None = None) -> int:
+    """Most bytes that this process has held so far, on the GPU where `device` is one; 0 where the
+    platform does not say (Windows)."""
+    if device is not None and device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
     if sys.platform == "win32":
         return 0
     import resource

@@ -79,14 +79,16 @@ def estimate(trainer: Trainer) -> Estimate:
     """What the rest of the run will take, with what starting it has taken so far."""
     train, config = trainer.recipe.train, trainer.model.config
     costs = measured_costs(trainer)
-    bf16 = trainer.compute.dtype == torch.bfloat16
+    place, bf16 = trainer.compute.device, trainer.compute.dtype == torch.bfloat16
     trained = sum(w.numel() for w in trainer.model.parameters() if w.requires_grad)
     return Estimate(
         parameters=size_of(config).total,
         tokens=train.steps * trainer.tokens_per_step,
         seconds_per_step=costs.step,
         minutes=(spent(trainer) + costs.seconds(trainer, train.steps)) / 60,
-        peak_bytes=peak_memory() + training_bytes(config, train.micro_batch_size, bf16, trained),
+        # On a GPU the steps above have shown it.
+        peak_bytes=peak_memory(place)
+        + (place.type != "cuda") * training_bytes(config, train.micro_batch_size, bf16, trained),
     )
 
 

@@ -2,9 +2,12 @@
 
 import ctypes
 import gc
+import os
 import sys
+from typing import Any
 
 import torch
+from torch.utils import deterministic
 
 from tinylm.training.trainer import Trainer
 
@@ -24,6 +27,25 @@ def keep_freed_memory() -> None:
         # M_MMAP_THRESHOLD: the largest it takes; blocks below come from the heap
         libc.mallopt(-3, 32 << 20)
         libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD: never shrink the heap
+
+
+def fix_order(device: torch.device) -> None:
+    """Ask torch for gradients that come out the same, to the bit, each time.
+
+    On a CPU they do anyway. A GPU's fastest kernels add up in the order in which their threads
+    finish (atomic additions: the backward pass of flash attention, of a compiled embedding), and a
+    resumed run would end elsewhere. From here on this process takes those with a fixed order, for
+    a few percent of the time. What has none raises RuntimeError, which no step of a run does.
+    """
+    if device.type != "cuda":
+        return
+    # A fixed workspace for cuBLAS, of the size that torch gives it anyway on new cards.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    # torch.use_deterministic_algorithms would do the same, and import the compiler for seconds.
+    torch.set_deterministic_debug_mode("error")
+    # Otherwise torch fills all new memory first; nothing here reads it before it is written.
+    memory: Any = deterministic  # a module with a property, which mypy does not see
+    memory.fill_uninitialized_memory = False
 
 
 def compiled(trainer: Trainer) -> Trainer:

@@ -21,7 +21,7 @@ from tinylm.training.load import (
 )
 from tinylm.training.lock import lock_folder
 from tinylm.training.parents import parent_of
-from tinylm.training.performance import compiled, keep_freed_memory
+from tinylm.training.performance import compiled, fix_order, keep_freed_memory
 from tinylm.training.reward import RewardTrainer
 from tinylm.training.trainer import PROGRESS, Trainer
 
@@ -52,6 +52,7 @@ def resume_run(folder: Path, lead: bool = True) -> Trainer:
         raise ValueError(f"{folder} is finished: {done}{why}")
     trainer = rebuild(run, load_corpus(run))
     restore(trainer, run)
+    fix_order(trainer.compute.device)
     if run.recipe.lora is not None:
         lower_frozen(trainer.model, trainer.compute.dtype)
     trainer.lock, trainer.environment = lock, environment

@@ -29,7 +29,7 @@ from tinylm.training.fitting import fit_training, fit_vocabulary, fitted_note
 from tinylm.training.folders import REFERENCE, create_folder, remove_folder
 from tinylm.training.load import load_model, resized, token_file
 from tinylm.training.parents import check_shape, open_parent, parent_record
-from tinylm.training.performance import compiled, keep_freed_memory
+from tinylm.training.performance import compiled, fix_order, keep_freed_memory
 from tinylm.training.reward import RewardTrainer
 from tinylm.training.trainer import Trainer
 
@@ -52,6 +52,7 @@ def start_run(recipe: Recipe, folder: Path, overwrite: bool = False) -> Trainer:
         # 3. Text to token files, a model, a trainer.
         trainer = fine_tuning(usable, folder, parent) if parent else pretraining(usable, folder)
         trainer.lock, trainer.environment, trainer.started = lock, environment, started
+        fix_order(trainer.compute.device)
         # 4. What a person should know before the start.
         trainer.notices += [f"left out: {document}" for document in trainer.corpus.skipped]
         if usable != recipe:
