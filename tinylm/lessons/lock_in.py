@@ -110,6 +110,7 @@ class Work:
 
 def work_of(run: Run) -> Work:
     """What a run's manifest says that it took."""
+    # Copied from the manifest, so that a kept run costs what it cost when it was made.
     return Work(*(run.manifest[key] for key in ("seconds", "flops", "tokens")))
 
 
@@ -131,7 +132,6 @@ def conclude(right: dict[str, list[list[int]]], redone: Sequence[Work], prices: 
     # the version would be the cause.
     regained = paired_difference(flat["child of v2"], flat["child of v1"], groups=groups)
     shares_known = {arm.name: percent(arm.interval.mean) for arm in arms}
-    # A mean over the seeds, in minutes, FLOPs, tokens and dollars.
     bills = bills_of(redone, prices)
     title = (
         f"The child of v1 knows {shares_known['child of v1']} of the new facts, its base's next "
