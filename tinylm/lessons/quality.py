@@ -53,7 +53,7 @@ from tinylm.training.load import load_model
 # Each is twice the one before, so that a slope over their logarithm is a gain per doubling.
 SIZES_OF_DATA = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
 FAULTS = {"noisy": "ocr", "shuffled": "shuffle", "duplicated": "duplicates"}  # arm -> kind of noise
-SPOILED = 0.5  # share of the poems
+SPOILED = 0.5  # share of the poems, the same for each fault
 LABELS = {"bits": "bits per byte, unseen verse", "metre": "lines that scan, share"}
 # One that only verse goes on from, and one that stories go on from as well.
 PROMPTS = ("The tide", "Mara the net-mender")
@@ -150,6 +150,7 @@ def slope(values: dict[str, list[float]]) -> Interval:
     """Change of a measure each time the corpus doubles: a straight line a seed, and the interval
     over the seeds."""
     doublings = np.log2(SIZES_OF_DATA)  # (sizes,) from -4 to 0
+    # Each value of a seed stands at the same place in every arm.
     seeds = range(len(values["clean"]))
     slopes = []
     for seed in seeds:
@@ -169,7 +170,6 @@ def harm(values: dict[str, list[float]], arm: str) -> Interval:
 def conclude(scores: Scores) -> Result:
     """Whether verse is predicted worse from less data and from each kind of bad data, and whether
     metre follows."""
-    # Negative for bits and positive for metre, if more data helps.
     slopes = {measure: slope(values) for measure, values in scores.items()}
     harms = {
         measure: {arm: harm(values, arm) for arm in FAULTS} for measure, values in scores.items()
