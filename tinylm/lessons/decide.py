@@ -48,7 +48,7 @@ class Row:
 # everything from nothing.
 ROWS = (
     Row(
-        # Rests on right answers: retrieved against from the weights, before and after a new edition.
+        # Right answers: looked up against from the weights, before and after a new edition.
         "Facts that change, or that the model never saw",
         "retrieval",
         "Retrieve: search the documents and let the model read.",
@@ -126,7 +126,9 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
             f"no lesson was run at {experiment.scale} scale in {experiment.out.parent}, so there "
             "is nothing to decide on; begin with: tinylm lesson retrieval"
         )
-    present = sum(results is not None for results in results_by_lesson.values())
+    present = sum(
+        results is not None for results in results_by_lesson.values()
+    )  # lessons with results
     yield Progress("reading results", present, len(ROWS))
     # A page beside the picture: it holds the numbers and is made to be printed and passed on.
     write_text(experiment.out / PAGE, page(results_by_lesson))
@@ -240,6 +242,7 @@ def overview(results_by_lesson: dict[str, dict[str, Any] | None]) -> Figure:
     # Rows with results; the title says how much of the page is known.
     count = sum(results is not None for results in results_by_lesson.values())
     with canvas(f"{count} of {len(ROWS)} decisions made", (9.0, 4.2)) as figure:
+        # One axes without ticks; the rows are placed by hand.
         axes = figure.subplots()
         axes.axis("off")  # a table of words, drawn so that it stands beside the other pictures
         for place, (row, words) in enumerate(zip(ROWS, decided)):
