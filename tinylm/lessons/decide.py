@@ -126,9 +126,8 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
             f"no lesson was run at {experiment.scale} scale in {experiment.out.parent}, so there "
             "is nothing to decide on; begin with: tinylm lesson retrieval"
         )
-    present = sum(
-        results is not None for results in results_by_lesson.values()
-    )  # lessons with results
+    # Lessons with results, of all that the page needs.
+    present = sum(results is not None for results in results_by_lesson.values())
     yield Progress("reading results", present, len(ROWS))
     # A page beside the picture: it holds the numbers and is made to be printed and passed on.
     write_text(experiment.out / PAGE, page(results_by_lesson))
