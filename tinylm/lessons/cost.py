@@ -14,6 +14,7 @@ here:
                     utilisation, is from the GPU-hours that makers published (published.py)
     null            0 for the first; a factor of 2, over all models, for the second
     control         the guess of no change, which knows the losses and no law
+    price           the estimate itself, in GPU-hours and dollars; here seven short runs a seed
     seeds           three fits, one for each seed; the published models are resampled
 
 From the law follows how to spend a budget best: N grows with C^(beta / (alpha + beta)).
@@ -174,6 +175,7 @@ def conclude(points: dict[int, list[list[Point]]], speed: float) -> Result:
     arms = arms_of(laws, errors, naive)
     # Paired by seed: both guesses are about the same loss.
     foresight = paired_difference(naive, errors, groups=range(len(errors)))
+    # A hope about the mean of the seeds; it plays no part in the verdict.
     hit = float(np.mean(errors)) <= TARGET_ERROR
     return Result(
         # One octave is a factor of 2.
@@ -379,6 +381,7 @@ def published(within: Sequence[Published]) -> Figure:
         axes.axvline(1, color=MUTED, linewidth=1.2)
         for row, model in enumerate(MODELS):
             marker, shade = ("o", colour(0)) if model in within else ("X", colour(1))
+            # A miss has another marker as well as another colour.
             axes.plot([model.ratio], [row], marker, color=shade, markersize=9)
         axes.set_yticks(range(len(MODELS)), [model.name for model in MODELS])
         axes.set(xlabel="our GPU-hours / published GPU-hours", xlim=(0.2, 5))
