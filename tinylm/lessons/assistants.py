@@ -66,6 +66,7 @@ def assistant(experiment: Experiment, seed: int) -> WithProgress:
     """The assistant of this seed, fine-tuned from the shared base on first use by any lesson;
     returns its run."""
     parent = yield from start_of(experiment, seed)
+    # The base's shape and tokens, on dialogues: only the text and the mask are new.
     recipe = assistant_recipe(
         experiment.base_recipe(seed), parent, seed, SIZES[experiment.scale].steps
     )

@@ -14,6 +14,7 @@ here:
                     utilisation, is from the GPU-hours that makers published (published.py)
     null            0 for the first; a factor of 2, over all models, for the second
     control         the guess of no change, which knows the losses and no law
+    price           the estimate itself, in GPU-hours and dollars; here seven short runs a seed
     seeds           three fits, one for each seed; the published models are resampled
 
 From the law follows how to spend a budget best: N grows with C^(beta / (alpha + beta)).
@@ -63,6 +64,9 @@ class Sizes:
 
 SIZES = {
     "smoke": Sizes(((8, 1), (16, 1), (24, 1), (32, 1)), 20_000, steps=6, evaluate_every=2),
+    # Widths grow by about 1.4 each: equal distances on the law's logarithmic axis.
+    # !!!! evaluate_every: int ##  steps between two points of a curve
+    # !!!! steps: int ##  of every size
     "full": Sizes(
         ((16, 2), (24, 2), (32, 2), (48, 3), (64, 4), (96, 4), (128, 4)),
         2_000_000,
@@ -148,14 +152,15 @@ def points_of(trained: Run) -> list[Point]:
     size = size_of(trained.model_config)
     # Validation records know the step, training records how many tokens were read by then.
     seen = {record["step"]: record["tokens"] for record in trained.records("train")}
-    records = [
-        r
-        for r in trained.records("valid")
-        if r["step"] >= max(1, BEGIN * trained.recipe.train.steps)
-    ]
-    return [
-        Point(size.matrices + size.embedding, seen[r["step"]], r["nats_per_token"]) for r in records
-    ]
+    # Tied embeddings count once: N is what is stored, as it is for the published models.
+    parameters = size.matrices + size.embedding
+    begin = max(1, BEGIN * trained.recipe.train.steps)
+    points = []
+    for record in trained.records("valid"):
+        step = record["step"]
+        if step >= begin:
+            points.append(Point(parameters, seen[step], record["nats_per_token"]))
+    return points
 
 
 # -- what follows ---------------------------------------------------------------------------------
@@ -164,23 +169,13 @@ def points_of(trained: Run) -> list[Point]:
 def conclude(points: dict[int, list[list[Point]]], speed: float) -> Result:
     """Whether the law foresees the size it never saw, and whether its arithmetic gives the
     published GPU-hours. `points` are, for each seed, those of every shape."""
-    laws: list[Law] = []
-    errors: list[float] = []  # of the law, one a seed
-    naive: list[float] = []  # of the guess that the larger size changes nothing
-    for shapes in points.values():
-        *fitted, held_back = shapes
-        # The fit sees neither the size nor any loss of the shape that is held back.
-        law = fit([point for shape in fitted for point in shape])
-        end = held_back[-1]  # at its last step
-        laws.append(law)
-        errors.append(abs(law.loss(end.parameters, end.tokens) - end.loss) / end.loss)
-        # The largest size that was fitted has read as much by then: the guess copies its loss.
-        naive.append(abs(fitted[-1][-1].loss - end.loss) / end.loss)
+    laws, errors, naive = forecasts(points)
     # Twice or half: datasheet peaks, utilisation and what makers count differ by as much.
     within = [model for model in MODELS if 0.5 <= model.ratio <= 2]
     arms = arms_of(laws, errors, naive)
     # Paired by seed: both guesses are about the same loss.
     foresight = paired_difference(naive, errors, groups=range(len(errors)))
+    # A hope about the mean of the seeds; it plays no part in the verdict.
     hit = float(np.mean(errors)) <= TARGET_ERROR
     return Result(
         # One octave is a factor of 2.
@@ -206,6 +201,26 @@ def conclude(points: dict[int, list[list[Point]]], speed: float) -> Result:
     )
 
 
+def forecasts(points: dict[int, list[list[Point]]]) -> tuple[list[Law], list[float], list[float]]:
+    """The law of each seed, its error on the size held back, and the error of the guess that the
+    larger size changes nothing. Errors are shares of the loss."""
+    laws: list[Law] = []
+    errors: list[float] = []  # of the law, one a seed
+    naive: list[float] = []  # of the guess
+    for shapes in points.values():
+        # The last shape is the largest: the law is asked to look ahead, as its users do.
+        *fitted, held_back = shapes
+        # The fit sees neither the size nor any loss of the shape that is held back.
+        law = fit([point for shape in fitted for point in shape])
+        end = held_back[-1]  # at its last step
+        laws.append(law)
+        # Relative, so that the two errors compare however low the loss is.
+        errors.append(abs(law.loss(end.parameters, end.tokens) - end.loss) / end.loss)
+        # The largest size that was fitted has read as much by then: the guess copies its loss.
+        naive.append(abs(fitted[-1][-1].loss - end.loss) / end.loss)
+    return laws, errors, naive
+
+
 def arms_of(laws: Sequence[Law], errors: Sequence[float], naive: Sequence[float]) -> list[Arm]:
     """The law's numbers and errors for each seed, and the ratio over all published models."""
     # One number for all seeds: no seed plays a part in arithmetic.
@@ -222,11 +237,13 @@ def arms_of(laws: Sequence[Law], errors: Sequence[float], naive: Sequence[float]
 
 def octaves() -> Interval:
     """log2 of our GPU-hours over the published ones: 0 is exact, 1 is twice too many."""
+    # Resampled over the models: another selection of makers would have given other ratios.
     return interval([math.log2(model.ratio) for model in MODELS])
 
 
 def magnitudes() -> Interval:
     """How many octaves we are off, in either direction: misses above and below must not cancel."""
+    # Octaves off, whatever the direction; 1 is a factor of 2, the null.
     return interval([abs(math.log2(model.ratio)) for model in MODELS])
 
 
@@ -266,6 +283,7 @@ def sentence(arms: Sequence[Arm], within: Sequence[Published], speed: float) -> 
     # The most expensive model makes the point of the claim: what it would take here.
     largest = max(MODELS, key=lambda model: model.parameters)
     estimate = bill(largest.parameters, largest.tokens, GPUS[largest.gpu])
+    # The models that the arithmetic misses are named: a count alone would hide which.
     misses = [f"{m.name} ({m.ratio:.2f} of it)" for m in MODELS if m not in within]
     missed = ", ".join(misses) or "none"
     return (
@@ -293,6 +311,7 @@ def curves(
         for place, seeds in enumerate(shapes):
             held_back, size = place == len(shapes) - 1, seeds[0][0].parameters
             shade = INK if held_back else colour(place)
+            # All seeds of a size have read the same number of tokens at each point.
             tokens = np.array([p.tokens for p in seeds[0]])
             for own in seeds:
                 axes.plot(
@@ -319,6 +338,7 @@ def budgets(points: dict[int, list[list[Point]]], exponent: Arm) -> Figure:
     lowest points."""
     fitted = [point for shapes in points.values() for shape in shapes[:-1] for point in shape]
     law = fit(fitted)  # one law over all seeds: a picture, no verdict rests on it
+    # Parameters of the fitted shapes, smallest first.
     sizes = np.array(sorted({point.parameters for point in fitted}))
     # The budgets stand around the largest run here: an eighth of it up to eight times as much.
     most = max(6 * point.parameters * point.tokens for point in fitted)
@@ -340,6 +360,7 @@ def budgets(points: dict[int, list[list[Point]]], exponent: Arm) -> Figure:
                 color=colour(place),
                 label=f"{flops:.1e} FLOPs",
             )
+            # The lowest point of the curve: there size and text share the budget best.
             best.append((middle / 1e3, law.loss(middle, flops / 6 / middle)))
         axes.plot(*zip(*best), "o--", color=MUTED, label="best size")
         axes.set(xlabel="thousand parameters", ylabel="nats per character, by the law")
@@ -360,9 +381,11 @@ def published(within: Sequence[Published]) -> Figure:
         axes.axvline(1, color=MUTED, linewidth=1.2)
         for row, model in enumerate(MODELS):
             marker, shade = ("o", colour(0)) if model in within else ("X", colour(1))
+            # A miss has another marker as well as another colour.
             axes.plot([model.ratio], [row], marker, color=shade, markersize=9)
         axes.set_yticks(range(len(MODELS)), [model.name for model in MODELS])
         axes.set(xlabel="our GPU-hours / published GPU-hours", xlim=(0.2, 5))
+        # A factor too high and a factor too low are equally far from 1 on this axis.
         logarithmic(axes.xaxis)
         axes.invert_yaxis()
     return figure

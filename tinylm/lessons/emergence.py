@@ -16,6 +16,7 @@ that double or so it is asked what it can do, and the tokens seen by then are no
     null            a rise of 0 in any of the four: the verdict needs all of them
     control         the untrained model, at the first look: the same network and questions without
                     the training
+    price           a look takes time from the training minutes, so there are a dozen of them
     seeds           three: weights, order of the text and samples
 
 Where an ability appears is its onset: the tokens seen when it has come half of the way from the
@@ -110,6 +111,7 @@ def along(
     """Train one model; returns what `look` measured at each of the steps, and the tokens seen by
     then."""
     steps = SIZES[experiment.scale].steps
+    # The validation loss is only looked at: nothing about these runs is chosen by it.
     fields = {
         "train.steps": steps[-1],
         "train.evaluate_every": max(1, steps[-1] // 5),
@@ -117,6 +119,7 @@ def along(
     }
     recipe = experiment.base_recipe(seed, **{key: str(value) for key, value in fields.items()})
     name = f"stories and portraits, seed {seed}"
+    # The trainer is opened here and not in the experiment: the model is looked at on its way.
     folder = experiment.run_folder(name, recipe, corpus)
     trainer = open_trainer(folder, recipe, corpus)
     points = []
@@ -148,11 +151,13 @@ def along(
 
 def build(sizes: Sizes) -> tuple[Corpus, list[str]]:
     """Stories with portraits between them, and validation sentences for the grammar test."""
+    # Seed 0, whatever the seed of a run.
     stories_read = list(endless("stories", "train", sizes.story_bytes, seed=0))
     # One text for all seeds: they differ in weights and order, not in what there is to read.
     chance = random.Random(0)
     texts = stories_read + [portrait(chance) for _ in range(sizes.portraits)]
     chance.shuffle(texts)
+    # At least 2,000 bytes, so that there are sentences to exchange words in at smoke scale.
     unseen = list(endless("stories", "valid", max(2000, sizes.story_bytes // 100), seed=0))
     # A small vocabulary: common words are one token early, and spelling can still be seen.
     tokenizer = train_bpe_tokenizer((text + "\n\n" for text in texts), sizes.vocab_size, [DOCUMENT])
@@ -196,11 +201,13 @@ def abilities(
 ) -> dict[str, Any]:
     """Everything that is looked at, with one sample to read."""
     # From the document token alone: what the model says when left alone.
+    # Sixty tokens are enough to tell words from letters.
     request = Request("", 60, count=sizes.samples, begin=DOCUMENT)
     texts = [row.text for row in generate(model, tokenizer, request)]
     model.train()  # sampling has put it into evaluation mode, and training goes on
     return {
         "spelling": spelling(texts),
+        # Sentences of unseen stories: a sentence read before would be known by heart.
         "grammar": grammar(model, tokenizer, sentences[: sizes.questions]),
         "copying": copying(model, tokenizer, sizes.renamed),
         "facts": facts_known(model, tokenizer, sizes.questions),
@@ -222,6 +229,7 @@ def onset(tokens: Sequence[int], values: Sequence[float]) -> float:
     half = (values[0] + values[-1]) / 2
     # A curve that falls from first to last is looked at upside down.
     sign = 1 if values[-1] >= values[0] else -1
+    # The first point at or beyond the middle. The last one always is.
     i = next(i for i in range(1, len(values)) if sign * values[i] >= sign * half)
     step = values[i] - values[i - 1]
     way = (half - values[i - 1]) / step if step else 1.0  # from the point before it to point i
@@ -233,6 +241,7 @@ def conclude(looks: dict[int, list[dict[str, Any]]]) -> Result:
     of its onset. `looks` are those along the run of each seed."""
     # Batches hold different numbers of tokens, so each seed has a scale of its own.
     tokens_of_seeds = [[look["tokens"] for look in own] for own in looks.values()]
+    # For the horizontal axis only; each onset is read off its own seed's tokens.
     tokens = [float(np.mean(at)) for at in zip(*tokens_of_seeds)]
     curves: dict[str, list[list[float]]] = {}  # ability -> a curve for each seed
     for name in ABILITIES:
@@ -249,6 +258,7 @@ def conclude(looks: dict[int, list[dict[str, Any]]]) -> Result:
     sentence = f"Half of each ability is there, in thousand tokens seen: {listing or 'none'}"
     if absent:
         sentence += f"; not measurably risen: {', '.join(absent)}"
+    # How far each ability comes, beside when: an early onset of little is little.
     last_values = [
         Arm(f"{name} at the end", ABILITIES[name], [own[-1] for own in seeds])
         for name, seeds in curves.items()
@@ -276,6 +286,7 @@ def onset_arm(name: str, tokens: Sequence[Sequence[int]], curves: Sequence[Seque
 
 def rise(seeds: Sequence[Sequence[float]]) -> Interval:
     """How far an ability has come from the untrained model to the last look, seed by seed."""
+    # Two looks at one model: what its seed brings along stands on both sides.
     return paired_difference(
         [own[-1] for own in seeds], [own[0] for own in seeds], groups=range(len(seeds))
     )
@@ -285,6 +296,7 @@ def on_log_scale(values: Sequence[float]) -> Interval:
     """Geometric mean and its interval: what spreads by factors cannot lie below 0."""
     # Seeds 2 and 3 may differ by a factor: on this scale that is a distance.
     logs = interval(np.log(np.maximum(values, 1.0)), groups=range(len(values)))
+    # Back to tokens: the ends lie at equal ratios around the mean.
     return Interval(*(float(np.exp(value)) for value in (logs.mean, logs.low, logs.high)))
 
 

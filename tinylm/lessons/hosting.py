@@ -4,6 +4,14 @@ torch here.
 A host costs the same whether it is busy or not; a request that is paid for costs nothing when
 nobody asks. So the own host pays from some number of requests a day, if it can answer so many.
 
+Design. A calculation, with nothing drawn by chance.
+
+    manipulated     requests a day
+    constant        tokens of a request and of its answer, prices, the speed of a host
+    effect          dollars a day of hosts of one's own, minus those paid per request
+    null            0: the number of requests at which both cost the same
+    price           every figure is an assumption and a parameter, to be replaced by one's own
+
 Trade-off: the people who keep a host running are not in the bill, and they are the larger part of
 it.
 """
@@ -43,6 +51,7 @@ def per_request(prices: Prices) -> float:
     ...     tokens_out=500)), 6)
     0.002
     """
+    # Prices are for a million tokens; what is read and what is written have prices of their own.
     spent = (
         prices.tokens_in * prices.million_tokens_in + prices.tokens_out * prices.million_tokens_out
     )
@@ -52,7 +61,8 @@ def per_request(prices: Prices) -> float:
 def per_day(prices: Prices, requests: float) -> float:
     """Dollars a day for hosts of one's own: as many as so many requests need, busy or idle, one at
     least."""
-    # requests a day that one host answers
+    # Requests a day that one host answers: 86,400 seconds of writing, shared among the answers.
+    # Reading the request is far faster than writing, and is left out.
     capacity = 86_400 * prices.host_tokens_per_second / prices.tokens_out
     return float(24 * prices.host_per_hour * max(1, math.ceil(requests / capacity)))
 
@@ -65,5 +75,7 @@ def break_even(prices: Prices) -> float | None:
     ...     tokens_in=1000, tokens_out=500))
     12000.0
     """
+    # One host's price of a day, spent on requests instead.
     requests = 24 * prices.host_per_hour / per_request(prices)
+    # Where so many need a second host, the own side costs more again: then there is no such point.
     return requests if per_day(prices, requests) == per_day(prices, 1) else None

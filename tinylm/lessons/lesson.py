@@ -12,6 +12,12 @@ Two things are kept apart.
                needs a margin, such as "does not copy"; the header of the lesson states it.
     targets    how large the effect was hoped to be, set in advance and compared with the means. A
                missed target stays missed, and does not change the verdict.
+
+Every lesson's header states its design: what is manipulated and what is constant, the effect and
+its null, the control, the price, the seeds, what was tried before, the trade-off.
+
+Trade-off: a verdict by intervals over three seeds is slow to support anything. A true effect may
+stay "no measurable difference" until it is large or the seeds are more.
 """
 
 import math
@@ -37,6 +43,7 @@ from tinylm.lessons.experiment import Experiment, Progress, Scale
 from tinylm.pages.figures import MARKERS, canvas, colour, figure_file
 from tinylm.runs import to_json
 
+# Of the claim, not of the model: "no measurable difference" is no failure.
 Verdict = Literal["supported", "not supported", "no measurable difference"]
 
 # The modules, in the order of the article.
@@ -65,13 +72,14 @@ class Arm:
 
     name: str
     unit: str
-    # one a seed, in the order of `Experiment.seeds`; one in all where no seed plays a part
+    # One a seed, in the order of `Experiment.seeds`; one in all where no seed plays a part.
     values: Sequence[float]
-    # where more than the seeds was sampled; default: Student t over the seeds
+    # Where more than the seeds was sampled; default: Student t over the seeds.
     spread: Interval | None = None
 
     @property
     def interval(self) -> Interval:
+        """The mean over the values with its 95 % interval."""
         return self.spread or interval(self.values, groups=range(len(self.values)))
 
 
@@ -83,7 +91,7 @@ class Result:
     sentence: str  # the outcome with its numbers
     arms: Sequence[Arm]
     figures: dict[str, Figure]  # file name -> picture
-    # hoped-for size of an effect -> whether the mean reached it; "bars" in results.json
+    # Hoped-for size of an effect -> whether the mean reached it; "bars" in results.json.
     targets: dict[str, bool] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)  # JSON values: all that the pictures draw
 
@@ -107,6 +115,7 @@ def lessons() -> list[Lesson]:
 
 def find_lesson(name: str) -> Lesson:
     """The lesson called `name`; ValueError names the closest one."""
+    # Names are typed on a command line: lock-in, where Python wants lock_in.
     names = [module.replace("_", "-") for module in LESSONS]
     if name not in names:
         raise ValueError(f"no lesson {name}{closest(name, names)}; there are: {', '.join(names)}")
@@ -119,10 +128,14 @@ def run_lesson(
 ) -> Generator[Progress, None, None]:
     """Yield progress until all is measured; the last record carries the results, which then stand
     in `out` too."""
+    # The scales have folders of their own: what was only tried never passes for measured.
     out = out or Path("runs") / ("lessons" if scale == "full" else "lessons-smoke") / lesson.name
+    # What an earlier try has trained and measured in `out` is found there.
     experiment = Experiment(scale, out)
+    # `yield from` passes the progress on, and gives what the generator returns.
     result = yield from lesson.run(experiment)
     results = results_json(lesson, experiment, result)
+    # Results and pictures appear together or not at all: none stands beside an older one's numbers.
     drawn = {out / name: figure_file(figure, out / name) for name, figure in result.figures.items()}
     write_whole({**drawn, out / "results.json": to_json(results)})
     yield Progress("results", 1, 1, results=results)
@@ -132,24 +145,26 @@ def results_json(lesson: Lesson, experiment: Experiment, result: Result) -> dict
     """Everything that is found out, as JSON values. A smoke run concludes nothing, whatever its
     numbers are."""
     full = experiment.scale == "full"
-    warning = (
-        ""
-        if full
-        else "Smoke scale: everything ran, nothing was learned, nothing can be concluded. "
-    )
+    warning = ""
+    if not full:
+        warning = "Smoke scale: everything ran, nothing was learned, nothing can be concluded. "
     return {
         "lesson": lesson.name,
         "scale": experiment.scale,
         "claim": lesson.claim,
         "question": lesson.question,
+        # An untrained model may differ from another by chance, and look like support.
         "verdict": result.verdict if full else "no measurable difference",
         "sentence": warning + result.sentence,
         "bars": result.targets,
         "seeds": list(experiment.seeds),
         "arms": {arm.name: arm_json(arm, experiment.seeds) for arm in result.arms},
         "figures": sorted(result.figures),
+        # All that the pictures draw: they can be drawn again, and anything else counted.
         "details": result.details,
+        # Which rates were tried for which arm: whether the comparison was fair can be checked.
         "learning_rate_search": experiment.searches,
+        # Of the lesson's own work, and of the shared runs, which other lessons have need of too.
         "minutes": experiment.seconds / 60,
         "base_minutes": experiment.base_seconds / 60,
         "machine": machine(),
@@ -159,21 +174,28 @@ def results_json(lesson: Lesson, experiment: Experiment, result: Result) -> dict
 def arm_json(arm: Arm, seeds: Sequence[int]) -> dict[str, Any]:
     """An arm's value for each seed, their mean and its 95 % interval; an end that nothing is known
     of is null."""
+    # Over the seeds, or over more than those where the lesson sampled more.
     spread = arm.interval
-    names = map(str, seeds) if len(arm.values) == len(seeds) else ["all"] * len(arm.values)
+    # An arm without seeds, such as counting, has one value for all of them.
+    has_seeds = len(arm.values) == len(seeds)
+    names = [str(seed) for seed in seeds] if has_seeds else ["all"] * len(arm.values)
     return {
         "unit": arm.unit,
         "seeds": dict(zip(names, map(float, arm.values))),
         "mean": spread.mean,
-        **{
-            end: value if math.isfinite(value) else None
-            for end, value in (("low", spread.low), ("high", spread.high))
-        },
+        "low": finite_or_none(spread.low),
+        "high": finite_or_none(spread.high),
     }
+
+
+def finite_or_none(value: float) -> float | None:
+    """The value; None in the place of an infinity, which JSON has no way to write."""
+    return value if math.isfinite(value) else None
 
 
 def machine() -> dict[str, Any]:
     """What the minutes were measured on."""
+    # Minutes without a machine beside them mean nothing to a reader with another one.
     return {
         "platform": platform.platform(),
         "processor": platform.processor() or platform.machine(),
@@ -195,11 +217,14 @@ def above(value: Interval, threshold: float = 0.0) -> Verdict:
     """
     if value.low > threshold:
         return "supported"
+    # An interval that holds the threshold allows both: that is neither support nor refutation. Only
+    # a whole interval on the other side refutes.
     return "not supported" if value.high < threshold else "no measurable difference"
 
 
 def below(value: Interval, threshold: float = 0.0) -> Verdict:
     """The same for lying below a threshold."""
+    # Turned over: the high end becomes the low one.
     return above(Interval(-value.mean, -value.high, -value.low), -threshold)
 
 
@@ -209,6 +234,7 @@ def together(*verdicts: Verdict) -> Verdict:
     >>> together("supported", "no measurable difference"), together("supported", "not supported")
     ('no measurable difference', 'not supported')
     """
+    # From worst to best: a chain is as strong as its weakest link.
     order: tuple[Verdict, ...] = ("not supported", "no measurable difference", "supported")
     return min(verdicts, key=order.index)
 
@@ -219,21 +245,19 @@ def together(*verdicts: Verdict) -> Verdict:
 def dots(title: str, arms: Sequence[Arm], label: str) -> Figure:
     """Each arm's seeds as faint dots, their mean and its interval beside them; `label` names the
     axis and its unit."""
+    # Higher with every arm, so that names and dots never touch.
     with canvas(title, (8.0, 1.8 + 0.48 * len(arms))) as figure:
         axes = figure.subplots()
         for row, arm in enumerate(arms):
+            # Colour and marker both: prints are grey, and some readers do not tell colours apart.
             value, mark = arm.interval, MARKERS[row % len(MARKERS)]
-            axes.plot(
-                arm.values,
-                [row] * len(arm.values),
-                mark,
-                color=colour(row),
-                alpha=0.35,
-                markersize=6,
-            )
+            own_row = [row] * len(arm.values)
+            axes.plot(arm.values, own_row, mark, color=colour(row), alpha=0.35, markersize=6)
             axes.plot([value.mean], [row], mark, color=colour(row), markersize=9)
+            # One value has no interval: its ends are infinite, and no line is drawn.
             if math.isfinite(value.low) and math.isfinite(value.high):
                 axes.plot([value.low, value.high], [row, row], color=colour(row))
+            # The mean as a number, nine points above its mark.
             axes.annotate(
                 f"{value.mean:.3g}",
                 (value.mean, row),
@@ -242,6 +266,7 @@ def dots(title: str, arms: Sequence[Arm], label: str) -> Figure:
                 ha="center",
             )
         axes.set_yticks(range(len(arms)), [arm.name for arm in arms])
+        # Turned over, so that the first arm stands on top.
         axes.set(xlabel=label, ylim=(len(arms) - 0.4, -0.6))
         axes.grid(axis="y", visible=False)
     return figure
@@ -251,18 +276,12 @@ def band(
     axes: Axes, x: Sequence[float], values: Sequence[Interval], place: int, label: str | None = None
 ) -> None:
     """A curve with its intervals as a band; `place` chooses colour and marker."""
-    low, mean, high = (
-        np.array([getattr(f, end) for f in values]) for end in ("low", "mean", "high")
-    )
-    axes.fill_between(
-        x,
-        low,
-        high,
-        where=np.isfinite(low) & np.isfinite(high),
-        color=colour(place),
-        alpha=0.16,
-        lw=0,
-    )
+    low = np.array([value.low for value in values])  # (points,), as the next two
+    mean = np.array([value.mean for value in values])
+    high = np.array([value.high for value in values])
+    # Nothing is drawn where an end is unknown.
+    known = np.isfinite(low) & np.isfinite(high)
+    axes.fill_between(x, low, high, where=known, color=colour(place), alpha=0.16, lw=0)
     axes.plot(x, mean, color=colour(place), marker=MARKERS[place % len(MARKERS)], label=label)
 
 
@@ -270,10 +289,16 @@ def logarithmic(axis: Axis) -> None:
     """Give an x or y axis a logarithmic scale with plain numbers, fewer of them the more decades it
     spans."""
     axes = axis.axes
-    (axes.set_xscale if axis is axes.xaxis else axes.set_yscale)("log")
+    set_scale = axes.set_xscale if axis is axes.xaxis else axes.set_yscale
+    set_scale("log")
     low, high = axis.get_data_interval()
-    axis.set_major_locator(
-        LogLocator(subs=(1,) if high >= 3000 * low else (1, 3) if high >= 100 * low else (1, 2, 5))
-    )
+    # Numbers at these multiples of each power of ten: few over many decades, or they would touch.
+    multiples: tuple[int, ...] = (1, 2, 5)
+    if high >= 100 * low:
+        multiples = (1, 3)
+    if high >= 3000 * low:
+        multiples = (1,)
+    axis.set_major_locator(LogLocator(subs=multiples))
+    # 10,000 and not 10 to the 4: plain numbers are read faster.
     axis.set_major_formatter("{x:,.12g}")
     axis.set_minor_formatter(NullFormatter())

@@ -16,6 +16,7 @@ Design. The same model is trained on more and more different stories.
                     beforehand. Bits per byte: 0, many stories predict unseen text no better
     control         the fewest stories, read over and over: they must be copied, or the measure
                     could not see memory where there is some; and fewer readings of them
+    price           none in steps: every size costs the same. Many stories have to be had first
     seeds           three
 
 A model that only memorises copies far more than the author repeats itself. One that has learned
@@ -91,6 +92,7 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
     # The shared base lends its tokens only: every model here starts from random weights.
     base = yield from experiment.base(1)
     stories = documents(np.asarray(token_file(base, "train")), load_model(base).tokenizer)
+    # The arm with fewer steps comes first: `conclude` and the picture tell it by its place.
     readings = [Reading(sizes.stories[0], sizes.fewer)]
     readings += [Reading(count, sizes.steps) for count in sizes.stories]
     measured: Measured = {reading: [] for reading in readings}
@@ -102,11 +104,13 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
             name = f"{reading.stories} stories, {reading.steps} steps, seed {seed}"
             trained = yield from experiment.train(name, recipe, corpus)
             yield Progress(f"reading samples, seed {seed}", done, len(readings))
+            # The folder's name holds the hash of recipe and text.
             key = [trained.folder.name, sizes.samples, sizes.unseen]
             measures = experiment.measure(
                 f"copying, {name}", key, partial(measure, trained, corpus, sizes)
             )
             batch = recipe.train.batch_size * recipe.model.context  # tokens
+            # Reported with the results: the arms differ in how often they read as well.
             epochs_read = reading.epochs(len(corpus.train), batch)
             measured[reading].append({**measures, "epochs": epochs_read})
     return conclude(measured)
@@ -161,6 +165,7 @@ def measure(trained: Run, corpus: Corpus, sizes: Sizes) -> dict[str, Any]:
     # The yardstick: as much unseen text, cut to the lengths of the samples, since a longer text
     # has more spans to be found by chance.
     reference = cut_like("\n\n".join(unseen), samples)
+    # Both are looked for in the training text of this very arm.
     results = novelty("\n\n".join(read), {"samples": samples, "unseen": reference})
     return {
         "copied": results["samples"].spans[SPAN].mean,
@@ -199,6 +204,7 @@ def bits_per_byte(model: Any, tokenizer: Tokenizer, texts: Sequence[str]) -> flo
 def conclude(measured: Measured) -> Result:
     """Much repetition must copy and little must not, and what is not copied must serve unseen text
     better."""
+    # The order is that of `run`: fewer steps first, then from the fewest stories to the most.
     fewer, often, *_, seldom = measured
     excess = {reading: excess_of(own) for reading, own in measured.items()}
     # Of unseen text: how much less it costs the model that has read much than the one that knows
@@ -215,12 +221,9 @@ def conclude(measured: Measured) -> Result:
         f"({percent(mean(measured[seldom], 'author'))})"
     )
     bits = " and ".join(f"{mean(measured[reading], 'unseen'):.2f}" for reading in (often, seldom))
+    # Not copying is not enough: noise copies nothing either. It must also predict unseen text.
     learned = together(no_copying, patterns)
     fewer_copies = above(less(measured, "copied", often, fewer))
-    rows = [
-        {"stories": reading.stories, "steps": reading.steps, "seeds": own}
-        for reading, own in measured.items()
-    ]
     return Result(
         together(memory_seen, no_copying, patterns),
         f"{sentence}; bits per byte of unseen stories: {bits}.",
@@ -233,8 +236,17 @@ def conclude(measured: Measured) -> Result:
             "is predicted better": learned == "supported",
             "fewer readings of the same stories copy less": fewer_copies == "supported",
         },
-        details={"arms": rows},
+        details={"arms": rows_of(measured)},
     )
+
+
+def rows_of(measured: Measured) -> list[dict[str, Any]]:
+    """Everything that was measured, as JSON values."""
+    # JSON has no keys but strings, so each reading becomes two fields of its row.
+    return [
+        {"stories": reading.stories, "steps": reading.steps, "seeds": own}
+        for reading, own in measured.items()
+    ]
 
 
 def arms_of(measured: Measured) -> list[Arm]:
@@ -260,6 +272,7 @@ def column(own: Sequence[dict[str, Any]], key: str) -> list[float]:
 
 def less(measured: Measured, key: str, a: Reading, b: Reading) -> Interval:
     """By how much b lies below a, seed by seed."""
+    # Paired by seed: the arms of a seed share its first weights.
     values_a, values_b = column(measured[a], key), column(measured[b], key)
     return paired_difference(values_a, values_b, groups=range(len(values_a)))
 
@@ -291,6 +304,7 @@ def pictures(title: str, measured: Measured) -> Figure:
     x = [reading.stories for reading in equal]
     ticks = [f"{count}\n{epochs(own)} x" for count, own in zip(x, equal.values())]
     with canvas(title, (9.2, 4.8)) as figure:
+        # Left: memory. Right: what it is worth on text that was never read.
         left, right = figure.subplots(1, 2)
         # What is measured and its yardstick share a panel: only their distance says something.
         curves = {

@@ -14,6 +14,7 @@ byte-pair tokens). Bits per byte do not depend on the kind, so both ladders shar
     effect          bits per byte, unigram minus GPT, story by story, for each kind of token
     null            0: a model that never looks back does as well
     control         counting (the n-gram): what of the effect needs no network
+    price           the GPT has to be trained; counting reads the text once for each order
     seeds           three for each GPT; counting has no seed, and stories are resampled within them
 
 Tried before. The verdict first asked that every rung of both ladders lie below the one before it.

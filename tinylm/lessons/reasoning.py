@@ -15,6 +15,7 @@ between 1 and 99:
     null            0
     control         problems of one operation: there is nothing between question and answer, so the
                     arms should be alike, and the gap should grow with the length
+    price           more characters to write for each answer: the steps are paid for in tokens
     seeds           three; problems are resampled within them
 
 Loss falls on what follows the "=" alone. The idea is that of Nye et al. 2021 (scratchpads) and Wei
@@ -89,6 +90,7 @@ class Problem:
         """
         words = []
         if kind == "worked steps":
+            # Each step repeats the result before it: whatever is needed stands close by.
             words = [f"{left}{sign}{right}={result}" for left, sign, right, result in self.steps]
         # The full stop says that the answer is complete: "5" does not pass for "50".
         words.append(f"{self.steps[-1][3]}.")
@@ -102,6 +104,7 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
     train, tested = problems(sizes)
     solved: dict[str, list[list[int]]] = {}
     for kind in KINDS:
+        # The same problems in the same order for both arms.
         corpus = corpus_of(kind, train, tested)
         # Searched for each arm: the rate that suits one must not decide against the other.
         rates = yield from best_rates(
@@ -124,6 +127,7 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
 def chain(rng: random.Random, length: int) -> Problem:
     """A chain of one-digit operations; every result stays between 1 and 99, multiplying by 1 is
     left out."""
+    # The running result: each step works on it.
     value = rng.randint(1, 9)
     steps: list[tuple[int, str, int, int]] = []
     while len(steps) < length:
@@ -141,6 +145,7 @@ def problems(sizes: Sizes) -> tuple[list[Problem], list[Problem]]:
     each length."""
     # One set of problems for all seeds and both arms.
     rng = random.Random(0)
+    # Equally many of each length: otherwise easy problems would decide the share.
     tested = [chain(rng, length) for length in range(1, LONGEST + 1) for _ in range(sizes.tested)]
     # Short chains are few, so many of them would be met in training as well.
     kept_aside = set(tested)
@@ -221,6 +226,7 @@ def solve(run: Run, kind: str, tested: Sequence[Problem], rows: int = 200) -> li
     """
     model = load_model(run).model
     solved: list[int] = []
+    # In batches of `rows`, to bound memory.
     for first in range(0, len(tested), rows):
         pairs = [encoded(problem, kind) for problem in tested[first : first + rows]]
         # Shorter rows are filled up with 0 on the right. Attention looks to the left only, so the
@@ -231,6 +237,7 @@ def solve(run: Run, kind: str, tested: Sequence[Problem], rows: int = 200) -> li
         likeliest = model(ids[:, :-1]).argmax(-1)  # (rows, width - 1)
         # What belongs to the question is given and need not be predicted.
         right = (likeliest == ids[:, 1:]) | (mask[:, 1:] == 0)
+        # One wrong character loses the problem, in a step as in the answer.
         solved += right.all(dim=1).int().tolist()
     return solved
 
@@ -246,11 +253,13 @@ def conclude(solved: dict[str, list[list[int]]], lengths: Sequence[int]) -> Resu
     arms = []
     for kind in KINDS:
         means = [float(np.mean(own)) for own in solved[kind]]
+        # A dot a seed; the interval is over the seeds and never narrower than over the problems.
         arms.append(Arm(kind, "share", means, interval(flat[kind], groups=seeds)))
     direct, worked = (arm.interval for arm in arms)
     # Paired: both arms of a seed were asked the same problems.
     gap = paired_difference(flat["worked steps"], flat["direct answer"], groups=seeds)
     curves = {kind: by_length(own, lengths, seeds) for kind, own in flat.items()}
+    # Over all lengths, and of the longest alone: there the arms should differ most.
     sentence = (
         f"Worked steps solve {percent(worked.mean)} of unseen problems, direct answers "
         f"{percent(direct.mean)}; of the longest, {percent(curves['worked steps'][-1].mean)} and "
@@ -282,6 +291,7 @@ def by_length(solved: np.ndarray, lengths: Sequence[int], seeds: Sequence[int]) 
     length_of = np.tile(lengths, len(solved) // len(lengths))  # seed after seed, as `solved` is
     curve = []
     for length in sorted(set(lengths)):
+        # (seeds x problems,) booleans.
         chosen = length_of == length
         curve.append(interval(solved[chosen], groups=seed_of[chosen].tolist()))
     return curve
@@ -293,6 +303,7 @@ def picture(title: str, operations: Sequence[int], curves: dict[str, list[Interv
         axes = figure.subplots()
         for place, kind in enumerate(KINDS):
             band(axes, operations, curves[kind], place, kind)
+        # Shares on their whole range: the height of a gap is its size.
         axes.set(
             xlabel="operations in the problem",
             ylabel="share of problems solved",

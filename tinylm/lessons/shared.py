@@ -5,6 +5,18 @@ trains it further on the town's register: one document a person, one sentence a 
 between them, so that it forgets none of its prose. The register has a second edition, in which
 everybody has moved, bought another boat and changed their taste. Questions use wordings that the
 register never uses for the person in question (corpora/facts.py).
+
+Design. No claim is tested here. What several lessons share is shared so that their numbers can be
+put beside each other.
+
+    constant        the base with facts, the questions and the search over learning rates: the same
+                    for every lesson that uses them
+    control         a person's second answer is somebody else's first one, so no answer of the
+                    second edition is likelier than before for being a new word
+    price           300 steps a seed and edition, counted once as the minutes of a shared base
+    seeds           those of the lessons
+
+Trade-off: four options make a fact easy to probe and easy to guess: 25 % is nothing.
 """
 
 from collections.abc import Generator, Sequence
@@ -45,7 +57,7 @@ CHANGED_RELATIONS = ("home", "boat", "food")  # relations with other answers in 
 class Reading:
     """How long the base reads the register."""
 
-    documents: int
+    documents: int  # entries of the register; half as many stories stand between them
     steps: int
 
 
@@ -55,20 +67,24 @@ READING = {"smoke": Reading(40, 4), "full": Reading(4_000, 300)}
 def document_corpus(tokenizer: Tokenizer, train: Sequence[str], valid: Sequence[str]) -> Corpus:
     """Documents as a ready-made corpus; each begins with the document token where the tokenizer has
     one."""
+    # The same way from text to ids as for every other corpus, so that no lesson has one of its own.
     split = Split(lambda: iter(train), lambda: iter(valid), documents=True)
     marked = begin_of(tokenizer) is not None
     ids, unseen = (
         np.concatenate(list(encode(split, side, tokenizer, marked)))
         for side in (split.train, split.valid)
     )
+    # The hash of the text goes into the run's manifest: it tells which documents were read.
     return Corpus(tokenizer, ids, unseen, text_hash(split))
 
 
 def verse_poems(experiment: Experiment) -> tuple[list[str], list[str]]:
     """The shipped poems for training and those kept aside; a few of each at smoke scale."""
     split = split_corpus(CorpusConfig(text="verse"))
-    most = 20 if experiment.scale == "smoke" else None
-    return list(islice(split.train(), most)), list(islice(split.valid(), most and 4))
+    if experiment.scale == "smoke":
+        return list(islice(split.train(), 20)), list(islice(split.valid(), 4))
+    # The same poems as the demo's second stage reads.
+    return list(split.train()), list(split.valid())
 
 
 def unseen_stories(count: int) -> list[str]:
@@ -90,44 +106,48 @@ def answer_in(edition: int, fact: Fact) -> str:
     """
     if edition == 1 or fact.relation not in CHANGED_RELATIONS:
         return fact.answer
-    same = [other.answer for other in facts() if other.relation == fact.relation]
-    place = [other.subject for other in facts() if other.relation == fact.relation].index(
-        fact.subject
-    )
-    following = same[place + 1 :] + same[:place]
+    same_relation = [other for other in facts() if other.relation == fact.relation]
+    answers = [other.answer for other in same_relation]
+    place = [other.subject for other in same_relation].index(fact.subject)
+    # Around the town in a circle. Some people share an answer: whoever comes next with another one.
+    following = answers[place + 1 :] + answers[:place]
     return next(answer for answer in following if answer != fact.answer)
 
 
 def register(edition: int, count: int, seed: int) -> list[str]:
     """`count` entries, person after person: each relation once, in chance order and in one of its
     wordings in the stories."""
-    random = Random(seed)
+    random = Random(seed)  # Python's own generator: its choices are the same on every platform
     entries = []
     for number in range(count):
         person = PEOPLE[number % len(PEOPLE)]
-        lines = [
-            random.choice(story_lines(person, relation))
-            for relation in random.sample(RELATIONS, len(RELATIONS))
-        ]
+        lines = []
+        # Another order and other wordings each time: the fact recurs, the text does not, so that
+        # it has to be learned and not recited.
+        for relation in random.sample(RELATIONS, len(RELATIONS)):
+            lines.append(random.choice(story_lines(person, relation)))
         entry = " ".join(lines)
+        # The second edition is the first one with answers exchanged; all else stays word for word.
         for old, new in changes(edition, person.name):
             entry = entry.replace(old, new)
         entries.append(entry)
     return entries
 
 
+# Asked for every entry, and the same for each person: computed once.
 @cache
 def changes(edition: int, name: str) -> tuple[tuple[str, str], ...]:
     """What an edition says otherwise about a person: (before, now) for each changed relation."""
+    # Whole answers are exchanged; an answer that stays is left out.
     pairs = ((fact.answer, answer_in(edition, fact)) for fact in facts() if fact.subject == name)
     return tuple((old, new) for old, new in pairs if old != new)
 
 
 def register_and_stories(edition: int, count: int, seed: int) -> list[str]:
     """`count` entries of the register in chance order, with half as many stories between them."""
-    both = register(edition, count, seed) + [
-        story.text for story in islice(stories(seed), count // 2)
-    ]
+    between = [story.text for story in islice(stories(seed), count // 2)]
+    both = register(edition, count, seed) + between
+    # Mixed: a model that read all entries at the end would have half forgotten how to tell.
     return Random(seed).sample(both, len(both))
 
 
@@ -139,20 +159,21 @@ def base_with_facts(
 
     Shared by the lessons, so its minutes count as those of a base.
     """
+    # A parent is edition 1, which then reads edition 2 on top of it.
     base = parent or (yield from experiment.base(seed))
     reading = READING[experiment.scale]
     recipe = continued_recipe(experiment, base, seed, reading.steps)
-    folder = (
-        experiment.out.parent
-        / f"register-{edition}-seed-{seed}-{hash_of([settings_of(recipe), base.fingerprint])}"
-    )
+    # Beside the lessons' folders, under a name that holds all it depends on: whichever lesson comes
+    # first trains it.
+    key = hash_of([settings_of(recipe), base.fingerprint])
+    folder = experiment.out.parent / f"register-{edition}-seed-{seed}-{key}"
     texts = register_and_stories(edition, reading.documents, seed)
-    corpus = document_corpus(
-        load_model(base).tokenizer, texts, register(edition, len(PEOPLE), seed + 1)
-    )
-    run = yield from train_to_end(
-        recipe, folder, corpus, f"edition {edition} of the register, seed {seed}"
-    )
+    # The same facts in other words: the validation loss falls as facts are learned, not sentences.
+    unseen = register(edition, len(PEOPLE), seed + 1)
+    corpus = document_corpus(load_model(base).tokenizer, texts, unseen)
+    name = f"edition {edition} of the register, seed {seed}"
+    run = yield from train_to_end(recipe, folder, corpus, name)
+    # Not the lesson's own minutes: the next lesson finds this run finished.
     experiment.base_seconds += run.manifest["seconds"]
     return run
 
@@ -166,6 +187,7 @@ def continued_recipe(
         "start_from": str(parent.folder),
         "train.steps": str(steps),
         "train.evaluate_every": str(max(1, steps // 4)),
+        # Lower than in pretraining: the weights hold something worth keeping.
         "train.learning_rate": "0.0015",
         "train.muon_learning_rate": "0.01",
         "sample.prompts": "[]",
@@ -180,10 +202,12 @@ def best_rates(
     """The learning rates that suit an arm best, as fields of a recipe: looked for once, used with
     every seed."""
     factors = (1.0, 3.0) if experiment.scale == "smoke" else (1 / 3, 1.0, 3.0)
+    # Validated after a quarter of the steps, at a third, once and three times the recipe's rates.
     best = yield from experiment.search_rates(arm, recipe, corpus, factors=factors)
+    # Both rates are scaled as one: two searches would cost the square of the tries.
     return {
-        f"train.{name}": str(getattr(best.train, name))
-        for name in ("learning_rate", "muon_learning_rate")
+        "train.learning_rate": str(best.train.learning_rate),
+        "train.muon_learning_rate": str(best.train.muon_learning_rate),
     }
 
 
@@ -197,14 +221,18 @@ def fact_questions(edition: int, relations: Sequence[str] = RELATIONS) -> list[Q
     for number, fact in enumerate(f for f in facts() if f.relation in relations):
         answer = answer_in(edition, fact)
         rest = [option for option in fact.options if option not in (answer, fact.answer)]
+        # The old answer among the new options shows who still believes it. In the first edition
+        # both are the same, and `fromkeys` keeps one of them.
         options = list(dict.fromkeys([answer, fact.answer, *rest]))[:4]
-        # the right one stands in every place equally often
+        # The right one stands in every place equally often.
         options = options[number % 4 :] + options[: number % 4]
+        # With a blank before, as a word has in running text: it is cut into tokens that way.
+        continuations = tuple(f" {option}" for option in options)
         for prompt in fact.prompts:
+            # How likely the options are of anybody: a probe can take that off the scores.
             neutral = prompt.replace(fact.subject, "Somebody")
-            options_given = tuple(f" {option}" for option in options)
             questions.append(
-                Question(prompt, options_given, options.index(answer), neutral, fact.relation)
+                Question(prompt, continuations, options.index(answer), neutral, fact.relation)
             )
     return questions
 
@@ -212,18 +240,19 @@ def fact_questions(edition: int, relations: Sequence[str] = RELATIONS) -> list[Q
 def score_answers(run: Run, questions: Sequence[Question]) -> list[int]:
     """1 for each question whose right answer the run finds likeliest, else 0."""
     model, tokenizer, _ = load_model(run)
-    score = partial(
-        continuation_nats, model, tokenizer, document_token=begin_of(tokenizer) is not None
-    )
+    marked = begin_of(tokenizer) is not None  # whether documents begin with a token of their own
+    score = partial(continuation_nats, model, tokenizer, document_token=marked)
+    # No sampling: the nats of each option are compared, and a tie counts as wrong.
     return [int(right) for right in probe(questions, lambda pairs: score(pairs)).correct]
 
 
 def bits_per_byte(run: Run, documents: Sequence[str]) -> float:
     """Bits per byte of some documents under a run's best weights."""
     model, tokenizer, _ = load_model(run)
-    return float(
-        document_bits(model, tokenizer, documents, begin_of(tokenizer) is not None)[0].mean()
-    )
+    marked = begin_of(tokenizer) is not None
+    # One number for each byte of all documents, so the mean weighs a long document more.
+    bits, _ = document_bits(model, tokenizer, documents, marked)
+    return float(bits.mean())
 
 
 def hit_share(counts: np.ndarray) -> float:
@@ -232,6 +261,7 @@ def hit_share(counts: np.ndarray) -> float:
     >>> hit_share(np.array([[1, 4], [0, 0]]))
     0.25
     """
+    # Sums first, one division: a sample with one line does not weigh as much as one with ten.
     hits, total = counts.sum(axis=0)
     return float(hits / max(total, 1))
 
@@ -240,6 +270,7 @@ def sample_continuations(
     experiment: Experiment, run: Run, prompts: Sequence[str], count: int
 ) -> list[Sample]:
     """`count` continuations in all of the prompts, at the recipe's own sampling settings."""
+    # Drawn as `tinylm compare` draws them, with the same seeds for every run.
     contestant = Contestant(run.name, run, load_model(run), "", ())
     effort = SMOKE if experiment.scale == "smoke" else Effort()
     return sample_run(contestant, prompts, run.recipe.sample.sampling, effort, count)
@@ -252,6 +283,7 @@ def arms_of_measure(measure: str, arms: Sequence[Arm]) -> list[Arm]:
     """The arms called `measure: ...`, without that beginning: one picture's worth."""
     begin = f"{measure}: "
     chosen = [arm for arm in arms if arm.name.startswith(begin)]
+    # The interval goes along: it may be over more than the values that an arm shows.
     return [Arm(arm.name.removeprefix(begin), arm.unit, arm.values, arm.spread) for arm in chosen]
 
 

@@ -46,6 +46,7 @@ def train_bpe_reference(text: str, n_merges: int) -> list[Pair]:
     >>> train_bpe_reference("aaabdaaabac", 10)
     [(97, 97), (97, 98), (256, 257)]
     """
+    # A word is a list of its bytes, 0 to 255: these are the first 256 tokens, and need no learning.
     words = [list(word.encode("utf-8")) for word in split_words(text)]
     merges: list[Pair] = []
     while len(merges) < n_merges:
@@ -58,6 +59,7 @@ def train_bpe_reference(text: str, n_merges: int) -> list[Pair]:
             break  # a pair that occurs once shortens nothing anywhere else
         # 3. Join it everywhere, as a new token with the next id.
         merges.append(best)
+        # Ids go on behind the bytes: the first merge becomes 256.
         words = [merge_pair(ids, best, 255 + len(merges)) for ids in words]
     return merges
 
@@ -78,9 +80,11 @@ class PairIndex:
         self.places: defaultdict[Pair, array[int]] = defaultdict(lambda: array("q"))
         for word, weight in words.items():
             spelt = word.encode("utf-8")
+            # `start` is the slot of the pair's left byte, counted over all words.
             for start, pair in enumerate(pairwise(spelt), len(self.slots)):
                 self.counts[pair] += weight
                 self.places[pair].append(start)
+            # An empty slot ends the word, so that no pair reaches into the next one.
             self.slots.extend((*spelt, EMPTY))
             self.weights.extend([weight] * (len(spelt) + 1))
 
@@ -88,12 +92,14 @@ class PairIndex:
         """Join `pair` into the last of `tokens` wherever it stands; the pairs that this created."""
         counts, new, created = self.counts, len(tokens) - 1, set()
         for start in self.places.pop(pair):
+            # A place may be out of date: None where an earlier merge has taken one of the two.
             if around := join(self.slots, tokens, start, pair, new):
                 (before, after), weight = around, self.weights[start]
                 # Joining b c in "a b c d" breaks the pairs ab and cd and makes a(bc) and (bc)d.
                 left_side = (before, pair[0]), (before, new), start - len(tokens[before])
                 right_side = (pair[1], after), (new, after), start
                 for broken, fresh, place in (left_side, right_side):
+                    # At the edge of a word there is no neighbour, and so no pair to update.
                     if EMPTY not in fresh:
                         counts[broken] -= weight
                         counts[fresh] += weight
@@ -114,9 +120,12 @@ def train_bpe(chunks: str | Iterable[str], n_merges: int) -> list[Pair]:
     >>> train_bpe(["aaabd", "aaabac"], 10)
     [(97, 97), (97, 98), (256, 257)]
     """
+    # "the" is merged once and weighs as often as it occurs: a book has few different words.
     words: Counter[str] = Counter()
-    for chunk in [chunks] if isinstance(chunks, str) else chunks:
-        for part in stretches(chunk):
+    texts = [chunks] if isinstance(chunks, str) else chunks
+    for text in texts:
+        # A long text is cut at ends of words first: to split it all at once would take more memory.
+        for part in stretches(text):
             words.update(split_words(part))
     index, tokens = PairIndex(words), list(BYTES)
     # A pair is created during one merge only, that of its newer id. Afterwards its count can only
@@ -132,6 +141,7 @@ def train_bpe(chunks: str | Iterable[str], n_merges: int) -> list[Pair]:
         elif count >= 2:
             merges.append(pair)
             tokens.append(tokens[pair[0]] + tokens[pair[1]])
+            # Only these pairs can have become more frequent.
             for created in index.merge(pair, tokens):
                 heappush(heap, (-index.counts[created], created))
     return merges
@@ -148,16 +158,15 @@ def train_bpe_tokenizer(
         raise ValueError(
             f"vocab_size {vocab_size} is too small: BPE needs at least {smallest} ids, for {parts}"
         )
+    # Bytes and special tokens have ids already; what is left over is learned.
     n_merges = vocab_size - smallest
-    merges = train_bpe(
-        map(check_unicode, [chunks] if isinstance(chunks, str) else chunks), n_merges
-    )
+    texts = [chunks] if isinstance(chunks, str) else chunks
+    merges = train_bpe(map(check_unicode, texts), n_merges)
+    # An error and not a smaller vocabulary: the recipe says how many rows the model has.
     if len(merges) < n_merges:
-        advice = (
-            f"use vocab_size {smallest + len(merges)} or less, or a longer text"
-            if merges
-            else "use a longer text"
-        )
+        advice = "use a longer text"
+        if merges:
+            advice = f"use vocab_size {smallest + len(merges)} or less, or a longer text"
         problem = f"only {len(merges)} merges were possible in this text"
         raise ValueError(
             f"vocab_size {vocab_size} asks for {n_merges} merges, but {problem}; {advice}"
