@@ -11,7 +11,7 @@ demo: $(VENV)/.installed
 	$(BIN)/tinylm demo
 
 test: $(VENV)/.installed-dev lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check tinylm tests

@@ -1,5 +1,11 @@
 """What tests share: one CPU thread, and a run so small that it trains in a second."""
 
+import os
+
+# Child processes too. Two processes with two threads each on two cores wait for each other by
+# spinning.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 import torch
 

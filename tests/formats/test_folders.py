@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import tiny_recipe, train_run
@@ -242,6 +242,7 @@ SIGNS = st.one_of(
 
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.lists(st.text(SIGNS), min_size=50, max_size=50))  # 10,000 texts
+@example([DOCUMENT])
 def test_ten_thousand_texts_encode_alike_in_the_tokenizers_library(texts):
     for ours, theirs in PAIRS:
         for text, found in zip(texts, theirs.encode_batch(texts, add_special_tokens=False)):
@@ -250,6 +251,9 @@ def test_ten_thousand_texts_encode_alike_in_the_tokenizers_library(texts):
 
 OURS = (train_bpe_tokenizer([MANY * 3], 370, [DOCUMENT]), CharTokenizer.train([MANY], [DOCUMENT]))
 PAIRS = [(tokenizer, library_of(tokenizer)) for tokenizer in OURS]
+for _, theirs in PAIRS:
+    # The name of a special token in a text is text for us; the library has to be told.
+    theirs.encode_special_tokens = True
 
 
 @pytest.mark.parametrize("ours", OURS)
