@@ -122,6 +122,7 @@ def count(run: Run, kind: str) -> dict[str, Any]:
 
 
 def ngram(train: np.ndarray, order: int, tokenizer: Tokenizer) -> NgramModel:
+    """The counts of a training text (tokens,); order n looks at the n - 1 tokens before."""
     return NgramModel.fit(train, order, tokenizer.vocab_size)
 
 

@@ -56,6 +56,8 @@ PROMPTS = ("The tide", "Mara the net-mender", "")
 
 @dataclass(frozen=True)
 class Sizes:
+    """How long the rewarded runs train, and how much is judged, at one scale."""
+
     steps: int  # of each rewarded run
     samples: int  # of the reward stage, a step
     judged: int  # continuations that an arm is judged by

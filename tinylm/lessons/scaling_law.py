@@ -33,6 +33,7 @@ class Law(NamedTuple):
     beta: float
 
     def loss(self, parameters: float, tokens: float) -> float:
+        """Nats per token that the law predicts for a model of this size and this much text."""
         return self.E + self.A / parameters**self.alpha + self.B / tokens**self.beta
 
     @property

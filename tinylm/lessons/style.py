@@ -110,6 +110,8 @@ MEASURES = {
 
 @dataclass(frozen=True)
 class Sizes:
+    """How much is trained, written and asked at one scale, for each seed."""
+
     steps: int  # of each fine-tune
     samples: int  # continuations that an arm is judged by
     stories: int  # unseen ones, for bits per byte
