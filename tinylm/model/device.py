@@ -19,7 +19,7 @@ class Compute:
 
     def autocast(self) -> torch.autocast:
         """Inside this context matrix products run in `dtype`."""
-        # Only products: norms, softmax and losses stay in fp32, by autocast's own list.
+        # The weights stay fp32: autocast hands each product a bf16 copy of them.
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
 
 

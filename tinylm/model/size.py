@@ -23,7 +23,6 @@ def size_of(config: ModelConfig) -> Size:
         weights = dict(GPT(config).named_parameters())  # a tied head is listed once
     counts = {name: weight.numel() for name, weight in weights.items()}
     embedding = sum(n for name, n in counts.items() if name.startswith(("tokens", "head")))
-    # Norms and biases are vectors: they have few numbers, and no product to speak of.
     hidden = [name for name in counts if name.startswith("blocks") and weights[name].ndim == 2]
     return Size(sum(counts.values()), embedding, sum(counts[name] for name in hidden))
 
@@ -34,7 +33,7 @@ def flops_per_token(config: ModelConfig, training: bool = True) -> int:
     A weight costs 2 forward (multiply, add) and 4 backward (gradients of its input and of itself).
     Attention adds two products of (1, D) by (D, T/2 on average) a head.
     """
-    # The head counts as V x D whether it is tied or not; looking an embedding up costs nothing.
+    # The head counts as V x D whether it is tied or not; looking a token up multiplies nothing.
     weights = size_of(config).matrices + config.vocab_size * config.width
     attention = 2 * config.depth * config.heads * config.head_dim * config.context // 2
     return (6 if training else 2) * (weights + attention)

@@ -109,7 +109,7 @@ class Tokenizer(ABC):
 
     def to_dict(self) -> dict[str, Any]:
         """The tokenizer as JSON values; `tokenizer_from_dict` takes it back."""
-        # Everything that decides which ids a text gets, and nothing else: the fingerprint hashes it.
+        # What decides the ids of a text, and nothing else: the fingerprint is the hash of it.
         header = {"format": FORMAT, "version": VERSION}
         return {**header, **self._content, "specials": list(self.specials)}
 

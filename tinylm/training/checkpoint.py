@@ -18,7 +18,7 @@ from tinylm.model.gpt import GPT
 from tinylm.runs import to_json
 from tinylm.text.tokenizers import Tokenizer
 
-# Not below model/: sampling never reads it, and it is the largest file of a run.
+# Not below model/: only a resume reads it, and it is larger than the model.
 STATE = "state/state.safetensors"
 
 
