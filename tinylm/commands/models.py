@@ -37,16 +37,16 @@ def sample(
 
     Args:
         run: A run folder.
-        prompt: What to continue. Default: the first prompt of the run's recipe.
+        prompt: Text to continue. Default: the first prompt of the run's recipe.
         chat: A message to answer instead, in the conversation format of an imported model.
-        tokens: Most tokens to add.
-        temperature: 0 takes the likeliest token each time; above 1 grows wilder.
+        tokens: Number of tokens to add at most.
+        temperature: 0 always takes the likeliest token; above 1 makes unlikely tokens likelier.
         top_k: Keep the k likeliest tokens.
         top_p: Keep the fewest tokens whose probability reaches p.
         min_p: Keep tokens at least p times as likely as the likeliest.
         repetition_penalty: Above 1 makes tokens already seen less likely.
         seed: The same seed gives the same text. Sample number i is drawn with seed + i.
-        count: How many continuations.
+        count: Number of continuations.
         stop: Strings that end a continuation.
         json: One JSON object per continuation: prompt, text, tokens, seed, seconds, finish_reason.
     """
@@ -194,8 +194,8 @@ def compare(
         out: Folder for comparison.json, samples.md, the pictures and index.html.
         scale: full measures for about half a minute, or some minutes where a model is large; smoke
             only shows that everything works.
-        reader: A larger model that had no part in the training, such as runs/smollm2: it judges the
-            sense of the samples, by their bits per byte.
+        reader: A larger model that had no part in the training, such as runs/smollm2. It judges
+            whether the samples make sense, by their bits per byte.
     """
     if len(runs) < 2:
         raise ValueError(f"compare needs two or more runs, not {len(runs)}")
@@ -220,6 +220,6 @@ def plot(runs: Positional[tuple[Path, ...]], out: Path = Path("curves.png")) -> 
     if not runs:
         raise ValueError("plot needs runs, such as: tinylm plot runs/demo/base runs/demo/verse")
     if out.exists() and not is_ours(out):
-        raise ValueError(f"{out} exists and is no picture of TinyLM's: choose another --out")
+        raise ValueError(f"{out} exists and was not drawn by TinyLM: choose another --out")
     save_figure(loss_curves([open_run(run) for run in runs]), out)
     print(out)
