@@ -51,7 +51,7 @@ def scans(line: str) -> bool:
 
 def flagged(samples: Sequence[Sample], test: Callable[[str], bool]) -> np.ndarray:
     """(samples, 2): lines of each sample that pass the test, and all of its lines."""
-    # Counts and no shares: a sample of one line then weighs less than one of ten. The shape (0, 2)
+    # Counts, not shares: a sample of one line then weighs less than one of ten. The shape (0, 2)
     # of no samples needs the reshape.
     return np.array(
         [(sum(map(test, s.lines)), len(s.lines)) for s in samples], dtype=np.int64
@@ -337,7 +337,7 @@ def variety_rows(
     contestants: Sequence[Contestant], lines: Sequence[list[Sample]]
 ) -> list[dict[str, Any]]:
     """Rhyme, and whether the lines repeat each other, themselves or the training text."""
-    # Each run against its own training text: only that can have been learned by heart.
+    # Each run against its own training text; its parent's is not searched (see the header).
     known_lines = [frozenset(map(str.strip, c.training.splitlines())) for c in contestants]
     copied = [flagged(s, known.__contains__) for s, known in zip(lines, known_lines)]
     degenerate = [flagged(s, meter.is_degenerate) for s in lines]
@@ -486,7 +486,7 @@ def story_rows(
     told_stories = [tell_stories(c, sampling, effort) for c in contestants]
     if not any(told_stories):
         return []
-    # Wrong names are counted by a program: it knows every person, pet and place of the town.
+    # A program judges the stories: it knows all people, pets and places of the town.
     kept = [np.array([consistency(text).score for text in texts]) for texts in told_stories]
     values = [as_json(interval(k), len(k)) if len(k) else None for k in kept]
     # Paired by seed: story i of every run is drawn with the same numbers.
@@ -510,7 +510,7 @@ def tell_stories(contestant: Contestant, sampling: Sampling, effort: Effort) -> 
     texts = []
     for first in range(0, effort.stories, effort.batch):
         count = min(effort.batch, effort.stories - first)
-        # From the document token alone, to the end of the context: one token for it, the rest told.
+        # One place of the context is the document token; the rest is the story.
         request = Request("", model.config.context - 1, sampling, first, count, begin=DOCUMENT)
         texts += [row.text for row in generate(model, tokenizer, request)]
     return texts
@@ -528,7 +528,7 @@ def fact_rows(contestants: Sequence[Contestant], effort: Effort) -> list[dict[st
     A fine-tune keeps its parent's tokenizer: runs with that of a run on the stories descend from
     it. A foundation model from elsewhere never heard of the town, and is not asked.
     """
-    # The tokenizer as a family's mark: runs with equal ones come from one base.
+    # Equal tokenizers show that runs come from one base.
     tokenizers = [c.loaded.tokenizer.fingerprint() for c in contestants]
     pairs = zip(contestants, tokenizers)
     taught = {mark for c, mark in pairs if c.loaded.recipe.corpus.text == "stories"}

@@ -282,7 +282,7 @@ def kept(scores: Sequence[Scores], arm: str) -> Interval:
 def facts_gained(scores: Sequence[Scores], arm: str) -> Interval:
     """Share of all questions answered rightly, an arm's minus the base's, over questions and
     seeds."""
-    # Of all questions, those that the base got wrong included: there a lesson would show.
+    # All questions, also those that the base got wrong: new knowledge would show there.
     after = [right for own in scores for right in own[arm]["facts"]]
     before = [right for own in scores for right in own["base"]["facts"]]
     # (seeds x questions,) the seed of each answer: answers of one model hang together.

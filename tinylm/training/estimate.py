@@ -46,7 +46,7 @@ class Costs:
     def seconds(self, trainer: Trainer, steps: int) -> float:
         """Of the rest of a run of `steps` steps, from where the trainer stands."""
         recipe = trainer.recipe
-        # Each kind of pause has a rhythm of its own.
+        # Validations (each with a save) and rounds of samples come at intervals of their own.
         judged = due(recipe.train.evaluate_every, trainer.step, steps)
         # Without a manifest the run has not begun: it is judged and saved before its first step.
         if not trainer.manifest:

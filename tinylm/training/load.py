@@ -118,7 +118,7 @@ def chat_template(run: Run) -> str | None:
 def resized(model: GPT, asked: ModelConfig) -> GPT:
     """A copy of the model that drops another share of activations while training, and with a
     shorter context where one is asked for."""
-    # A default is no wish: only a context that the recipe names shortens the parent's.
+    # Only a context that the recipe names changes the parent's; a default does not.
     context = asked.context if "context" in asked.model_fields_set else model.config.context
     sizes = {"context": context, "dropout": asked.dropout}
     config = model.config.model_copy(update=sizes)

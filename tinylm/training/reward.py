@@ -164,7 +164,7 @@ def lines_of(ids: np.ndarray, tokenizer: Tokenizer) -> list[list[int]]:
     line: list[int] = []
     for id in ids.tolist():
         if begins[id]:
-            line = []  # the end of the document before, where it has no line break
+            line = []  # drops an unfinished line of the document before
             continue
         line.append(id)
         if ends[id]:
@@ -184,7 +184,7 @@ class RewardStage:
                 "be the one that learns"
             )
         self.model, self.config, self.tokenizer = model, config, corpus.tokenizer
-        # Frozen: were it to follow the model, the KL term would hold nothing back.
+        # Frozen: if it followed the model, the KL term would hold nothing back.
         self.reference = reference.eval().requires_grad_(False)
         if config.scorer not in REWARDS:
             hint = closest(config.scorer, list(REWARDS))
