@@ -198,8 +198,8 @@ def fine_tune_recipe(
     }
     common = {
         "train.steps": str(steps),
-        # Four validations: the weights of the best one are kept, so an arm that begins to recite
-        # is judged as it was before.
+        # After every quarter. The weights of the best validation are kept, so an arm that begins to
+        # recite is judged as it was before.
         "train.evaluate_every": str(max(1, steps // 4)),
         # The poems are few and read several times; dropout keeps them from being learned by heart.
         "model.dropout": "0.1",
@@ -222,7 +222,7 @@ def reward_fields(
         "start_from": str(parent.folder),
         "train.seed": str(seed),
         "train.steps": str(sizes.reward_steps),
-        # Once, at the end: a rewarded run keeps its last weights whatever their validation loss.
+        # Only before and after: a rewarded run keeps its last weights, whatever they score here.
         "train.evaluate_every": str(sizes.reward_steps),
         "reward.samples": str(sizes.reward_samples),
         "reward.kl": "0.1",
