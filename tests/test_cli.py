@@ -107,7 +107,7 @@ def test_a_misspelt_field_is_refused_with_the_closest_match(capsys):
 
 def test_a_misspelt_command_or_option_is_told_where_it_was_written(capsys):
     for words, told in (
-        (["smaple", "runs/x"], 'tinylm: no command smaple (did you mean "sample"?)'),
+        (["smaple", "runs/x"], 'tinylm: there is no command smaple (did you mean "sample"?)'),
         (
             ["train", "your-text", "--corpus.txt", "a.txt"],
             'tinylm: --corpus.txt: no such field (did you mean "text"?)',

@@ -91,8 +91,8 @@ def test_large_models_are_measured_with_less_effort(demo):
 @pytest.mark.parametrize(
     "words, told",
     [
-        (["--reward"], "--reward belongs to --foundation"),
-        (["--foundation", "--resume-from", "x.zip"], "leave --foundation out"),
+        (["--reward"], "--reward works only with --foundation"),
+        (["--foundation", "--resume-from", "x.zip"], "leave out --foundation"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(words, told, capsys):

@@ -109,7 +109,8 @@ def main(argv: list[str] | None = None) -> None:
     if words[0] not in names and words[0][:1] != "-":
         hint = closest(words[0], names)
         print(
-            f"tinylm: no command {words[0]}{hint}; there are: {', '.join(names)}", file=sys.stderr
+            f"tinylm: there is no command {words[0]}{hint}; the commands are: {', '.join(names)}",
+            file=sys.stderr,
         )
         sys.exit(2)
     if words[:1] == ["train"]:

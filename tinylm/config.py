@@ -30,6 +30,8 @@ class Section(BaseModel):
 
 
 class CorpusConfig(Section):
+    """Which text a run learns from, and how it is split into training and validation text."""
+
     text: str = Field("stories", min_length=1)
     """What to learn: a shipped or fetched corpus by name, a text file, or a folder of documents."""
     encoding: str = "utf-8"
@@ -49,6 +51,8 @@ class CorpusConfig(Section):
 
 
 class TokenizerConfig(Section):
+    """How text is cut into tokens; a run with `start_from` takes its parent's tokenizer."""
+
     # The trade: a larger vocabulary makes sequences shorter and the embedding table larger. A small
     # model spends a quarter of its parameters on 2,048 tokens.
     kind: Literal["char", "bpe"] = "bpe"
@@ -58,6 +62,8 @@ class TokenizerConfig(Section):
 
 
 class ModelConfig(Section):
+    """The shape of the network: GPT-2, Llama and Qwen3 are three choices of these fields."""
+
     # Two or three options per axis: enough for GPT-2, Llama and Qwen3, whose shapes differ in the
     # norm, in how positions enter, in the MLP and in the biases, and in nothing else.
     vocab_size: int = Field(0, ge=0)
@@ -115,6 +121,8 @@ Matrix = Literal["q", "k", "v", "o", "gate", "up", "down"]  # of a block, by gpt
 
 
 class LoraConfig(Section):
+    """Adapters of low rank beside frozen matrices (Hu et al. 2021)."""
+
     # A rank of 8 beside a matrix of 576 x 576 trains 9,216 numbers instead of 331,776.
     rank: int = Field(8, ge=1)
     """Columns of the two thin matrices beside each adapted one."""
@@ -125,6 +133,8 @@ class LoraConfig(Section):
 
 
 class TrainConfig(Section):
+    """The training loop: length, optimisers, schedule, validation, device and precision."""
+
     # steps x batch_size x context tokens are read in all. The rates were searched at the shapes of
     # the shipped recipes; a larger model wants smaller ones.
     steps: int = Field(1000, ge=1)
@@ -184,6 +194,8 @@ class TrainConfig(Section):
 
 
 class Sampling(Section):
+    """How one token is drawn from the distribution (V,) that the logits give."""
+
     # Applied in this order; each cuts the tail of the distribution in another way. 1.0 and no cuts
     # draw from what the model has learned, tail and all.
     temperature: float = Field(0.8, ge=0)
@@ -199,6 +211,8 @@ class Sampling(Section):
 
 
 class SampleConfig(Section):
+    """What is sampled along the way: prompts to continue, how often and how far."""
+
     every: int = Field(200, ge=1)
     """Steps between samples written along the way."""
     prompts: tuple[str, ...] = ("The ",)
@@ -210,6 +224,8 @@ class SampleConfig(Section):
 
 
 class RewardConfig(Section):
+    """The third stage: policy gradient on the model's own texts (Williams 1992)."""
+
     # loss = - advantage x log p + kl x KL - entropy x H: see training/reward.py.
     scorer: str = "metre"
     """A reward of evaluation/rewards.py: metre, rhyme, answer, length, or the control lottery."""
@@ -226,6 +242,8 @@ class RewardConfig(Section):
 
 
 class Recipe(Section):
+    """Everything a run depends on. ValueError where fields do not fit each other."""
+
     name: str = "run"
     """Names the run, and its folder under runs/ where --out is not given."""
     purpose: str = ""
@@ -251,6 +269,7 @@ class Recipe(Section):
     """Text sampled along the way."""
 
     def model_post_init(self, _context: Any) -> None:
+        """Relations between sections; ValueError for adapters or a reward without a parent."""
         if self.lora is not None and self.start_from is None:
             raise ValueError("lora needs start_from: a trained run to put adapters beside")
         if self.reward is not None and self.start_from is None:

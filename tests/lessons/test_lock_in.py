@@ -69,4 +69,4 @@ def test_the_command_tells_the_break_even_at_the_readers_prices(capsys):
     assert "no break-even" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         main(["host", "--tokens-in", "0"])
-    assert "--tokens-in 0: a number above 0 is needed" in capsys.readouterr().err
+    assert "--tokens-in 0 must be a number above 0" in capsys.readouterr().err

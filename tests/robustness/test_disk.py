@@ -36,7 +36,7 @@ def test_where_the_disk_is_full_the_save_fails_clearly_and_the_one_before_goes_o
     with pytest.raises(OSError) as error:
         list(resume_run(run.folder).run())
     assert explain(error.value).endswith(
-        "the disk is full, or this file may not grow. Free some room; what was saved before is good"
+        "the disk is full, or this file may not grow. Free some space; earlier saves are intact"
     )
     assert load_model(open_run(run.folder)).model
     (run.folder / name).unlink()
@@ -97,7 +97,7 @@ def test_a_folder_that_can_only_be_read_is_one_line_and_can_still_be_sampled(tmp
         tmp_path,
     )
     assert done.returncode == 0 and done.stdout.startswith("the "), done.stderr
-    assert "this file system can only be read. Choose another place with --out" in done.stderr
+    assert "this file system is read-only. Choose another place with --out" in done.stderr
     assert "Traceback" not in done.stderr and contents(run.folder) == kept
 
 

@@ -104,6 +104,7 @@ INTERRUPTED: dict[str, tuple[str, Fields]] = {
 
 
 def need_gpu() -> None:
+    """Raise Skip where torch has no NVIDIA GPU: the row is then reported as not measured."""
     if not torch.cuda.is_available():
         raise Skip("needs an NVIDIA GPU that torch can use")
 

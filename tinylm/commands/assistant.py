@@ -23,7 +23,7 @@ CHAT_SAMPLING = Sampling(temperature=0.5, top_p=0.9)
 NAMES = {"step": "step", "call": "call", "result": "result", "passage": "passage", "source": "from"}
 LABELS = {kind: f"  {name:9}" for kind, name in NAMES.items()} | {"answer": ""}
 HELLO = """Ask about the documents, large sums, orders ("Where is order {order}?") or berths
-("Book berth 9 on Monday."); an empty line or Ctrl-D ends the conversation."""
+("Book berth 9 on Monday."). An empty line or Ctrl-D ends the conversation."""
 
 
 def chat(
@@ -41,15 +41,16 @@ def chat(
             shipped handbook.
         run: An assistant that was trained already. Default: the one in `out`, trained there on
             first use.
-        model: A run with a chat template, such as runs/smollm2: talk to the model itself, without
-            documents and tools.
+        model: A run with a chat template, such as runs/smollm2. You then talk to the model itself,
+            without documents or tools.
         session: A file to append the conversation to, one JSON object a line.
-        base: The run that the assistant is fine-tuned from; trained first where there is none.
-        out: Where the assistant is kept.
+        base: The run that the assistant is fine-tuned from. It is trained first if it does not
+            exist.
+        out: Folder in which the assistant is kept.
     """
     if model is not None:
         if documents is not None or run is not None:
-            raise ValueError("--model talks to a model alone: leave --documents and --run out")
+            raise ValueError("--model talks to the model alone: leave out --documents and --run")
         talk(model, session)
         return
     from tinylm.corpora.handbook import handbook
@@ -57,7 +58,7 @@ def chat(
 
     first = first_message() if run is None else None
     if first == "":  # before an assistant is trained for nobody
-        say("standard input holds no question: nothing to answer")
+        say("standard input is empty: there is no question to answer")
         return
     texts = handbook(1) if documents is None else read_folder(documents)
     trained = open_run(run) if run else first_use(base, out)
@@ -91,7 +92,7 @@ def search(
     Args:
         documents: A folder or a file: text, Markdown, HTML and PDF.
         question: What to look for, in plain words.
-        count: Most passages to show.
+        count: Number of passages to show at most.
         json: One JSON object per passage: text, document, place, score, context.
     """
     from tinylm.assistant.retrieval import Index
@@ -150,7 +151,7 @@ def first_use(base: Path, out: Path) -> "Run":
         "status"
     ] == "imported"
     if not (imported or is_finished(base)):
-        say(f"First its base, into {base}.")
+        say(f"Its base is trained first, into {base}.")
         if not follow(open_trainer(base, load_recipe("demo-base"))):
             sys.exit(130)
     parent = prepared(open_run(base), out / "prepared")
@@ -204,7 +205,7 @@ def talk(folder: Path, session: Path | None) -> None:
             messages.pop()
             continue
         if dropped:
-            say(f"the oldest {dropped} messages no longer fit into the context: forgotten")
+            say(f"the oldest {dropped} messages no longer fit into the context and are left out")
             del messages[:dropped]
         tokens, end = model.config.context - len(ids), end_of_turn(tokenizer)
         request = Request(message, tokens, CHAT_SAMPLING, begin=end, ids=tuple(ids))

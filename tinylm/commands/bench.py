@@ -26,16 +26,14 @@ def bench(
     json: Path = Path("runs/bench/results.json"),
     list: bool = False,
 ) -> None:
-    """Measure TinyLM against its peers: ratios with their spread, beside the bars they are held
-    against.
+    """Measure TinyLM against its peers. Each ratio is printed with its spread and its bar.
 
     Args:
-        rows: What to measure (--list tells what there is). Default: all but those that --list
-            marks.
+        rows: What to measure; --list shows all rows. Default: all except those that --list marks.
         nanogpt: A clone of github.com/karpathy/nanoGPT; it is copied, nothing is written into it.
         llama2c: A clone of github.com/karpathy/llama2.c.
-        texts: Folder with tinyshakespeare.txt, and with the four texts that the row meter names.
-        json: Where the results go; bench.png is put beside them.
+        texts: Folder with tinyshakespeare.txt, and with the four texts that the row meter needs.
+        json: File for the results; bench.png is written beside it.
         list: Only list the rows.
     """
     from tinylm.bench.measure import Setup, machine
@@ -44,7 +42,7 @@ def bench(
 
     if list:
         for name, row in ROWS.items():
-            print(f"{name:14} {row.help}{'' if row.default else ' Only when named.'}")
+            print(f"{name:14} {row.help}{'' if row.default else ' Runs only when named.'}")
         return
     names, facts = chosen(rows), machine()
     print(machine_line(facts))
@@ -80,8 +78,9 @@ def machine_line(facts: dict[str, Any]) -> str:
     )
     load = "" if facts["load"] is None else f", load {facts['load']:.1f}"
     gpu = f", {facts['gpu']}" if facts["gpu"] else ""
+    features = " ".join(facts["features"]) or "no vector features reported"
     return (
-        f"{facts['processor']} ({' '.join(facts['features']) or 'no vector features told'}){gpu}, "
+        f"{facts['processor']} ({features}){gpu}, "
         f"{facts['cores']} cores, {facts['threads']} torch threads{load}; Python "
         f"{facts['python']}, {versions}"
     )

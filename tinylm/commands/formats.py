@@ -25,13 +25,13 @@ def export(
         to: hf: a folder for Hugging Face's transformers, or for PEFT where the run is a LoRA run.
             html: one page that runs the model in a browser. gguf: one file for llama.cpp, Ollama
             and LM Studio.
-        type: gguf only: how matrices are kept. f32 (the default) is exact, f16 half as large, q8_0
-            a quarter, with every number rounded to 8 bits.
+        type: gguf only: how matrices are stored. f32 (the default) is exact. f16 is half as large.
+            q8_0 is a quarter as large, and rounds every number to 8 bits.
     """
     from tinylm.runs import open_run
 
     if type is not None and to != "gguf":
-        raise ValueError(f"--type belongs to --to gguf, not to --to {to}")
+        raise ValueError(f"--type works only with --to gguf, not with --to {to}")
     opened = [open_run(run) for run in runs]
     if to == "html":
         from tinylm.playground.export import write_page
@@ -63,10 +63,10 @@ def import_(
 
     Args:
         source: smollm2; a GGUF file; or a GPT-2, Llama or Qwen3 folder in Hugging Face's format
-            (config.json, model.safetensors or its shards, tokenizer.json). Only smollm2 is
-            downloaded, where it is not there yet.
+            (config.json, model.safetensors or its shards, tokenizer.json). smollm2 is downloaded if
+            it is not there yet; nothing else is ever downloaded.
         out: The run folder to make. Default for smollm2: runs/smollm2.
-        text: What it is judged on, as in a recipe's corpus.text: its own training text is not here.
+        text: The text that it is judged on, named as in a recipe's corpus.text.
         context: Longest sequence to use, in tokens; memory grows with it.
     """
     at_least(1, context=context)
@@ -79,7 +79,7 @@ def import_(
     if source == "smollm2" and not path.exists():
         path, out = fetch_smollm2(data_folder(), say), out or Path("runs/smollm2")
     if out is None:
-        raise ValueError("give the run folder to make, with --out")
+        raise ValueError("--out is missing: it names the run folder to make")
     run = import_folder(path, out, text, context)
     best, name = run.manifest["best"], run.recipe.purpose.split()[0]
     say(

@@ -26,16 +26,15 @@ def lesson(
     out: Path | None = None,
     list: bool = False,
 ) -> None:
-    """Put one claim about language models to the test on this machine.
+    """Test one claim about language models on this machine.
 
     Args:
         name: A lesson; --list shows them.
-        scale: full takes minutes and concludes; smoke takes seconds and only shows that everything
-            works.
+        scale: full takes minutes and gives a verdict; smoke takes seconds and only shows that
+            everything works.
         out: Folder for results.json and the pictures. Default: runs/lessons/NAME, for smoke
             runs/lessons-smoke/NAME.
-        list: Show all lessons with the minutes they take on 2 cores, and those of the runs they
-            share.
+        list: Show all lessons, with their minutes on 2 cores and those of the runs that they share.
     """
     from tinylm.lessons.lesson import find_lesson, lessons
 
@@ -53,7 +52,7 @@ def lesson(
         again = " ".join(
             ["tinylm lesson", name, "--scale", scale, *(["--out", str(out)] if out else [])]
         )
-        say(f"interrupted, and kept; the same command goes on: {again}")
+        say(f"The lesson was interrupted; what it has done is saved. Continue with: {again}")
         sys.exit(130)
     for line in summary(results):
         print(clean(line))
@@ -131,7 +130,7 @@ def cost(
     gpu: Literal["v100", "a100", "h100", "h200", "b200"] = "h100",
     price: float | None = None,
 ) -> None:
-    """What training a model takes: FLOPs, GPU-hours, money and energy.
+    """Calculate what training a model takes: FLOPs, GPU-hours, money and energy.
 
     Args:
         parameters: Weights of the model (of a mixture of experts: those that one token passes
@@ -153,8 +152,8 @@ def cost(
         print(line)
     low, high = min(model.ratio for model in MODELS), max(model.ratio for model in MODELS)
     say(
-        f"{len(MODELS)} models say what they took: this is {low:.2f} to {high:.2f} times that; see "
-        "tinylm lesson cost"
+        f"The GPU-hours of {len(MODELS)} models are published: this calculation gives {low:.2f} to "
+        f"{high:.2f} times those. See: tinylm lesson cost"
     )
 
 
@@ -180,7 +179,7 @@ LIST_PRICES = Prices()
 
 
 def host(prices: OmitArgPrefixes[Prices] = LIST_PRICES) -> None:
-    """A host of one's own or a price per request: from how many requests a day the host is cheaper.
+    """Compare hosting a model yourself with paying per request: which costs less a day?
 
     Args:
         prices: Your prices.
@@ -191,7 +190,7 @@ def host(prices: OmitArgPrefixes[Prices] = LIST_PRICES) -> None:
     for requests in (100, 1_000, 10_000, 100_000, 1_000_000):
         print(f"{requests:>14,}  {per_day(prices, requests):>12,.2f}  {requests * each:>12,.2f}")
     print(f"break-even: {even:,.0f} requests a day" if even else
-          "no break-even: one host cannot answer so many requests as it would have to")  # fmt: skip
+          "no break-even: one host cannot answer that many requests")  # fmt: skip
 
 
 def check_positive(**values: float) -> None:
@@ -199,5 +198,5 @@ def check_positive(**values: float) -> None:
     for name, value in values.items():
         if not 0 < value < math.inf:
             raise ValueError(
-                f"--{name.replace('_', '-')} {value:g}: a number above 0 is needed, such as 7e9"
+                f"--{name.replace('_', '-')} {value:g} must be a number above 0, such as 7e9"
             )

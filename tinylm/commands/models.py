@@ -2,7 +2,8 @@
 
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -36,45 +37,65 @@ def sample(
 
     Args:
         run: A run folder.
-        prompt: What to continue. Default: the first prompt of the run's recipe.
+        prompt: Text to continue. Default: the first prompt of the run's recipe.
         chat: A message to answer instead, in the conversation format of an imported model.
-        tokens: Most tokens to add.
-        temperature: 0 takes the likeliest token each time; above 1 grows wilder.
+        tokens: Number of tokens to add at most.
+        temperature: 0 always takes the likeliest token; above 1 makes unlikely tokens likelier.
         top_k: Keep the k likeliest tokens.
         top_p: Keep the fewest tokens whose probability reaches p.
         min_p: Keep tokens at least p times as likely as the likeliest.
         repetition_penalty: Above 1 makes tokens already seen less likely.
         seed: The same seed gives the same text. Sample number i is drawn with seed + i.
-        count: How many continuations.
+        count: Number of continuations.
         stop: Strings that end a continuation.
         json: One JSON object per continuation: prompt, text, tokens, seed, seconds, finish_reason.
     """
-    at_least(1, tokens=tokens, count=count)
-    if not 0 <= seed < 2**63 - count:
-        raise ValueError(f"--seed {seed}: from 0 to {2**63 - 1 - count}")
     values = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p}
-    chosen = checked(Sampling, {**values, "repetition_penalty": repetition_penalty})
+    sampling = checked(Sampling, {**values, "repetition_penalty": repetition_penalty})
+    asked = checked_request(prompt, tokens, sampling, seed, count, stop)
+    shown, steps = continuations(run, asked, chat, prompt is None)
+    finished = print_finished(steps, json) if count > 1 or json else print_growing(steps, shown)
+    say_speed(finished)
 
-    from tinylm.generation import Request, continue_text
+
+def checked_request(
+    prompt: str | None, tokens: int, sampling: Sampling, seed: int, count: int, stop: Sequence[str]
+) -> "Request":
+    """What to generate, from options; ValueError for one that is out of range."""
+    at_least(1, tokens=tokens, count=count)
+    # Sample i has seed + i, and a generator takes 63 bits.
+    if not 0 <= seed < 2**63 - count:
+        raise ValueError(f"--seed {seed} must lie between 0 and {2**63 - 1 - count}")
+    # Only after the checks: this loads torch.
+    from tinylm.generation import Request
+
+    stops = tuple(word for word in stop if word)
+    return Request(prompt or "", tokens, sampling, seed, count, stops)
+
+
+def continuations(
+    run: Path, asked: "Request", message: str | None, default_prompt: bool
+) -> tuple[str, Iterator[list["Continuation"]]]:
+    """The text to show before the first token, and the continuations as they grow.
+
+    The prompt is a `message` in the run's conversation format, the first prompt of its recipe
+    (`default_prompt`), or the one that was `asked`.
+    """
+    from tinylm.generation import continue_text
     from tinylm.runs import open_run
     from tinylm.text.explain import unseen_characters
+    from tinylm.text.tokenizers import DOCUMENT
     from tinylm.training.load import load_model
 
     opened = open_run(run)
     model, tokenizer, recipe = load_model(opened)
-    begin = "<|document|>" if recipe.corpus.document_token else None
-    text = prompt if prompt is not None else next(iter(recipe.sample.prompts), "")
+    text = next(iter(recipe.sample.prompts), "") if default_prompt else asked.prompt
     if unseen := unseen_characters(tokenizer, text):
         say(f"characters that the model never saw: {' '.join(unseen)}")
-    stops = tuple(word for word in stop if word)
-    request = Request(text, tokens, chosen, seed, count, stops, begin)
-    steps = continue_text(model, tokenizer, in_format(opened, tokenizer, chat, request))
-    if count > 1 or json:
-        rows = print_finished(steps, json)
-    else:
-        rows = print_growing(steps, text if chat is None else "")
-    total, seconds = sum(row.tokens for row in rows), max(row.seconds for row in rows)
-    say(f"{total} tokens in {seconds:.1f} s ({total / max(seconds, 1e-9):.0f} tokens/s)")
+    # As the documents began that the model has learned from.
+    begin = DOCUMENT if recipe.corpus.document_token else None
+    request = in_format(opened, tokenizer, message, replace(asked, prompt=text, begin=begin))
+    return text if message is None else "", continue_text(model, tokenizer, request)
 
 
 def in_format(
@@ -110,6 +131,13 @@ def print_finished(steps: Iterable[list["Continuation"]], json: bool) -> list["C
         else:
             print(f"--- {number} (seed {row.seed})\n{clean(row.prompt + row.text)}")
     return rows
+
+
+def say_speed(rows: Sequence["Continuation"]) -> None:
+    """Tokens, seconds and tokens per second of all continuations together."""
+    # They grow side by side, so the slowest one's seconds are those of all.
+    total, seconds = sum(row.tokens for row in rows), max(row.seconds for row in rows)
+    say(f"{total} tokens in {seconds:.1f} s ({total / max(seconds, 1e-9):.0f} tokens/s)")
 
 
 def evaluate(run: Positional[Path], text: Path, json: bool = False) -> None:
@@ -166,8 +194,8 @@ def compare(
         out: Folder for comparison.json, samples.md, the pictures and index.html.
         scale: full measures for about half a minute, or some minutes where a model is large; smoke
             only shows that everything works.
-        reader: A larger model that had no part in the training, such as runs/smollm2: it judges the
-            sense of the samples, by their bits per byte.
+        reader: A larger model that had no part in the training, such as runs/smollm2. It judges
+            whether the samples make sense, by their bits per byte.
     """
     if len(runs) < 2:
         raise ValueError(f"compare needs two or more runs, not {len(runs)}")
@@ -192,6 +220,6 @@ def plot(runs: Positional[tuple[Path, ...]], out: Path = Path("curves.png")) -> 
     if not runs:
         raise ValueError("plot needs runs, such as: tinylm plot runs/demo/base runs/demo/verse")
     if out.exists() and not is_ours(out):
-        raise ValueError(f"{out} exists and is no picture of TinyLM's: choose another --out")
+        raise ValueError(f"{out} exists and was not drawn by TinyLM: choose another --out")
     save_figure(loss_curves([open_run(run) for run in runs]), out)
     print(out)

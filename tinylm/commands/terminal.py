@@ -7,7 +7,7 @@ from typing import Any
 
 from tinylm.config import Section
 
-FULL = "the disk is full, or this file may not grow. Free some room; what was saved before is good"
+FULL = "the disk is full, or this file may not grow. Free some space; earlier saves are intact"
 CLOSED = (
     "this account may not read or write it. Change its permissions, or choose another place with "
     "--out"
@@ -18,7 +18,7 @@ REMEDIES = {
     errno.EFBIG: FULL,
     errno.EACCES: CLOSED,
     errno.EPERM: CLOSED,
-    errno.EROFS: "this file system can only be read. Choose another place with --out",
+    errno.EROFS: "this file system is read-only. Choose another place with --out",
 }
 
 
@@ -85,7 +85,7 @@ def at_least(least: int, **values: int) -> None:
     """ValueError naming the first option below `least`."""
     for name, value in values.items():
         if value < least:
-            raise ValueError(f"--{name.replace('_', '-')} {value}: at least {least}")
+            raise ValueError(f"--{name.replace('_', '-')} {value} must be at least {least}")
 
 
 def checked(section: type[Section], values: dict[str, Any]) -> Any:

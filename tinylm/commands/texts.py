@@ -20,17 +20,18 @@ def corpus(
     """Print a shipped corpus: stories, verse, handbook, domain.
 
     Args:
-        name: Which one.
+        name: The corpus to print.
         split: Only the training or the validation side. Default: all of it.
-        bytes: About how much; ends at the end of a document.
-        stats: Print figures about it instead.
+        bytes: About how many bytes to print; the text ends at the end of a document.
+        stats: Print statistics instead of the text.
     """
     at_least(1, bytes=bytes)
     from tinylm.corpora import build
 
     if name not in build.SHIPPED:
         hint = closest(name, list(build.SHIPPED))
-        raise ValueError(f"no shipped corpus {name}{hint}; there are: {', '.join(build.SHIPPED)}")
+        shipped = ", ".join(build.SHIPPED)
+        raise ValueError(f"there is no shipped corpus {name}{hint}; the corpora are: {shipped}")
     if stats:
         from tinylm.pages.datasheet import corpus_figures
 
@@ -57,7 +58,7 @@ def tokenizer(
     vocab_size: int = 1024,
     out: Path = Path("tokenizer.json"),
 ) -> None:
-    """Learn a tokenizer from a text, or watch one at work.
+    """Train a tokenizer on a text, or see how one cuts a text.
 
     Args:
         action: train FILE; or encode, decode or show with a tokenizer.json.
@@ -101,7 +102,7 @@ def token_ids(words: Sequence[str], vocab_size: int) -> list[int]:
     """The ids that were typed; ValueError names the first word that is none."""
     if wrong := [word for word in words if not word.isdigit()]:
         raise ValueError(
-            f"{wrong[0]!r} is no token id: ids are whole numbers from 0 to {vocab_size - 1}"
+            f"{wrong[0]!r} is not a token id: ids are whole numbers from 0 to {vocab_size - 1}"
         )
     return list(map(int, words))
 
@@ -142,14 +143,14 @@ def meter(file: Positional[Path], json: bool = False) -> None:
 
 
 def fetch(name: Positional[str], out: Path | None = None) -> None:
-    """Download a public-domain text or a foundation model, checked by its SHA-256.
+    """Download a public-domain text or a foundation model, and check its SHA-256.
 
     This is the only command that uses the network.
 
     Args:
         name: tiny-shakespeare, moby-dick, pride-and-prejudice, sherlock-holmes; or smollm2, the
             model SmolLM2-135M-Instruct (98 MB, Apache-2.0).
-        out: Folder to keep it in. Default: the user's data folder.
+        out: Folder to store it in. Default: the user's data folder.
     """
     from tqdm.auto import tqdm
 

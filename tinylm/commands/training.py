@@ -44,17 +44,16 @@ def demo(
             Default: runs/demo, or runs/foundation.
         scale: full takes minutes and learns; smoke takes seconds and only shows that everything
             works.
-        resume_from: A file that `tinylm pack` made of trained runs: then they are taken from it and
-            compared.
-        foundation: Start from a real model instead: SmolLM2, downloaded where it is not there yet,
-            fine-tuned on verse by adapters (LoRA).
-        reward: With --foundation: the third stage as well, a quarter of an hour more.
+        resume_from: A file that `tinylm pack` made. Its runs are compared, and nothing is trained.
+        foundation: Start from a real model. SmolLM2 is downloaded if it is not there yet, and
+            fine-tuned on verse with adapters (LoRA).
+        reward: With --foundation: also train the third stage, which takes a quarter of an hour.
     """
     out = out or Path("runs/foundation" if foundation else "runs/demo")
     if foundation and resume_from is not None:
-        raise ValueError("--resume-from unpacks the small models: leave --foundation out")
+        raise ValueError("--resume-from works only with the small models: leave out --foundation")
     if reward and not foundation:
-        raise ValueError("--reward belongs to --foundation: the small demo always has that stage")
+        raise ValueError("--reward works only with --foundation: the small demo always has it")
     if foundation:
         from tinylm.commands.foundation import foundation_demo
         from tinylm.corpora.fetch import data_folder
@@ -131,7 +130,7 @@ def spare(out: Path, stage: str = "base") -> None:
         SMOKE["train.steps"]
     ):
         raise ValueError(
-            f"{out} holds a demo at full scale, which this would replace: give another --out"
+            f"{out} holds a demo at full scale, and this one would replace it: choose another --out"
         )
 
 
@@ -151,7 +150,7 @@ def train(
         start_from: A run to fine-tune.
         max_minutes: Fit the number of steps into this time.
         tensorboard: Also write the records for TensorBoard, into the run folder.
-        set: Any field of the recipe; --train.steps 300 says the same as --set train.steps=300.
+        set: Any field of the recipe; --train.steps 300 means the same as --set train.steps=300.
     """
     fields = dict(part.split("=", 1) for part in set)
     if start_from is not None:
@@ -170,8 +169,7 @@ def train(
 
 
 def resume(run: Positional[Path], tensorboard: bool = False) -> None:
-    """Continue an interrupted run from its last save, to the same bits as if it had not been
-    interrupted.
+    """Continue an interrupted run from its last save; the result is the same, bit for bit.
 
     Args:
         run: A run folder.

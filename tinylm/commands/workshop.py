@@ -11,8 +11,7 @@ from tinylm.commands.terminal import clean, say
 def report(
     folders: Positional[tuple[Path, ...]] = (Path("runs"),), out: Path = Path("report.html")
 ) -> None:
-    """Write everything that was tried on one page: lessons, comparisons, decisions, runs, commands
-    to do it again.
+    """Write one page with all lessons, comparisons, decisions and runs, and the commands for them.
 
     Args:
         folders: Folders with runs and lessons in them, at any depth.
@@ -38,10 +37,10 @@ def doctor(folder: Positional[Path] = Path()) -> None:
     """Check a machine before the workshop: packages, memory, disk, speed, and the minutes that
     everything will take.
 
-    Ends with exit code 1 where something keeps TinyLM from working.
+    The exit code is 1 if something keeps TinyLM from working.
 
     Args:
-        folder: Where runs are going to be written.
+        folder: Folder in which runs will be written.
     """
     from tinylm.workshop.doctor import checks
 
@@ -56,7 +55,7 @@ def doctor(folder: Positional[Path] = Path()) -> None:
 
 
 def pack(runs: Positional[tuple[Path, ...]], out: Path = Path("demo.zip")) -> None:
-    """Put finished runs into one file to share; `tinylm demo --resume-from FILE` takes a demo from
+    """Put finished runs into one file to share; `tinylm demo --resume-from FILE` reads
     it.
 
     Args:
@@ -73,8 +72,8 @@ def pack(runs: Positional[tuple[Path, ...]], out: Path = Path("demo.zip")) -> No
         try:
             read_runs(out)
         except ValueError:
-            reason = "no file that tinylm pack wrote: choose another --out"
-            raise ValueError(f"{out} exists and is {reason}") from None
+            reason = "was not written by tinylm pack: choose another --out"
+            raise ValueError(f"{out} exists and {reason}") from None
     write([open_run(run) for run in runs], out)
     say(f"{out.stat().st_size / 1e6:.1f} MB")
     print(out)

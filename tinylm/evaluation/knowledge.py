@@ -46,6 +46,7 @@ class Question:
     """What kind of fact is asked for, e.g. "lives in": one row of the table."""
 
     def __post_init__(self) -> None:
+        # Two equal options would tie, and a tie counts as wrong: such a question cannot be passed.
         if (
             len(self.options) < 2
             or len(set(self.options)) < len(self.options)
@@ -54,6 +55,7 @@ class Question:
             raise ValueError(
                 f"'{self.prompt}' needs two or more different options, got {list(self.options)}"
             )
+        # Python would read -1 as the last option.
         if not 0 <= self.answer < len(self.options):
             raise ValueError(f"'{self.prompt}' has no option {self.answer}: answer counts from 0")
 
@@ -96,12 +98,15 @@ def probe(questions: Sequence[Question], score: Score) -> ProbeResult:
     """
     if not questions:
         raise ValueError("a probe needs at least one question")
+    # A dictionary, not a set: it keeps the order, so that batches and rounding stay the same.
     pairs = dict.fromkeys(
         (prompt, o) for q in questions for prompt in (q.prompt, q.neutral_prompt) for o in q.options
     )
+    # (prompt, option) -> nats: two forms of the same question look their options up in one place.
     nats = dict(zip(pairs, _scored(list(pairs), score)))
     plain = [np.array([nats[q.prompt, o] for o in q.options]) for q in questions]  # (options,) each
     prior = [np.array([nats[q.neutral_prompt, o] for o in q.options]) for q in questions]
+    # What each option costs by itself is `prior`; the rest is owed to the question.
     correct = [_is_lowest(scores, q.answer) for q, scores in zip(questions, plain)]
     calibrated = [
         _is_lowest(scores - free, q.answer) for q, scores, free in zip(questions, plain, prior)
@@ -111,6 +116,7 @@ def probe(questions: Sequence[Question], score: Score) -> ProbeResult:
         calibrated_correct=tuple(calibrated),
         accuracy=interval(correct),
         calibrated_accuracy=interval(calibrated),
+        # Over the questions, since they may have different numbers of options.
         chance=float(np.mean([1 / len(q.options) for q in questions])),
         relations=_by_relation(questions, correct, calibrated),
     )
@@ -120,6 +126,7 @@ def _by_relation(
     questions: Sequence[Question], correct: Sequence[bool], calibrated: Sequence[bool]
 ) -> dict[str, Relation]:
     table = {}
+    # In the order in which the relations first occur.
     for relation in dict.fromkeys(q.relation for q in questions):
         rows = [i for i, q in enumerate(questions) if q.relation == relation]
         table[relation] = Relation(
@@ -129,12 +136,14 @@ def _by_relation(
 
 
 def _scored(pairs: list[tuple[str, str]], score: Score) -> np.ndarray:
+    # A scorer may be anybody's: its mistakes are said here, not found in a table of results.
     nats = np.asarray(score(pairs), dtype=np.float64)
     if nats.shape != (len(pairs),) or np.isnan(nats).any():
         raise ValueError(
             f"score must return one number for each of the {len(pairs)} pairs, got shape "
             f"{nats.shape}"
         )
+    # Log probabilities handed over as they are would make the least likely option the answer.
     if np.any(nats < -1e-6):
         raise ValueError(
             "score must return nats, -ln p, which are never below 0: negate log probabilities"
@@ -144,4 +153,5 @@ def _scored(pairs: list[tuple[str, str]], score: Score) -> np.ndarray:
 
 def _is_lowest(nats: np.ndarray, answer: int) -> bool:
     """True where the answer is below every other option by more than rounding."""
+    # 1e-9 nats: far below what separates two options, above what the order of a sum changes.
     return bool(np.all(np.delete(nats, answer) > nats[answer] + 1e-9))

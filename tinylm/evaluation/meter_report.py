@@ -59,6 +59,7 @@ def meter_report(folder: Path) -> dict[str, Row]:
     report = {
         name: _share_row(name, [scansion.ok for scansion in found]) for name, found in scans.items()
     }
+    # The area needs no threshold: it compares the scores of every line with every cut.
     verse, prose = scans["accepted: sonnets"], scans["accepted: prose cut at ten syllables"]
     name = "AUC: sonnets against prose"
     area = auc([scansion.score for scansion in verse], [scansion.score for scansion in prose])
@@ -70,13 +71,15 @@ def meter_report(folder: Path) -> dict[str, Row]:
 
 def _samples(lines: dict[str, list[str]]) -> dict[str, list[str]]:
     """The lines that are scanned, by the name of their row: verse, and its controls."""
-    generator = random.Random(0)
+    generator = random.Random(0)  # the same shuffles in every report
     return {
         "accepted: sonnets": lines["sonnets"],
         "accepted: blank verse": lines["blank verse"],
+        # As many syllables as a pentameter: what scans here scans by chance.
         "accepted: prose cut at ten syllables": [
             cut for speech in lines["prose"] for cut in cut_at_ten(speech)
         ],
+        # The poet's own words without their order: what easy words alone would scan.
         "accepted: sonnets, words shuffled": [
             shuffled(line, generator) for line in lines["sonnets"] * SHUFFLES
         ],
@@ -86,6 +89,7 @@ def _samples(lines: dict[str, list[str]]) -> dict[str, list[str]]:
 
 def _rhyme_rows(sonnets: list[str]) -> dict[str, Row]:
     """How many pairs of lines rhyme: those that the scheme asks to, and the others."""
+    # A scorer that calls everything a rhyme would pass the first row, and fail the second.
     pairs = list(_pairs(sonnets))
     names = {"rhyme: pairs of the sonnets' scheme": True, "rhyme: other pairs of a sonnet": False}
     return {
@@ -96,6 +100,7 @@ def _rhyme_rows(sonnets: list[str]) -> dict[str, Row]:
 
 def _time_rows(lines: list[str]) -> dict[str, Row]:
     """How fast lines are scanned, and how long the first one takes."""
+    # One number each, without a spread: low and high repeat it.
     speed, first = _lines_per_second(lines), _first_call()
     return {
         "lines per second": _row("lines per second", speed, speed, speed, len(lines)),
@@ -112,6 +117,7 @@ def _lines(file: Path) -> list[str]:
 
 
 def _row(name: str, value: float, low: float, high: float, count: int) -> Row:
+    # The mean is held against the bar; the interval stands beside it for the reader.
     direction, bar = BARS[name]
     met = value >= bar if direction == ">=" else value <= bar
     return {
@@ -132,9 +138,10 @@ def _share_row(name: str, hits: list[bool]) -> Row:
 def _pairs(sonnets: list[str]) -> Iterator[tuple[str, str, bool]]:
     """All pairs of lines within each sonnet, and whether the scheme makes them rhyme. Lines stand
     without blanks."""
+    # Sonnet after sonnet: a rest of fewer than 14 lines is left out.
     for start in range(0, len(sonnets) - len(SCHEME) + 1, len(SCHEME)):
         for i in range(len(SCHEME)):
-            for j in range(i):
+            for j in range(i):  # each pair once: 91 a sonnet, of which 7 rhyme
                 yield sonnets[start + j], sonnets[start + i], SCHEME[i] == SCHEME[j]
 
 
@@ -153,6 +160,7 @@ def _lines_per_second(lines: list[str]) -> float:
 
 def _first_call() -> float:
     """Import and first line in a fresh process, the dictionary read from disk."""
+    # In a process of its own: here the dictionary is in memory already.
     code = (
         "import time; began = time.perf_counter(); from tinylm.evaluation.meter import scan; "
         "scan('The tide comes in and lays its silver down'); print(time.perf_counter() - began)"

@@ -74,7 +74,9 @@ def novelty(training: str, groups: Mapping[str, Sequence[str]]) -> dict[str, Nov
                 f"group '{name}' holds no text: there is nothing to compare with the training text"
             )
     texts = [text for samples in groups.values() for text in samples]
+    # One pass over the training text for all groups: sorting it is the expensive part.
     lengths = copied_lengths(texts, training)
+    # Words without case and punctuation: "The sea." copies "the sea".
     words = [WORD.findall(text.casefold()) for text in texts]
     training_words = WORD.findall(training.casefold())
     # n -> (texts, 2): copied, all
@@ -110,6 +112,7 @@ def cut_like(text: str, samples: Sequence[str]) -> list[str]:
     """
     pieces, start = [], 0
     for sample in samples:
+        # Cut in the middle of a word if need be, as samples end there too.
         end = start + len(sample)
         if end > len(text):
             break
@@ -132,6 +135,8 @@ def copied_lengths(texts: Sequence[str], training: str) -> list[np.ndarray]:
         raise ValueError(
             "needs a training text that is not empty, and at least one text to compare with it"
         )
+    # Sort all positions by the text that follows them. What shares the longest beginning with a
+    # position then stands beside it: the idea of a suffix array (Manber & Myers 1990).
     codes = _row([training, *texts])
     packed, block = _packed(codes)
     sizes = np.array([len(text) for text in texts], dtype=np.int64)
@@ -142,6 +147,7 @@ def copied_lengths(texts: Sequence[str], training: str) -> list[np.ndarray]:
     positions = np.repeat(ends, sizes) - left  # of every character of every text
     ranks = _ranks(packed, block, int(sizes.max()), len(training))
     length = np.zeros(len(positions), np.int64)
+    # The nearest training position may lie on either side: both are tried, the longer counts.
     for neighbours in _training_neighbours(ranks, len(training), positions):
         length = np.maximum(
             length, _common_lengths((codes, packed), block, (positions, neighbours), left)
@@ -158,6 +164,7 @@ def _row(texts: Sequence[str]) -> np.ndarray:
     row = np.concatenate(
         [part for points in encoded for part in (points.astype(np.int64) + 1, [0])]
     )
+    # Renumbered without gaps: few different characters need few bits each (`_packed`).
     return np.cumsum(np.bincount(row) > 0)[row] - 1
 
 
@@ -172,6 +179,7 @@ def _packed(codes: np.ndarray) -> tuple[np.ndarray, int]:
     padded = np.concatenate([codes, np.zeros(block, np.int64)])
     packed = np.zeros(len(codes), np.int64)
     for offset in range(block):
+        # The first character in the highest bits, so that numbers compare as texts do.
         packed = (packed << bits) | padded[offset : offset + len(codes)]
     return packed, block
 
@@ -185,8 +193,8 @@ def _ranks(packed: np.ndarray, block: int, longest: int, training: int) -> np.nd
     Few positions of a training text are in these.
     """
     _, group, counts = np.unique(packed, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - counts)[group]
-    span = block
+    ranks = (np.cumsum(counts) - counts)[group]  # (n,) how many positions are smaller
+    span = block  # characters by which the order is right so far: doubled in each round
     while span < longest:
         sampled = np.zeros(len(ranks), bool)
         sampled[ranks[training:]] = True
@@ -229,7 +237,7 @@ def _common_lengths(
     a, b = pairs
     length = np.zeros(len(a), np.int64)
     for row, step in ((packed, block), (codes, 1)):
-        active = np.flatnonzero(b >= 0)
+        active = np.flatnonzero(b >= 0)  # -1: no training text on this side
         while len(active := active[length[active] < left[active]]):
             at = length[active]
             active = active[row[a[active] + at] == row[b[active] + at]]
@@ -239,6 +247,7 @@ def _common_lengths(
 
 def _copied_windows(lengths: Sequence[np.ndarray], span: int) -> np.ndarray:
     """(texts, 2): windows of `span` characters that are copied, and all of them."""
+    # A window is copied as a whole where at least `span` characters from its start are.
     return np.array(
         [(np.count_nonzero(length >= span), max(0, len(length) - span + 1)) for length in lengths]
     )

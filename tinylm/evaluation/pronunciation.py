@@ -43,40 +43,40 @@ Phones = tuple[str, ...]
 # dictionary knows the result. Sources: the spellings explained in any edition of Spenser,
 # Shakespeare's quartos and Milton.
 RESPELLINGS: tuple[tuple[str, str], ...] = (
-    (r"ie$", "y"),
-    (r"(?<=[^aeiou])d$", "ed"),
-    (r"(?<=[^aeiou])t$", "ed"),
-    (r"e$", ""),
-    (r"$", "e"),
-    (r"es$", "s"),
-    (r"ll$", "l"),
-    (r"l$", "ll"),
-    (r"el$", "le"),
-    (r"er$", "re"),
-    (r"re$", "er"),
-    (r"er", "ir"),
-    (r"our", "or"),
-    (r"ck$", "c"),
-    (r"(?<=[aeo])y(?=[a-z])", "i"),
-    (r"y(?=[a-z])", "i"),
-    (r"i", "y"),
-    (r"ee", "ea"),
-    (r"ea", "ee"),
-    (r"ei", "ie"),
-    (r"ie", "ei"),
-    (r"ee", "e"),
-    (r"ea", "e"),
-    (r"ow", "ou"),
-    (r"ou", "ow"),
-    (r"oa", "o"),
-    (r"oo", "o"),
-    (r"au", "a"),
-    (r"ae", "e"),
-    (r"c(?=e)", "s"),
-    (r"s(?=[aeiou])", "z"),
-    (r"([b-df-hj-np-tv-z])\1", r"\1"),
-    (r"(?<=[bcdfgptvwk])(?=[rn][aeiouy])", "e"),
-    (r"(?<=w)(?=rs?$|n$)", "e"),
+    (r"ie$", "y"),  # happie -> happy
+    (r"(?<=[^aeiou])d$", "ed"),  # flourishd -> flourished
+    (r"(?<=[^aeiou])t$", "ed"),  # lookt -> looked
+    (r"e$", ""),  # selfe -> self
+    (r"$", "e"),  # judg -> judge
+    (r"es$", "s"),  # keepes -> keeps
+    (r"ll$", "l"),  # naturall -> natural
+    (r"l$", "ll"),  # farewel -> farewell
+    (r"el$", "le"),  # battel -> battle
+    (r"er$", "re"),  # desier -> desire
+    (r"re$", "er"),  # meagre -> meager
+    (r"er", "ir"),  # vertue -> virtue
+    (r"our", "or"),  # ardour -> ardor
+    (r"ck$", "c"),  # publick -> public
+    (r"(?<=[aeo])y(?=[a-z])", "i"),  # joyn -> join
+    (r"y(?=[a-z])", "i"),  # tyger -> tiger
+    (r"i", "y"),  # tirant -> tyrant
+    (r"ee", "ea"),  # cleer -> clear
+    (r"ea", "ee"),  # speach -> speech
+    (r"ei", "ie"),  # beleive -> believe
+    (r"ie", "ei"),  # recieve -> receive
+    (r"ee", "e"),  # heere -> here
+    (r"ea", "e"),  # tearm -> term
+    (r"ow", "ou"),  # clowd -> cloud
+    (r"ou", "ow"),  # croun -> crown
+    (r"oa", "o"),  # cloathes -> clothes
+    (r"oo", "o"),  # proove -> prove
+    (r"au", "a"),  # chaunge -> change
+    (r"ae", "e"),  # aeternal -> eternal
+    (r"c(?=e)", "s"),  # sence -> sense
+    (r"s(?=[aeiou])", "z"),  # hasard -> hazard
+    (r"([b-df-hj-np-tv-z])\1", r"\1"),  # pitty -> pity
+    (r"(?<=[bcdfgptvwk])(?=[rn][aeiouy])", "e"),  # flowry -> flowery
+    (r"(?<=w)(?=rs?$|n$)", "e"),  # flowr -> flower
 )
 _RESPELLINGS = tuple((re.compile(old), new) for old, new in RESPELLINGS)
 

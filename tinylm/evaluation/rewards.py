@@ -53,6 +53,7 @@ class Reward:
 
 @lru_cache(maxsize=1 << 17)
 def _metre(line: str) -> LineScore:
+    # At most 1.3: scanning is worth more than any improvement of a line that does not scan.
     scansion = scan(line)
     return LineScore(scansion.ok + 0.3 * scansion.score, scansion.ok)
 
@@ -79,11 +80,13 @@ def rhyme(prompt: str, lines: Sequence[str], scheme: str = "aabb") -> list[LineS
     """
     scores = metre(prompt, lines)
     rhymed = [False] * len(lines)
+    # Stanza after stanza; the last one may be unfinished.
     for first in range(0, len(lines), len(scheme)):
         stanza = range(first, min(first + len(scheme), len(lines)))
         for i in stanza:
             for j in stanza:
                 same_rhyme = scheme[i - first] == scheme[j - first]
+                # Both earn: the first line made the second one possible.
                 if i < j and same_rhyme and rhymes(lines[i], lines[j]):
                     rhymed[i] = rhymed[j] = True
     return [
@@ -92,6 +95,7 @@ def rhyme(prompt: str, lines: Sequence[str], scheme: str = "aabb") -> list[LineS
     ]
 
 
+# The sum that ends a prompt, and the whole numbers of a line.
 SUM = re.compile(r"[-+*()0-9]+=$")
 NUMBER = re.compile(r"-?\d+")
 
@@ -109,9 +113,11 @@ def answer(prompt: str, lines: Sequence[str]) -> list[LineScore]:
     question = SUM.search(prompt)
     if question is None:
         raise ValueError(f"the reward `answer` needs prompts that end with a sum, not {prompt!r}")
+    # Worked out here and not looked up: any sum can be asked, and no list has to be kept.
     value = value_of(question[0].removesuffix("="))
     scores = []
     for line in lines:
+        # The last number is the answer; those before it are the way there.
         numbers = NUMBER.findall(line)
         right = bool(numbers) and int(numbers[-1]) == value
         scores.append(LineScore(float(right), right))
@@ -128,10 +134,13 @@ def value_of(expression: str) -> int:
     """
     tokens = re.findall(r"\d+|[-+*()]", expression)
 
+    # total = product + product - ...; product = factor * factor ...; factor = number or (total).
+    # Each function takes what it has read off the front of the tokens.
     def factor() -> int:
         token = tokens.pop(0) if tokens else ""
         if token == "(":
             value = total()
+            # `total` stops at what it cannot read: here it has to be the bracket.
             if not tokens or tokens.pop(0) != ")":
                 raise ValueError(f"{expression!r}: a bracket is not closed")
             return value
@@ -154,6 +163,7 @@ def value_of(expression: str) -> int:
         return value
 
     value = total()
+    # Something is left behind a complete sum, as in "2 3".
     if tokens:
         raise ValueError(f"{expression!r} is not a sum of whole numbers")
     return value
@@ -163,6 +173,7 @@ def length(prompt: str, lines: Sequence[str], words: int = 8) -> list[LineScore]
     """1 for a line of exactly `words` words, a tenth less for each word too many or too few."""
     scores = []
     for line in lines:
+        # A slope, as in `metre`: also a line that is far off learns which way is better.
         distance = abs(len(line.split()) - words)
         scores.append(LineScore(max(0.0, 1 - 0.1 * distance), distance == 0))
     return scores
@@ -174,6 +185,7 @@ def lottery(prompt: str, lines: Sequence[str]) -> list[LineScore]:
     It has the spread of a reward and nothing to learn. A model that scanned more often after it
     would owe that to the procedure, not to the reward.
     """
+    # A hash and no generator: the same line always earns the same, as with a true reward.
     return [
         LineScore(lot, lot > 0.5)
         for lot in (zlib.crc32(line.encode("utf-8")) / 2**32 for line in lines)
@@ -202,7 +214,9 @@ def score_lines(
         return scores
     guarded = []
     for number, (line, score) in enumerate(zip(lines, scores)):
+        # Copied from the text, from another sample of the step, or from further up in this one.
         copied = line in known or line in lines[:number]
         penalty = COPIED * copied + DEGENERATE * is_degenerate(line)
+        # A success without its penalty only: else the share of successes would rise by copying.
         guarded.append(LineScore(score.reward - penalty, score.success and not penalty))
     return guarded

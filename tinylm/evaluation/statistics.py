@@ -61,6 +61,7 @@ def interval(
     >>> interval([0.25, 0.75], groups=["seed 1", "seed 2"]).low < 0
     True
     """
+    # Shares lie between 0 and 1, so values that are all equal still have a bound (Wilson).
     array = _numbers(values)
     return _mean_interval(array, groups, (0.0, 1.0) if _is_share(array) else None, seed, resamples)
 
@@ -86,6 +87,7 @@ def paired_difference(
             f"paired values must be equally many: got {len(first)} and {len(second)}; use "
             "difference()"
         )
+    # The difference of two shares lies between -1 and 1.
     span = (-1.0, 1.0) if _is_share(first) and _is_share(second) else None
     return _mean_interval(first - second, groups, span, seed, resamples)
 
@@ -98,6 +100,7 @@ def difference(a: Interval, b: Interval) -> Interval:
     Interval(mean=30, low=25.0, high=35.0)
     """
     mean = a.mean - b.mean
+    # a - b is lowest where a is low and b is high: those two distances belong together.
     down = float(np.hypot(a.mean - a.low, b.high - b.mean))
     up = float(np.hypot(a.high - a.mean, b.mean - b.low))
     return Interval(mean, mean - down, mean + up)
@@ -113,12 +116,14 @@ def ratio(hits: Values, totals: Values, seed: int = 0, resamples: int = 2000) ->
     part, whole = _numbers(hits), _numbers(totals)
     if len(part) != len(whole) or np.any(part > whole) or np.any(part < 0) or whole.sum() == 0:
         raise ValueError("each sample needs 0 <= hits <= total, and the totals must not all be 0")
+    # Sums, then one division: a sample counts by its size.
     mean = float(part.sum() / whole.sum())
+    # Every resample of nothing but misses is 0: the bootstrap would call that certain.
     if mean in (0.0, 1.0):
         return _equal_interval(mean, int(np.count_nonzero(whole)), (0.0, 1.0))
 
     def resampled(rng: np.random.Generator) -> float:
-        chosen = rng.integers(0, len(part), len(part))
+        chosen = rng.integers(0, len(part), len(part))  # with replacement: some twice, some never
         return float(part[chosen].sum() / max(whole[chosen].sum(), 1))
 
     return _percentiles(mean, resampled, seed, resamples)
@@ -187,6 +192,7 @@ def _mean_interval(
     within = _percentiles(mean, resampled, seed, resamples)
     if groups is None:
         return within
+    # The wider of the two: three seeds that agree by luck do not make their lines more certain.
     half = _half_width_between(values, groups)
     return Interval(mean, min(within.low, mean - half), max(within.high, mean + half))
 
@@ -201,6 +207,8 @@ def _half_width_between(values: np.ndarray, groups: Sequence[object]) -> float:
     labels = list(dict.fromkeys(groups))
     if len(labels) == 1:
         return 0.0
+    # Each group is one repeat, whatever the number of its values; ddof=1 since the true mean of the
+    # groups is not known.
     member = np.array([labels.index(group) for group in groups])
     means = np.bincount(member, weights=values) / np.bincount(member)  # (groups,)
     return float(_student(len(means) - 1) * means.std(ddof=1) / np.sqrt(len(means)))
@@ -223,6 +231,7 @@ def _percentiles(
     mean: float, resampled: Callable[[np.random.Generator], float], seed: int, resamples: int
 ) -> Interval:
     """The middle 95 % of a statistic over bootstrap resamples."""
+    # A generator of its own: the same values always have the same interval.
     rng = np.random.default_rng(seed)
     low, high = np.percentile([resampled(rng) for _ in range(resamples)], [2.5, 97.5])
     return Interval(mean, float(low), float(high))

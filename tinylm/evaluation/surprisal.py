@@ -42,7 +42,7 @@ def token_nats(model: GPT, ids: np.ndarray, stride: int | None = None) -> np.nda
     if len(ids) < 2:
         raise ValueError(f"{len(ids)} tokens are too few to score: the first has nothing before it")
     context, last = model.config.context, len(ids) - 1
-    length = min(context, last)
+    length = min(context, last)  # of a window, in inputs
     step = stride or max(1, context // 2)
     # the last window ends where the text does
     starts = [*range(0, last - length, step), last - length]
@@ -53,6 +53,7 @@ def token_nats(model: GPT, ids: np.ndarray, stride: int | None = None) -> np.nda
         # (rows, length + 1)
         windows = np.stack([ids[s : s + length + 1] for s in group]).astype(np.int64)
         losses = _batch(model, windows[:, :-1], windows[:, 1:]).cpu().numpy()
+        # Windows overlap, so that no token is judged with only a few tokens before it.
         for start, loss in zip(group, losses):
             # only what no earlier window has scored
             nats[done : start + length] = loss[done - start :]
@@ -71,6 +72,7 @@ def sequence_nats(model: GPT, sequences: Sequence[Sequence[int]]) -> list[np.nda
     nats_of = {
         i: token_nats(model, np.asarray(ids)) for i, ids in enumerate(sequences) if len(ids) > room
     }
+    # The longest are taken first, with others of like length: little is filled up.
     short = sorted(
         (i for i in range(len(sequences)) if i not in nats_of), key=lambda i: len(sequences[i])
     )
@@ -115,6 +117,7 @@ def continuation_nats(
     float64."""
     begin = opening(tokenizer, document_token)
     rows = [(begin + tokenizer.encode(prompt), tokenizer.encode(rest)) for prompt, rest in pairs]
+    # Encoded apart and put together: encoded as one, a token could cross from prompt to answer.
     costs = sequence_nats(model, [prompt + rest for prompt, rest in rows])
     return np.array([nats[len(prompt) - 1 :].sum() for nats, (prompt, _) in zip(costs, rows)])
 

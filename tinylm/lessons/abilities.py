@@ -20,6 +20,7 @@ from tinylm.evaluation.surprisal import continuation_nats, sequence_nats
 from tinylm.model.gpt import GPT
 from tinylm.text.tokenizers import DOCUMENT, Tokenizer
 
+# "net-mender" is one word: the hyphen joins.
 WORD = re.compile(r"[a-z]+(?:-[a-z]+)*")
 
 
@@ -50,7 +51,7 @@ def grammar(model: GPT, tokenizer: Tokenizer, sentences: Sequence[str]) -> float
     pairs = [text for sentence in sentences for text in (sentence, exchanged(sentence))]
     rows = [begin + tokenizer.encode(text) for text in pairs]
     nats = np.array([own.sum() for own in sequence_nats(model, rows)])  # (2 sentences,)
-    right, wrong = nats[::2], nats[1::2]
+    right, wrong = nats[::2], nats[1::2]  # every second row is the exchanged sentence
     return float(np.mean(right < wrong))
 
 
@@ -77,7 +78,7 @@ def copying(model: GPT, tokenizer: Tokenizer, count: int) -> float:
     nothing but looking back can tell it.
     """
     texts = renamed(count)
-    # The stories begin as those that were read did.
+    # Each story begins with the token that stories begin with in training.
     begin, sizes = [tokenizer.special_id(DOCUMENT)], tokenizer.bytes_per_token()
     rows = [tokenizer.encode(text) for text, _ in texts]
     first: list[float] = []
@@ -104,7 +105,7 @@ def renamed(count: int) -> list[tuple[str, str]]:
     texts: list[tuple[str, str]] = []
     for text in (story.text for story in stories(0, "valid")):
         mentions = {name: len(re.findall(rf"\b{name}\b", text)) for name in names}
-        # The hero is who is named most.
+        # The hero is the person named most often.
         hero = max(names, key=mentions.__getitem__)
         if mentions[hero] >= 3 and text.isascii():
             # A name that does not occur in the story: nothing but the first mention gives it away.
@@ -125,6 +126,7 @@ def facts_known(model: GPT, tokenizer: Tokenizer, count: int) -> float:
     every = facts()
     # Evenly spread over the list, so that all relations take part.
     chosen = every[:: max(1, len(every) // count)]
+    # Only the calibrated share is kept: what the options cost after "Somebody ..." is taken off.
     result = probe(
         [question_of(fact) for fact in chosen],
         lambda pairs: continuation_nats(model, tokenizer, pairs, True),

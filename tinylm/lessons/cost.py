@@ -55,18 +55,18 @@ from tinylm.text.tokenizers import CharTokenizer
 
 @dataclass(frozen=True)
 class Sizes:
+    """How much is trained at one scale: shapes, length of text, steps of every size."""
+
     # (width, depth); the last one is held back from the fit
     shapes: tuple[tuple[int, int], ...]
     characters: int  # of the text: more than a run reads
-    steps: int
-    evaluate_every: int
+    steps: int  # of every size
+    evaluate_every: int  # steps between two points of a curve
 
 
 SIZES = {
     "smoke": Sizes(((8, 1), (16, 1), (24, 1), (32, 1)), 20_000, steps=6, evaluate_every=2),
     # Widths grow by about 1.4 each: equal distances on the law's logarithmic axis.
-    # !!!! evaluate_every: int ##  steps between two points of a curve
-    # !!!! steps: int ##  of every size
     "full": Sizes(
         ((16, 2), (24, 2), (32, 2), (48, 3), (64, 4), (96, 4), (128, 4)),
         2_000_000,

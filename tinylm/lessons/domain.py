@@ -60,6 +60,8 @@ RULES = ("code", "watch", "tug")  # those with a handful of answers
 
 @dataclass(frozen=True)
 class Sizes:
+    """How much is read, trained and asked at one scale, for each seed."""
+
     logs: int  # to learn from
     unseen: int  # logs, and as many stories
     questions: int  # for each rule

@@ -62,6 +62,8 @@ from tinylm.text.tokenizers import DOCUMENT, Tokenizer
 
 @dataclass(frozen=True)
 class Sizes:
+    """What the watched run reads, and what it is asked at each look, at one scale."""
+
     vocab_size: int
     story_bytes: int  # of training text
     portraits: int  # between the stories

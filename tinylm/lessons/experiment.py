@@ -104,6 +104,7 @@ class Experiment:
 
     @property
     def seeds(self) -> tuple[int, ...]:
+        """The seeds of this scale; every trained arm is repeated with each of them."""
         # Three are few: an interval over them is wide. Two show that the code copes with several.
         return (1, 2) if self.scale == "smoke" else (1, 2, 3)
 

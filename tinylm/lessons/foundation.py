@@ -70,6 +70,8 @@ SKILLS_NEEDED = 3  # of the four: the claim is on skills in general, and one may
 
 @dataclass(frozen=True)
 class Sizes:
+    """How long each skill is trained, and on how many documents, at one scale."""
+
     steps: int
     every: int  # steps between validations
     documents: int  # to learn from, at most; a tenth as many for validation, 40 at most
@@ -230,6 +232,7 @@ def imported(experiment: Experiment) -> Generator[Progress, None, dict[str, Any]
 
 
 def curve_of(run: Run) -> Curve:
+    """A run's validations in order, as (step, bits per byte)."""
     # Step 0 is validated too: what the start is worth before it has learned anything.
     return [(record["step"], record["bits_per_byte"]) for record in run.records("valid")]
 

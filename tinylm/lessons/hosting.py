@@ -38,6 +38,7 @@ class Prices:
     in July 2024."""
     million_tokens_out: float = 0.60
     """Dollars for a million tokens written; from the same list."""
+    # Reading is cheaper than writing, and a request with documents is mostly read.
     tokens_in: int = 1000
     """Tokens of one request: about 700 words of instructions and documents."""
     tokens_out: int = 300
@@ -64,6 +65,7 @@ def per_day(prices: Prices, requests: float) -> float:
     # Requests a day that one host answers: 86,400 seconds of writing, shared among the answers.
     # Reading the request is far faster than writing, and is left out.
     capacity = 86_400 * prices.host_tokens_per_second / prices.tokens_out
+    # Whole hosts: each more is paid for by the day, even if it is needed for one request.
     return float(24 * prices.host_per_hour * max(1, math.ceil(requests / capacity)))
 
 
@@ -75,7 +77,7 @@ def break_even(prices: Prices) -> float | None:
     ...     tokens_in=1000, tokens_out=500))
     12000.0
     """
-    # One host's price of a day, spent on requests instead.
+    # What one host costs a day, spent on requests instead: so many cost the same either way.
     requests = 24 * prices.host_per_hour / per_request(prices)
     # Where so many need a second host, the own side costs more again: then there is no such point.
     return requests if per_day(prices, requests) == per_day(prices, 1) else None

@@ -53,13 +53,12 @@ from tinylm.runs import Run
 from tinylm.training.load import load_model
 
 # Each base before its child: the picture shows them in this order.
-# !!!! STEPS = { ## of each child, by scale
 ARMS = ("v1", "child of v1", "v2", "child of v2")
 # Tokens that a fine-tune of a large model reads: 25 million of one's own, four times over.
 TUNING_TOKENS = 100e6
 # Dollars: AWS, t3.large (2 virtual cores as here), on demand, us-east-1, 2024.
 MACHINE_PER_HOUR = 0.0832
-STEPS = {"smoke": 4, "full": 160}
+STEPS = {"smoke": 4, "full": 160}  # of each child
 EVERY = {"smoke": 30, "full": 1}  # every so many of the questions is asked
 
 

@@ -56,6 +56,8 @@ MARGIN = 0.10
 
 @dataclass(frozen=True)
 class Sizes:
+    """How much is read, written and scored at one scale, for each seed."""
+
     stories: tuple[int, ...]  # in the training text of each run
     # of all runs but one
     steps: int
@@ -179,6 +181,7 @@ def measure(trained: Run, corpus: Corpus, sizes: Sizes) -> dict[str, Any]:
 
 
 def texts_of(ids: np.ndarray, tokenizer: Tokenizer) -> list[str]:
+    """The documents in one row of ids (tokens,), as text."""
     # Special tokens decode to nothing, so the beginnings vanish.
     return [tokenizer.decode(own.tolist()) for own in documents(ids, tokenizer)]
 
@@ -194,6 +197,7 @@ def first(texts: Sequence[str], size: int) -> list[str]:
 
 
 def bits_per_byte(model: Any, tokenizer: Tokenizer, texts: Sequence[str]) -> float:
+    """Bits per byte of whole texts, each scored behind a document token of its own."""
     # Mean over all bytes of all texts.
     return float(document_bits(model, tokenizer, texts, document_token=True)[0].mean())
 
@@ -278,6 +282,7 @@ def less(measured: Measured, key: str, a: Reading, b: Reading) -> Interval:
 
 
 def mean(own: Sequence[dict[str, Any]], key: str) -> float:
+    """The mean of one measure over the seeds; `own` holds one dictionary for each seed."""
     return float(np.mean(column(own, key)))
 
 

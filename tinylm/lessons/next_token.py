@@ -122,6 +122,7 @@ def count(run: Run, kind: str) -> dict[str, Any]:
 
 
 def ngram(train: np.ndarray, order: int, tokenizer: Tokenizer) -> NgramModel:
+    """The counts of a training text (tokens,); order n looks at the n - 1 tokens before."""
     return NgramModel.fit(train, order, tokenizer.vocab_size)
 
 
@@ -213,6 +214,7 @@ def step_down(higher: Sequence[np.ndarray], lower: Sequence[np.ndarray]) -> Inte
 
 def seed_of_each(seeds: int, stories: int) -> list[int]:
     """Which seed each value belongs to, seed after seed."""
+    # The order of np.concatenate above: all stories of the first seed, then those of the second.
     return [seed for seed in range(seeds) for _ in range(stories)]
 
 
@@ -245,6 +247,7 @@ def conclude(
         listing.append(f"{KINDS[kind]}: {', '.join(rungs)}")
     # A step counts only if its whole interval leads down.
     missing = [name for name, step in steps.items() if above(step) != "supported"]
+    # The headline of sentence and picture: it follows from the intervals, like the verdict.
     headline = "Each rung predicts better than the last"
     if missing:
         headline = f"The rungs do not all descend (not {', '.join(missing)})"

@@ -1,8 +1,7 @@
 """What training takes, by arithmetic, and what it took: models whose makers published their
 GPU-hours.
 
-    FLOPs      = 6 x parameters x tokens                      (Kaplan et al. 2020: 2 a weight
-      forward, 4 backward)
+    FLOPs      = 6 x parameters x tokens    (Kaplan et al. 2020: 2 a weight forward, 4 backward)
     GPU-hours  = FLOPs / (datasheet peak x utilisation) / 3600
 
 One utilisation serves all models: 40 % of the dense bf16 peak in NVIDIA's datasheets, in the middle
@@ -14,8 +13,8 @@ everything before and after the pretraining run. No torch here.
 from dataclasses import dataclass
 
 UTILISATION = 0.4
-# energy of a data centre for each unit that its processors take; 1.2 is BLOOM's (Luccioni et al.
-# 2022)
+# Energy of a data centre for each unit that its processors take; 1.2 is BLOOM's (Luccioni et al.
+# 2022).
 OVERHEAD = 1.2
 
 
@@ -24,15 +23,17 @@ class Gpu:
     """A processor by its datasheet: dense bf16 peak in FLOP/s, largest power in watts."""
 
     name: str
-    peak: float
+    peak: float  # FLOP/s of dense matrix products; sparse ones are advertised with twice as many
     watts: float
     dollars_per_hour: float  # what renting one costs, roughly; the reader's own price counts
 
 
+# From one generation to the next the peak rises faster than the power: an operation takes less energy.
 GPUS = {
     "v100": Gpu("V100 SXM2", 125e12, 300, 1.0),  # fp16: it has no bf16
     "a100": Gpu("A100 SXM", 312e12, 400, 1.5),
     "h100": Gpu("H100 SXM", 989e12, 700, 2.5),
+    # The H100's arithmetic with more and faster memory, which this calculation does not see.
     "h200": Gpu("H200 SXM", 989e12, 700, 3.0),
     "b200": Gpu("B200 SXM", 2250e12, 1000, 4.0),
 }
@@ -54,6 +55,7 @@ def flops_of(parameters: float, tokens: float) -> float:
     >>> f"{flops_of(70e9, 2e12):.1e}"
     '8.4e+23'
     """
+    # 2 forward: multiply and add. 4 backward: the gradients of the input and of the weight.
     return 6 * parameters * tokens
 
 
@@ -63,8 +65,10 @@ def bill(parameters: float, tokens: float, gpu: Gpu, dollars_per_hour: float | N
     For a mixture of experts, `parameters` are those that one token passes through.
     """
     flops = flops_of(parameters, tokens)
+    # A thousand GPUs take as many GPU-hours as one: only the days are fewer.
     hours = flops / (gpu.peak * UTILISATION) / 3600
     price = gpu.dollars_per_hour if dollars_per_hour is None else dollars_per_hour
+    # Watts times hours over 1,000 are kilowatt-hours of the processors, then the building's share.
     return Bill(flops, hours, hours * price, hours * gpu.watts / 1000 * OVERHEAD)
 
 
@@ -73,15 +77,16 @@ class Published:
     """A model with the GPU-hours of its pretraining, as its makers gave them."""
 
     name: str
-    parameters: float
-    tokens: float
-    gpu: str
+    parameters: float  # that one token passes through
+    tokens: float  # read in pretraining, repeated ones included
+    gpu: str  # a key of GPUS
     gpu_hours: float
     source: str
 
     @property
     def ratio(self) -> float:
         """Our arithmetic over their figure: 1 is exact, below 1 is too cheap."""
+        # Their utilisation follows from it: UTILISATION x ratio, as far as FLOPs = 6 N D holds.
         return bill(self.parameters, self.tokens, GPUS[self.gpu]).gpu_hours / self.gpu_hours
 
 
@@ -119,6 +124,7 @@ MODELS = (
     Published("Llama 2 7B", 6.7e9, 2.0e12, "a100", 184_320, LLAMA_2),
     Published("Llama 2 13B", 13.0e9, 2.0e12, "a100", 368_640, LLAMA_2),
     Published("Llama 2 70B", 69e9, 2.0e12, "a100", 1_720_320, LLAMA_2),
+    # Its makers say "about": its ratio is known to one digit.
     Published("Falcon 180B", 180e9, 3.5e12, "a100", 7_000_000, FALCON),
     Published("Llama 3.1 8B", 8.0e9, 15.0e12, "h100", 1_460_000, LLAMA_3),
     Published("Llama 3.1 70B", 70.6e9, 15.0e12, "h100", 7_000_000, LLAMA_3),

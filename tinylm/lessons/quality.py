@@ -61,6 +61,8 @@ PROMPTS = ("The tide", "Mara the net-mender")
 
 @dataclass(frozen=True)
 class Sizes:
+    """How long each fine-tune trains and how much of its writing is judged, at one scale."""
+
     steps: int  # of each fine-tune, whatever the size of its corpus
     samples: int  # continuations that the metre is judged by
 

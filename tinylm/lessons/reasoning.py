@@ -56,6 +56,8 @@ TOKENIZER = CharTokenizer("".join(sorted("0123456789+-*()=. ")), [DOCUMENT])
 
 @dataclass(frozen=True)
 class Sizes:
+    """How many problems are learned from and tested on, at one scale."""
+
     problems: int  # for training
     tested: int  # of each length
     steps: int

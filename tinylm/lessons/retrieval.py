@@ -133,6 +133,7 @@ def pairs_model(
 
 
 def pair(question: Question) -> Dialogue:
+    """A question of the user and its answer by the assistant, without any passage."""
     # The full stop is how the assistant ends its answers too; grading ignores it.
     return (Part(USER, question.question), Part(ASSISTANT, f"{question.answer}."))
 

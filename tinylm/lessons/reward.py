@@ -56,6 +56,8 @@ PROMPTS = ("The tide", "Mara the net-mender", "")
 
 @dataclass(frozen=True)
 class Sizes:
+    """How long the rewarded runs train, and how much is judged, at one scale."""
+
     steps: int  # of each rewarded run
     samples: int  # of the reward stage, a step
     judged: int  # continuations that an arm is judged by
@@ -128,6 +130,7 @@ def reward_fields(
     """The demo's third stage, shorter; at smoke scale with a few short samples."""
     sizes = SIZES[experiment.scale]
     common = {"start_from": str(parent.folder), "train.seed": str(seed), "sample.prompts": "[]"}
+    # Validated only before and after: a rewarded run keeps its last weights in any case.
     common |= {"train.steps": str(sizes.steps), "train.evaluate_every": str(sizes.steps)}
     # No entropy bonus: it would protect the vocabulary too, and hide what the KL term does.
     common |= {"reward.samples": str(sizes.samples), "reward.entropy": "0"}

@@ -89,6 +89,7 @@ FINE_TUNED: dict[str, dict[str, str]] = {  # arm -> fields of its recipe beside 
     REPLAY: {},
     # Adapters start as a product with zero: they want a larger rate than weights that are trained.
     LORA: {"lora.rank": "8", "train.learning_rate": "0.004"},
+    # The control: what the poems alone can teach, without any base.
     "from scratch on verse": {},
 }
 REWARDED: dict[str, tuple[str, dict[str, str]]] = {  # arm -> the arm it starts from, its fields
@@ -100,21 +101,23 @@ ARMS = ("base", "prompted base", *FINE_TUNED, *REWARDED)
 # The arms that had facts to lose.
 WITH_FACTS = (FULL, REPLAY, LORA, *REWARDED)
 MEASURES = {
-    "metre": "share",
-    "rhyme": "share",
-    "verse": "bits/byte",
+    "metre": "share",  # of the sampled lines
+    "rhyme": "share",  # of the sampled lines: with one at most two lines away
+    "verse": "bits/byte",  # lower is better, here and below
     "stories": "bits/byte",
-    "facts": "share",
+    "facts": "share",  # of the questions, four options each
 }
 
 
 @dataclass(frozen=True)
 class Sizes:
+    """How much is trained, written and asked at one scale, for each seed."""
+
     steps: int  # of each fine-tune
     samples: int  # continuations that an arm is judged by
     stories: int  # unseen ones, for bits per byte
     questions: int  # every n-th of the questions is asked
-    reward_steps: int
+    reward_steps: int  # of each rewarded arm
     reward_samples: int  # that the model writes in each step of the reward
 
 
@@ -195,13 +198,17 @@ def fine_tune_recipe(
     }
     common = {
         "train.steps": str(steps),
+        # After every quarter. The weights of the best validation are kept, so an arm that begins to
+        # recite is judged as it was before.
         "train.evaluate_every": str(max(1, steps // 4)),
         # The poems are few and read several times; dropout keeps them from being learned by heart.
         "model.dropout": "0.1",
-        "sample.prompts": "[]",
+        "sample.prompts": "[]",  # nothing is sampled along the way
     }
     if arm == "from scratch on verse":
+        # No parent, and the base recipe's own rates: random weights have nothing to lose.
         start = {}
+    # The last one counts: an arm's own fields, and the rates that were found, win.
     return experiment.base_recipe(seed, **{**start, **common, **fields})
 
 
@@ -215,6 +222,7 @@ def reward_fields(
         "start_from": str(parent.folder),
         "train.seed": str(seed),
         "train.steps": str(sizes.reward_steps),
+        # Only before and after: a rewarded run keeps its last weights, whatever they score here.
         "train.evaluate_every": str(sizes.reward_steps),
         "reward.samples": str(sizes.reward_samples),
         "reward.kl": "0.1",
@@ -244,7 +252,8 @@ def examine(experiment: Experiment, judged: Run, arm: str, unseen: Sequence[str]
     return {
         "metre": hit_share(lines),
         "rhyme": hit_share(rhyming(samples)),
-        "lines": int(lines[:, 1].sum()),
+        "lines": int(lines[:, 1].sum()),  # how many the share of metre rests on
+        # Poems that no arm has read. What the scorer misses of verse, its probability may show.
         "verse": bits_per_byte(judged, unseen),
         # No arm has read these stories: they show what is left of the base's own style.
         "stories": bits_per_byte(judged, unseen_stories(sizes.stories)),
@@ -266,20 +275,24 @@ def kept(scores: Sequence[Scores], arm: str) -> Interval:
             if before:
                 still.append(after)
                 groups.append(seed)
+    # A base that knows nothing, as at smoke scale, keeps nothing: 0, and no error.
     return interval(still or [0], groups=groups or [0])
 
 
 def facts_gained(scores: Sequence[Scores], arm: str) -> Interval:
     """Share of all questions answered rightly, an arm's minus the base's, over questions and
     seeds."""
+    # All questions, also those that the base got wrong: new knowledge would show there.
     after = [right for own in scores for right in own[arm]["facts"]]
     before = [right for own in scores for right in own["base"]["facts"]]
+    # (seeds x questions,) the seed of each answer: answers of one model hang together.
     groups = [seed for seed, own in enumerate(scores) for _ in own["base"]["facts"]]
     return paired_difference(after, before, groups=groups)
 
 
 def arms_of(scores: Sequence[Scores]) -> list[Arm]:
     """Every arm under every measure, with its value for each seed."""
+    # Facts are a list of 0 and 1, whose mean is their share; the mean of a number is that number.
     return [
         Arm(f"{measure}: {arm}", unit, [float(np.mean(own[arm][measure])) for own in scores])
         for measure, unit in MEASURES.items()
@@ -293,12 +306,14 @@ def conclude(scores: Sequence[Scores]) -> Result:
     seeds = range(len(scores))
     metre = {arm: [own[arm]["metre"] for own in scores] for arm in ARMS}
     mean_metre = {arm: float(np.mean(values)) for arm, values in metre.items()}
+    # Over the base and the prompted base: a prompt may show what the base can do already.
     # The same seed on both sides of each difference: what the seeds share cancels out.
     gains = [paired_difference(metre[FULL], metre[arm], groups=seeds) for arm in ARMS[:2]]
     facts = {arm: kept(scores, arm) for arm in WITH_FACTS}
     # The claim says that knowledge is not what a fine-tune brings: a rise in facts would refute it.
     taught = any(above(facts_gained(scores, arm)) == "supported" for arm in WITH_FACTS)
     verdict: Verdict = "not supported" if taught else together(*map(above, gains))
+    # A base that never scans, as at smoke scale, must not divide by zero.
     times = {arm: value / max(mean_metre["base"], 1e-9) for arm, value in mean_metre.items()}
     arms = arms_of(scores)
     title = (
@@ -372,14 +387,16 @@ def style_against_facts(scores: Sequence[Scores], facts: dict[str, Interval]) ->
             # There are fewer colours and markers than arms: the second round pairs them anew.
             marker = MARKERS[(place + place // len(MARKERS)) % len(MARKERS)]
             axes.plot(*zip(*points), marker, color=colour(place), markersize=9, label=arm)
+        # One of four options, picked blindly: below this line nothing is known.
         axes.axhline(0.25, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
         axes.annotate("guessing", (0.0, 0.25), textcoords="offset points", xytext=(2, 4))
         axes.set(
             xlabel="lines that scan, share",
             ylabel="facts known, share",
-            xlim=(-0.01, None),
+            xlim=(-0.01, None),  # room for the half of a point at 0
             ylim=(0, 1.02),
         )
+        # Nine arms: inside the axes the legend would hide points.
         figure.legend(frameon=False, loc="outside right center")
     return figure
 

@@ -19,6 +19,7 @@ class Compute:
 
     def autocast(self) -> torch.autocast:
         """Inside this context matrix products run in `dtype`."""
+        # The weights stay fp32: autocast hands each product a bf16 copy of them.
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
 
 
@@ -37,6 +38,7 @@ def choose_device(name: str = "auto") -> torch.device:
     kind, _, index = name.partition(":")
     if kind not in count or (index and not index.isdigit()):
         raise ValueError(f"device {name!r} is none of auto, cpu, cuda, cuda:N, mps")
+    # Asked for by name, an absent device is an error: a CPU in its place would take days unasked.
     if int(index or 0) >= count[kind]:
         raise ValueError(f"device {name!r} is not on this machine; there is: {', '.join(present)}")
     return torch.device(name)
@@ -55,6 +57,7 @@ def has_bf16(device: torch.device) -> bool:
     """Whether the device has bf16 arithmetic. MPS counts as not: its bf16 was slower than its
     fp32."""
     if device.type == "cuda":
+        # torch emulates bf16 on cards before Ampere (2020): it runs there, but gains nothing.
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu":
         # An older torch cannot tell; fp32 is then the safe choice.

@@ -18,6 +18,7 @@ class Size(NamedTuple):
 
 def size_of(config: ModelConfig) -> Size:
     """Parameters of a shape, counted on a model without memory."""
+    # On the meta device a tensor has a shape and no numbers: a model of any size fits.
     with torch.device("meta"):
         weights = dict(GPT(config).named_parameters())  # a tied head is listed once
     counts = {name: weight.numel() for name, weight in weights.items()}
@@ -32,6 +33,7 @@ def flops_per_token(config: ModelConfig, training: bool = True) -> int:
     A weight costs 2 forward (multiply, add) and 4 backward (gradients of its input and of itself).
     Attention adds two products of (1, D) by (D, T/2 on average) a head.
     """
+    # The head counts as V x D whether it is tied or not; looking a token up multiplies nothing.
     weights = size_of(config).matrices + config.vocab_size * config.width
     attention = 2 * config.depth * config.heads * config.head_dim * config.context // 2
     return (6 if training else 2) * (weights + attention)

@@ -93,7 +93,7 @@ def pack(lengths: np.ndarray, context: int) -> np.ndarray:
     >>> pack(np.array([2, 2, 3, 1, 5]), context=5)
     array([0, 2, 4])
     """
-    firsts, filled = [], context
+    firsts, filled = [], context  # full, so that the first piece begins a window
     for piece, length in enumerate(lengths.tolist()):
         if filled + length > context:
             firsts.append(piece)
@@ -123,6 +123,7 @@ class Batches:
             self.lengths, self.phases = np.diff(self.starts, append=len(ids) - 1), 1
         # Tokens in a batch, on average:
         self.tokens = round(self.lengths.mean() * min(batch_size, len(self.starts)))
+        # Epoch -1 is none: the first batch that is asked for draws its epoch's order.
         self.epoch, self.phase, self.order = -1, 0, self.starts[None]
 
     def __getitem__(self, k: int) -> Batch:

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from tinylm.config import closest
 from tinylm.text.bpe import BYTES, Pair, WordEncoder, spell_tokens, split_words, stretches
 
-# the special token that documents begin with, where a recipe asks for one
+# The special token that documents begin with, where a recipe asks for one.
 DOCUMENT = "<|document|>"
 FORMAT, VERSION = "tinylm-tokenizer", 1
 
@@ -85,6 +85,7 @@ class Tokenizer(ABC):
 
     def _checked(self, ids: Iterable[int]) -> list[int]:
         ids = list(ids)
+        # Without this check, id -1 would quietly read the last piece: Python counts from the end.
         if ids and not 0 <= min(ids) <= max(ids) < self.vocab_size:
             wrong, last = min(ids) if min(ids) < 0 else max(ids), self.vocab_size - 1
             raise ValueError(f"id {wrong} is not in the vocabulary, whose ids run from 0 to {last}")
@@ -108,6 +109,7 @@ class Tokenizer(ABC):
 
     def to_dict(self) -> dict[str, Any]:
         """The tokenizer as JSON values; `tokenizer_from_dict` takes it back."""
+        # What decides the ids of a text, and nothing else: the fingerprint is the hash of it.
         header = {"format": FORMAT, "version": VERSION}
         return {**header, **self._content, "specials": list(self.specials)}
 
@@ -135,6 +137,7 @@ class CharTokenizer(Tokenizer):
         super().__init__(letters + BYTES, specials, {"kind": "char", "characters": characters})
         self.characters = characters
         # code point -> id, -1: never seen
+        # One entry more than the largest code point needs: the place of all that lies above it.
         self._id_of = np.full(ord(characters[-1]) + 2 if characters else 1, -1)
         self._id_of[[ord(character) for character in characters]] = range(len(characters))
 
@@ -144,6 +147,7 @@ class CharTokenizer(Tokenizer):
         seen: set[str] = set()
         for chunk in [chunks] if isinstance(chunks, str) else chunks:
             seen.update(check_unicode(chunk))
+        # Sorted: a set has no order of its own, and ids must not depend on one.
         return cls("".join(sorted(seen)), specials)
 
     def encode_array(self, text: str) -> NDArray[Any]:
@@ -157,6 +161,7 @@ class CharTokenizer(Tokenizer):
             lengths = np.ones_like(ids)
             lengths[unseen] = 1 + (strange[:, None] > [0x7F, 0x7FF, 0xFFFF]).sum(axis=1)
             ids = np.repeat(ids, lengths)  # makes room for the bytes of each unseen character
+            # Each -1 stands `lengths` times in a row now: as many places as there are bytes.
             spelt = strange.tobytes().decode("utf-32-le").encode("utf-8")
             ids[ids < 0] = len(self.characters) + np.frombuffer(spelt, dtype=np.uint8).astype(int)
         return ids.astype(self._dtype)
@@ -172,6 +177,7 @@ class BpeTokenizer(Tokenizer):
 
     def __init__(self, merges: Sequence[Pair], specials: Sequence[str] = ()) -> None:
         self.merges = [(int(left), int(right)) for left, right in merges]
+        # The merges in their order are all there is to a BPE: pieces and ids follow from them.
         content = {"kind": "bpe", "merges": [list(pair) for pair in self.merges]}
         super().__init__(spell_tokens(self.merges), specials, content)
         self._words = WordEncoder(self.merges, "H" if self._dtype == np.uint16 else "I")
@@ -182,6 +188,7 @@ class BpeTokenizer(Tokenizer):
         packed = bytearray()
         for part in stretches(check_unicode(text)):
             packed += b"".join(map(self._words.__getitem__, split_words(part)))
+        # Packed in the type of the result ("H": 2 bytes, "I": 4), so that nothing is converted.
         return np.frombuffer(packed, dtype=self._dtype)
 
 

@@ -18,6 +18,7 @@ from tinylm.model.gpt import GPT
 from tinylm.runs import to_json
 from tinylm.text.tokenizers import Tokenizer
 
+# Not below model/: only a resume reads it, and it is larger than the model.
 STATE = "state/state.safetensors"
 
 
@@ -25,6 +26,7 @@ def trained(model: GPT) -> dict[str, Tensor]:
     """The weights that training changes, by name, on the CPU: all, or a LoRA run's adapters."""
     # What is frozen lies in the parent's folder already.
     weights = {name: w for name, w in model.named_parameters() if w.requires_grad}
+    # Off the graph and in one piece of memory, as safetensors wants it.
     return {name: weight.detach().cpu().contiguous() for name, weight in weights.items()}
 
 

@@ -46,7 +46,9 @@ class Costs:
     def seconds(self, trainer: Trainer, steps: int) -> float:
         """Of the rest of a run of `steps` steps, from where the trainer stands."""
         recipe = trainer.recipe
+        # Validations (each with a save) and rounds of samples come at intervals of their own.
         judged = due(recipe.train.evaluate_every, trainer.step, steps)
+        # Without a manifest the run has not begun: it is judged and saved before its first step.
         if not trainer.manifest:
             judged += 1  # the starting point
         sampled = due(recipe.sample.every, trainer.step, steps)
@@ -80,6 +82,7 @@ def estimate(trainer: Trainer) -> Estimate:
     train, config = trainer.recipe.train, trainer.model.config
     costs = measured_costs(trainer)
     place, bf16 = trainer.compute.device, trainer.compute.dtype == torch.bfloat16
+    # A LoRA run has gradients and moments for its adapters alone, which is most of what it saves.
     trained = sum(w.numel() for w in trainer.model.parameters() if w.requires_grad)
     return Estimate(
         parameters=size_of(config).total,
@@ -127,6 +130,7 @@ def timed(work: Callable[[], object], seconds: float = TIMED_SECONDS) -> float:
 
 def step_seconds(trainer: Trainer, seconds: float = TIMED_SECONDS) -> float:
     """Seconds of one step: gradients, clipping and update."""
+    # A shallow copy: model and corpus are shared, what is set on it is not set on the trainer.
     probe = copy.copy(trainer)
     weights = [weight for weight in trainer.model.parameters() if weight.requires_grad]
     kept = [weight.detach().clone() for weight in weights]
@@ -138,7 +142,9 @@ def step_seconds(trainer: Trainer, seconds: float = TIMED_SECONDS) -> float:
         torch.nn.utils.clip_grad_norm_(probe.model.parameters(), trainer.recipe.train.clip)
         probe.optimizers.step(trainer.step)
 
+    # The median: one busy moment of the machine does not count.
     median_step = timed(step, seconds)
+    # Bit for bit as before: timing must leave no trace in the run.
     with torch.no_grad():
         for weight, value in zip(weights, kept):
             weight.copy_(value)
@@ -148,7 +154,9 @@ def step_seconds(trainer: Trainer, seconds: float = TIMED_SECONDS) -> float:
 def validation_seconds(trainer: Trainer, seconds: float = TIMED_SECONDS) -> float:
     """Seconds of judging the weights once, from a piece of the text."""
     corpus, context = trainer.corpus, trainer.model.config.context
+    # Eight windows, and one token more: the last target.
     piece = corpus.valid[: 8 * context + 1]
+    # A fine-tune is judged on its parent's validation text as well.
     base = corpus.base_valid
     scored = len(corpus.valid) + (0 if base is None else len(base))
     scoring = partial(measure, trainer.model, piece, corpus.tokenizer, trainer.compute)
@@ -158,6 +166,7 @@ def validation_seconds(trainer: Trainer, seconds: float = TIMED_SECONDS) -> floa
 def save_seconds(trainer: Trainer) -> float:
     """Seconds of one save: the state and, where it is the best so far, the model's weights."""
 
+    # Written into the run's own folder, since disks differ; and hashed, as the manifest asks.
     def save() -> None:
         state = state_file(trainer.model, trainer.optimizers.state(), {})
         path = trainer.folder / "state.timed"
@@ -203,12 +212,15 @@ def training_bytes(
     pass: per position and block about 12 widths, 4 MLP widths and 6 times the heads' numbers, and
     the logits with their gradients.
     """
+    # Numbers of one position's query, key and value.
     heads = (config.heads + 2 * config.kv_heads) * config.head_dim
     position = (
         config.depth * (12 * config.width + 4 * config.mlp_width + 3 * heads) * (2 if bf16 else 4)
     )
+    # Of one position: log probabilities, their gradient, and the product that they come from.
     logits = config.vocab_size * (4 + 4 + (2 if bf16 else 4))
     total = size_of(config).total
+    # 4 bytes a weight; 12 for its gradient and two moments.
     weights = 4 * total + 12 * (total if trained is None else trained)
     return weights + micro_batch_size * config.context * (position + logits)
 
@@ -229,6 +241,7 @@ def fit_into(minutes: float, trainer: Trainer) -> Trainer:
             too_many = middle
     train = trainer.recipe.train.model_copy(update={"steps": max(1, fitting)})
     recipe = trainer.recipe.model_copy(update={"train": train})
+    # The schedule follows from `steps`, so a new optimiser is made for the new number.
     shorter = copy.copy(trainer)
     shorter.recipe, shorter.optimizers = recipe, Optimizers(trainer.model, train)
     shorter.notices.append(f"{train.steps:,} of {steps:,} steps fit into {minutes:g} minutes")

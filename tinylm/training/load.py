@@ -41,14 +41,17 @@ def load_model(run: Run, device: torch.device | str = "cpu") -> Loaded:
     """
     tokenizer = load_tokenizer(run.path("model/tokenizer.json"))
     run.path("model/config.json")
+    # run.path checks a file against its hash in the manifest before anything is read from it.
     weights = read_tensors(path := run.path(weights_file(run.recipe)))[0]
     if run.recipe.lora is not None:
+        # Parent first, all its own parents included: adapters alone are no model.
         model = load_model(parent_of(run)).model
         if model.config.context != run.model_config.context:
             model = resized(model, run.model_config)
+        # Any generator: every number that it draws is overwritten in the next line.
         attach_lora(model, run.recipe.lora, torch.Generator())
         set_weights(model, weights, path)
-        merge_lora(model)
+        merge_lora(model)  # W + (alpha / rank) B A: from here on a model like any other
     else:
         with torch.device("meta"):
             check_weights(GPT(run.model_config), weights, path)
@@ -60,6 +63,7 @@ def set_weights(model: GPT, weights: dict[str, Tensor], where: object) -> None:
     """Copy `weights` into those of the model that are trained; ValueError as `check_weights`."""
     check_weights(model, weights, where)
     own = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    # In place, so that an optimiser that holds these tensors keeps them.
     with torch.no_grad():
         for name, weight in own.items():
             weight.copy_(weights[name])
@@ -69,12 +73,14 @@ def check_weights(model: GPT, weights: dict[str, Tensor], where: object) -> None
     """ValueError naming the first weight that is missing, foreign, of another shape or not
     finite."""
     own = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    # Names of both sides: a weight too many is as wrong as one too few.
     for name in own.keys() | weights.keys():
         shapes = [tuple(part[name].shape) if name in part else "absent" for part in (own, weights)]
         if shapes[0] != shapes[1]:
             raise ValueError(
                 f"{where}: weight {name} is {shapes[1]} in the file and {shapes[0]} in the model"
             )
+        # One NaN spreads to every logit; here it can still be said which weight holds it.
         if not torch.isfinite(weights[name]).all():
             raise ValueError(f"{where}: weight {name} holds NaN or infinite numbers")
 
@@ -85,6 +91,7 @@ def read_state(run: Run) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str
     Raises ValueError in one line for a damaged file, or one that is no training state.
     """
     tensors, header = read_tensors(path := run.path(STATE))
+    # "weights/NAME" and "optimizer/NAME/QUANTITY" lie in one file: parted again by their prefix.
     weights, optimizer = (
         {
             name.removeprefix(part): tensor
@@ -102,6 +109,7 @@ def read_state(run: Run) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str
 def chat_template(run: Run) -> str | None:
     """The chat template of a run, or of the run that it was fine-tuned from; None where none has
     one."""
+    # Fine-tuning does not change how a conversation is written: the parent's template holds.
     if CHAT_TEMPLATE in run.manifest["files"]:
         return run.path(CHAT_TEMPLATE).read_text(encoding="utf-8")
     return chat_template(parent_of(run)) if run.manifest["parent"] else None
@@ -110,10 +118,13 @@ def chat_template(run: Run) -> str | None:
 def resized(model: GPT, asked: ModelConfig) -> GPT:
     """A copy of the model that drops another share of activations while training, and with a
     shorter context where one is asked for."""
+    # Only a context that the recipe names changes the parent's; a default does not.
     context = asked.context if "context" in asked.model_fields_set else model.config.context
     sizes = {"context": context, "dropout": asked.dropout}
     config = model.config.model_copy(update=sizes)
+    # Copied: training the new model must not move the weights of the one that it came from.
     weights = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    # The only weights whose shape depends on the context: one row for each position.
     if config.position == "learned":
         weights["positions.weight"] = weights["positions.weight"][:context].clone()
     return built(config, weights).to(model.tokens.weight.device)
@@ -128,9 +139,11 @@ def built(config: ModelConfig, weights: dict[str, Tensor]) -> GPT:
     with torch.device("meta"):
         model = GPT(config)
     parameters = {name: nn.Parameter(weight.float()) for name, weight in weights.items()}
+    # Not strict: a tied head is no parameter of its own, and so is in no file.
     model.load_state_dict(parameters, strict=False, assign=True)
     if config.tied:
         model.head.weight = model.tokens.weight
+    # Tables, no weights: computed from the shape and never saved.
     if config.position == "rope":
         model.cos, model.sin = rope_tables(config)
     return model

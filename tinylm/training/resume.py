@@ -33,6 +33,7 @@ def resume_run(folder: Path, lead: bool = True) -> Trainer:
     and with it the folder's lock. ValueError in one line where a file is damaged, where the run is
     finished already or another process trains it.
     """
+    # The manifest is written last. A folder with a state and no manifest has no complete save.
     keep_freed_memory()
     if (folder / "state").is_dir() and not (folder / "manifest.json").exists():
         advice = "start it again with tinylm train"
@@ -41,18 +42,21 @@ def resume_run(folder: Path, lead: bool = True) -> Trainer:
     if run.manifest["status"] == "imported":
         advice = "fine-tune it with --start-from"
         raise ValueError(f"{folder} was imported and has no steps to go on with: {advice}")
+    # Locked before anything is changed: two processes would write into one another's files.
     lock = lock_folder(folder) if lead else None
     if lead:
         finish_save(folder)
-        run = open_run(folder)
+        run = open_run(folder)  # the manifest may list newer files now
     if run.manifest["status"] == "finished":
         done = f"{run.manifest['step']} of {run.manifest['steps']} steps are done"
         early = run.manifest["step"] < run.manifest["steps"]
         why = ", and validation no longer improved (train.patience)" if early else ""
         raise ValueError(f"{folder} is finished: {done}{why}")
+    # First a trainer as at the start of the run, then what has changed since.
     trainer = rebuild(run, load_corpus(run))
     restore(trainer, run)
     fix_order(trainer.compute.device)
+    # Frozen matrices in the type of their products: with bf16 half the memory.
     if run.recipe.lora is not None:
         lower_frozen(trainer.model, trainer.compute.dtype)
     trainer.lock, trainer.environment = lock, environment
@@ -62,13 +66,16 @@ def resume_run(folder: Path, lead: bool = True) -> Trainer:
 def rebuild(run: Run, corpus: Corpus) -> Trainer:
     """A trainer of the run's stage; its weights are still to be restored."""
     recipe, record = run.recipe, run.manifest["parent"]
+    # One object for both: pretraining and fine-tuning have no reference.
     model = reference = GPT(run.model_config)
     if recipe.lora is not None:
         reference = load_model(parent_of(run)).model
+        # A copy: attach_lora changes a model in place, and the reference has to stay the parent.
         model = resized(reference, recipe.model)
         attach_lora(model, recipe.lora, torch.Generator())
     if recipe.reward is None:
         return Trainer(recipe, corpus, model, run.folder, record)
+    # All weights move in this run, so what they were before lies in a file of its own.
     if recipe.lora is None:
         path = run.path(REFERENCE)
         set_weights(reference := GPT(run.model_config), read_tensors(path)[0], path)
@@ -78,6 +85,8 @@ def rebuild(run: Run, corpus: Corpus) -> Trainer:
 def finish_save(folder: Path) -> None:
     """Move what a save had written and announced before a crash, and list it in the manifest."""
     manifest = read_manifest(folder)
+    # A save writes every file beside its place, announces all of them as pending, and only then
+    # moves them: what had not moved at the crash moves now.
     for name, entry in manifest["pending"].items():
         if holds(temporary(folder / name), entry):
             temporary(folder / name).replace(folder / name)
@@ -94,9 +103,11 @@ def restore(trainer: Trainer, run: Run) -> None:
     """
     weights, optimizer, progress = read_state(run)
     set_weights(trainer.model, weights, run.folder / STATE)
+    # All that can fail comes first: the logs are cut only once the state is known to be good.
     logs = [name for name in LOGS if (run.folder / name).exists()]
     try:
         trainer.optimizers.load_state(optimizer)
+        # The run's counters, and its best validation so far.
         for name in PROGRESS:
             setattr(trainer, name, progress[name])
         lengths = {name: int(progress["logs"].get(name, 0)) for name in logs}

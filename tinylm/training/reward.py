@@ -75,6 +75,7 @@ class Rollout:
         """
         if not self.scores:
             return torch.zeros(self.line.shape)
+        # One mean for all lines of the step, whatever their prompts; GRPO has one for each prompt.
         rewards = torch.tensor([score.reward for score in self.scores])
         centred = rewards - rewards.mean()
         # The small number keeps a step in which all lines earn the same from dividing by zero.
@@ -113,6 +114,7 @@ class Prompts:
             prompts = [self.begin + line for line in lines_of(ids, tokenizer)]
         self.by_length: dict[int, list[list[int]]] = {}
         for prompt in prompts:
+            # A longer one would leave no room in the context for what is to be rewarded.
             if len(prompt) <= longest:
                 self.by_length.setdefault(len(prompt), []).append(prompt)
         if not self.by_length:
@@ -144,6 +146,7 @@ def questions(ids: np.ndarray, mask: np.ndarray) -> list[list[int]]:
     >>> questions(np.array([9, 1, 2, 3, 9, 4, 5]), np.array([0, 0, 1, 1, 0, 0, 1]))
     [[9, 1], [9, 4]]
     """
+    # Where the mask changes, a piece ends and the other kind begins.
     edges = np.flatnonzero(np.diff(mask.astype(np.int8))) + 1
     pieces = np.split(ids, edges)
     first = 0 if mask[0] == 0 else 1  # pieces alternate: question, answer, question ...
@@ -152,6 +155,7 @@ def questions(ids: np.ndarray, mask: np.ndarray) -> list[list[int]]:
 
 def lines_of(ids: np.ndarray, tokenizer: Tokenizer) -> list[list[int]]:
     """The lines of a text as ids, each with the token that ends it; blank ones are left out."""
+    # Two tables over the vocabulary, so that the loop below looks at ids and never at text.
     ends = np.array([b"\n" in tokenizer.token_bytes(id) for id in range(tokenizer.vocab_size)])
     begins = np.zeros(tokenizer.vocab_size, dtype=bool)
     if DOCUMENT in tokenizer.specials:
@@ -160,11 +164,11 @@ def lines_of(ids: np.ndarray, tokenizer: Tokenizer) -> list[list[int]]:
     line: list[int] = []
     for id in ids.tolist():
         if begins[id]:
-            line = []
+            line = []  # drops an unfinished line of the document before
             continue
         line.append(id)
         if ends[id]:
-            if len(line) > 1:
+            if len(line) > 1:  # more than the line break
                 lines.append(line)
             line = []
     return lines
@@ -180,6 +184,7 @@ class RewardStage:
                 "be the one that learns"
             )
         self.model, self.config, self.tokenizer = model, config, corpus.tokenizer
+        # Frozen: if it followed the model, the KL term would hold nothing back.
         self.reference = reference.eval().requires_grad_(False)
         if config.scorer not in REWARDS:
             hint = closest(config.scorer, list(REWARDS))
@@ -203,6 +208,7 @@ class RewardStage:
             # The decoder reads plain matrices: sample from a copy with the adapters added in.
             merge_lora(model := copy.deepcopy(model))
         prompts = self.prompts.draw(self.config.samples, step, random)
+        # One generator a sample: what one sample draws does not depend on those beside it.
         seeds = random.integers(2**62, size=len(prompts)).tolist()
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         # Temperature 1, no cuts: what is drawn must be what the loss differentiates. A distribution
@@ -229,6 +235,7 @@ class RewardStage:
         for number, row in enumerate(rows):
             spans = self.finished_lines(row[start:])
             lines = [text for text, _, _ in spans]
+            # The prompt goes along: a rhyme or an answer is right or wrong only after it.
             prompt = self.tokenizer.decode(row[:start])
             line_scores = score_lines(self.reward, prompt, lines, known)
             for (_, first, end), score in zip(spans, line_scores):
@@ -265,7 +272,7 @@ class RewardStage:
         (nats per token), different_words (share of all words).
         """
         advantages = rollout.advantages()
-        count = int(rollout.sampled.sum())
+        count = int(rollout.sampled.sum())  # tokens that the model chose, in the whole batch
         sums = {"loss": 0.0, "kl": 0.0, "entropy": 0.0}
         for start in range(0, len(rollout.ids), rows):
             part = slice(start, start + rows)
@@ -273,6 +280,7 @@ class RewardStage:
             sampled = rollout.sampled[part].to(compute.device)  # (b, T - 1)
             with compute.autocast():
                 logits = forward(ids[:, :-1])[sampled]  # (N, V), at sampled tokens only
+                # The reference reads the same ids: KL compares two opinions on one text.
                 with torch.no_grad():
                     reference_logits = self.reference(ids[:, :-1])[sampled]
             advantage = advantages[part].to(compute.device)[sampled]
@@ -316,6 +324,7 @@ class RewardStage:
 
     def measures(self, rollout: Rollout) -> dict[str, float]:
         """What a step's lines are worth, beside the loss."""
+        # A step without a finished line counts as 0, so that its record holds numbers too.
         rewards = [score.reward for score in rollout.scores]
         successes = [score.success for score in rollout.scores]
         words = " ".join(rollout.texts).lower().split()
@@ -355,6 +364,7 @@ class RewardTrainer(Trainer):
         if self.team.count > 1:
             raise ValueError("a run with a reward trains in one process: start it without torchrun")
         rollout = self.stage.sample(self.recipe.train.seed, step)
+        # Said at once: a model that never ends a line would train for hours on advantages of 0.
         if step == 0 and not rollout.scores and rollout.sampled.sum() >= FAIR_TRY:
             raise ValueError(
                 f"no sample of {self.stage.config.tokens} tokens holds a finished line: there is "
