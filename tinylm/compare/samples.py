@@ -61,7 +61,7 @@ SMOKE = Effort(
 """Everything runs in seconds, and nothing can be concluded from it."""
 
 
-LARGE = Effort(samples=80, batch=40, score_bytes=12_000, grid_samples=8)
+LARGE = Effort(samples=64, batch=32, score_bytes=10_000, grid_samples=4)
 """For models of a hundred million parameters: a hundred times the work for each token, and still
 more than 300 whole lines."""
 LARGE_FROM = 30_000_000  # parameters
