@@ -33,7 +33,7 @@ def steps(experiment: Experiment):
     )
 
 
-TOY = Lesson("toy", "Numbers grow.", "Do they?", minutes=1, base_minutes=0, run=steps)
+TOY = Lesson("toy", "Numbers grow.", "Do they?", "No growth.", minutes=1, base_minutes=0, run=steps)
 
 
 def test_a_result_becomes_results_with_seeds_intervals_and_machine(tmp_path):
