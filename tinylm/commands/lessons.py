@@ -45,11 +45,8 @@ def lesson(
 
     if list or name is None:
         for each in lessons():
-            print(
-                f"{each.name:12} {each.minutes:4g} min + {each.base_minutes:g} min shared   "
-                f"{each.claim}"
-            )
-            print(f"{'':12} control: {each.control}")
+            minutes = f"{each.minutes:4g} min + {each.base_minutes:g} min shared"
+            print(f"{each.name:12} {minutes}   {each.claim}\n{'':12} control: {each.control}")
         return
     chosen = find_lesson(name)
     say(f"{chosen.claim}\n{chosen.question}")

@@ -91,18 +91,17 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
         closed = yield from pairs_model(experiment, "closed book", seed, others)
         # All questions, those that are asked among them: no fine-tune could be better prepared.
         tuned = yield from pairs_model(experiment, "fine-tuned", seed, questions())
+        searched = partial(with_search, reader, misled=experiment.control)
         arms = {
             "closed book": partial(without_search, closed, asked, 1),
             "fine-tuned": partial(without_search, tuned, asked, 1),
             # The assistant has learned to search and to read, on other documents.
-            "retrieved": partial(with_search, reader, asked, 1, experiment.control),
+            "retrieved": partial(searched, asked, 1),
             # No search can do better, so what is missing here is missing in the reading.
             "oracle": partial(with_oracle, reader, asked),
             # The facts change, nothing is trained again: old weights against an updated index.
             "fine-tuned, second edition": partial(without_search, tuned, changed, 2),
-            "retrieved, second edition": partial(
-                with_search, reader, changed, 2, experiment.control
-            ),
+            "retrieved, second edition": partial(searched, changed, 2),
         }
         for place, (name, function) in enumerate(arms.items()):
             yield Progress(f"asking, seed {seed}", place, len(arms))

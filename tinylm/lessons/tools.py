@@ -75,15 +75,16 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
     """Ask both models the same things."""
     size = SIZES[experiment.scale]
     rows: dict[str, list[Rows]] = {}  # arm -> the rows of each seed
+    noise = experiment.control
     for seed in experiment.seeds:
         # The very assistant of the lessons retrieval and assistant: it learned to search as well.
         armed = yield from assistants.assistant(experiment, seed)
         bare = yield from without_tools(experiment, seed)
         parts = {
-            "with tools": partial(ask_cases, armed, seed, size.asked, True, experiment.control),
+            "with tools": partial(ask_cases, armed, seed, size.asked, True, noise=noise),
             "without tools": partial(ask_cases, bare, seed, size.asked, False),
             # A tool that writes must act on a yes, and on nothing else.
-            "berths booked": partial(bookings, armed, seed, size.booked, experiment.control),
+            "berths booked": partial(bookings, armed, seed, size.booked, noise=noise),
             # Half as many are enough: an apology is the same whatever was asked.
             "broken tools": partial(failures, armed, seed, size.asked // 2),
         }
