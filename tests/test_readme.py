@@ -144,7 +144,9 @@ def test_the_readme_is_a_landing_page():
 
 
 @pytest.mark.parametrize(
-    "guide, name, table", tables(), ids=["front", "demo", "lessons", "frontier", "recipes"]
+    "guide, name, table",
+    tables(),
+    ids=["front", "demo", "lessons", "controls", "frontier", "recipes"],
 )
 def test_every_table_of_the_guides_is_that_of_the_committed_results(guide, name, table):
     text = (ROOT / guide).read_text(encoding="utf-8")

@@ -5,6 +5,7 @@ from functools import cache
 
 import pytest
 
+from tinylm.lessons.experiment import folder_name
 from tinylm.lessons.lesson import find_lesson, run_lesson
 
 
@@ -21,6 +22,19 @@ def smoke_lesson(lessons_folder):
     @cache
     def results(name):
         *_, last = run_lesson(find_lesson(name), "smoke", lessons_folder / name)
+        return last.results
+
+    return results
+
+
+@pytest.fixture(scope="session")
+def smoke_control(lessons_folder):
+    """The same of a lesson's control, whose folder stands beside the lesson's."""
+
+    @cache
+    def results(name):
+        folder = lessons_folder / folder_name(name, True)
+        *_, last = run_lesson(find_lesson(name), "smoke", folder, control=True)
         return last.results
 
     return results

@@ -33,7 +33,7 @@ def steps(experiment: Experiment):
     )
 
 
-TOY = Lesson("toy", "Numbers grow.", "Do they?", minutes=1, base_minutes=0, run=steps)
+TOY = Lesson("toy", "Numbers grow.", "Do they?", "No growth.", minutes=1, base_minutes=0, run=steps)
 
 
 def test_a_result_becomes_results_with_seeds_intervals_and_machine(tmp_path):
@@ -83,10 +83,12 @@ def test_every_lesson_has_a_claim_a_question_and_takes_at_most_twelve_minutes():
         assert lesson.minutes <= 12
 
 
-def test_the_list_shows_every_lesson_with_its_minutes(capsys):
+def test_the_list_shows_every_lesson_with_its_minutes_and_its_control(capsys):
     main(["lesson", "--list"])
     shown = capsys.readouterr().out.splitlines()
-    assert len(shown) == len(lessons()) and all(" min" in line for line in shown)
+    assert len(shown) == 2 * len(lessons()) and all(" min" in line for line in shown[::2])
+    told = [line.split("control: ")[1] for line in shown[1::2]]
+    assert told == [lesson.control for lesson in lessons()]
 
 
 def test_the_command_prints_verdict_arms_and_targets(capsys, tmp_path, monkeypatch):

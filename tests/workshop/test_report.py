@@ -154,6 +154,41 @@ def test_results_of_another_version_are_left_out_and_named(tmp_path):
         find([tmp_path])
 
 
+def test_a_control_is_told_beside_its_lesson_and_a_supported_one_is_a_problem(tmp_path):
+    takes_away = {"control": True, "control_takes_away": "Less."}
+    for name, verdict in (("tools", "supported"), ("style", "not supported")):
+        control = (
+            results_of(name, "full") | takes_away | {"verdict": verdict, "sentence": f"No {name}."}
+        )
+        write_results(tmp_path / "elsewhere" / f"{name}-control", control | {"sentence": "Far."})
+        write_results(tmp_path / f"{name}-control", control)
+    write_results(tmp_path / "tools", results_of("tools", "full"))
+    write_results(tmp_path / "retrieval", results_of("retrieval", "full"))
+    write_results(tmp_path / "quality", results_of("quality", "smoke") | takes_away)
+    found = find([tmp_path])
+    assert workshop_report.claims(found) == [
+        ["retrieval", "retrieval help.", "supported", "not run", "3.0"],
+        ["tools", "tools help.", "supported", "PROBLEM: supported", "3.0"],
+        ["style", "style help.", "not run", "not supported", "–"],
+        ["style", "style help.", "not run", "not supported", "–"],
+    ]
+    text = " ".join(parsed(report(found)).text.split())
+    for told in (
+        "The verdict of its control: not run. To run it: tinylm lesson retrieval --control",
+        "PROBLEM: supported. The effect shows without its cause",
+        "No tools.",
+        "quality (control)",
+        "tinylm lesson tools --control --out",
+    ):
+        assert told in text, told
+    assert "Far." not in text
+
+
+def write_results(folder, results):
+    folder.mkdir(parents=True)
+    write_json(folder / "results.json", results)
+
+
 def test_an_empty_or_missing_folder_is_told(tmp_path, capsys):
     for folder in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(SystemExit) as stop:

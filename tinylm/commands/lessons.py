@@ -2,6 +2,7 @@
 size take."""
 
 import math
+import shlex
 import signal
 import sys
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 def lesson(
     name: Positional[str | None] = None,
     scale: Literal["smoke", "full"] = "full",
+    control: bool = False,
     out: Path | None = None,
     list: bool = False,
 ) -> None:
@@ -30,36 +32,39 @@ def lesson(
 
     Args:
         name: A lesson; --list shows them.
-        scale: full takes minutes and gives a verdict; smoke takes seconds and only shows that
-            everything works.
-        out: Folder for results.json and the pictures. Default: runs/lessons/NAME, for smoke
-            runs/lessons-smoke/NAME.
-        list: Show all lessons, with their minutes on 2 cores and those of the runs that they share.
+        again = ["tinylm", "lesson", name, "--scale", scale, *(["--control"] if control else [])]
+        again += ["--out", str(out)] if out else []
+        say(
+            "The lesson was interrupted; what it has done is saved. Continue with: "
+            f"{shlex.join(again)}"
+        )
     """
     from tinylm.lessons.lesson import find_lesson, lessons
 
     if list or name is None:
         for each in lessons():
-            print(
-                f"{each.name:12} {each.minutes:4g} min + {each.base_minutes:g} min shared   "
-                f"{each.claim}"
-            )
+            minutes = f"{each.minutes:4g} min + {each.base_minutes:g} min shared"
+            print(f"{each.name:12} {minutes}   {each.claim}\n{'':12} control: {each.control}")
         return
     chosen = find_lesson(name)
     say(f"{chosen.claim}\n{chosen.question}")
-    results = follow(chosen, scale, out)
+    if control:
+        say(f"Control: {chosen.control}")
+    results = follow(chosen, scale, out, control)
     if results is None:
-        again = " ".join(
-            ["tinylm lesson", name, "--scale", scale, *(["--out", str(out)] if out else [])]
+        again = ["tinylm", "lesson", name, "--scale", scale, *(["--control"] if control else [])]
+        again += ["--out", str(out)] if out else []
+        say(
+            "The lesson was interrupted; what it has done is saved. Continue with: "
+            f"{shlex.join(again)}"
         )
-        say(f"The lesson was interrupted; what it has done is saved. Continue with: {again}")
         sys.exit(130)
     for line in summary(results):
         print(clean(line))
 
 
 def follow(
-    chosen: "Lesson", scale: Literal["smoke", "full"], out: Path | None
+    chosen: "Lesson", scale: Literal["smoke", "full"], out: Path | None, control: bool = False
 ) -> dict[str, Any] | None:
     """Run a lesson under one progress bar after another; its results, or None where it was
     stopped."""
@@ -67,7 +72,7 @@ def follow(
 
     from tinylm.lessons.lesson import run_lesson
 
-    steps, bar, part, progress = run_lesson(chosen, scale, out), None, "", None
+    steps, bar, part, progress = run_lesson(chosen, scale, out, control), None, "", None
     with interruptions() as stopped:
         for progress in steps:
             if bar is None or progress.part != part:
@@ -112,6 +117,10 @@ def summary(results: dict[str, Any]) -> Iterator[str]:
     """The results as lines of text: the verdict, the arms with their intervals, the bars, where the
     pictures are."""
     yield f"{results['verdict'].upper()}: {results['sentence']}"
+    if results["control"]:
+        supported = results["verdict"] == "supported"
+        judged = "a PROBLEM: the effect shows without its cause" if supported else "as it must be"
+        yield f"This is the verdict of the control, {judged}."
     for name, arm in results["arms"].items():
         ends = (
             ""

@@ -26,9 +26,8 @@ def report(
     for line in contents.unreadable:
         say(clean(f"left out: {line}"))
     say(
-        f"{len(contents.lessons)} lessons, {len(contents.comparisons)} comparisons, "
-        f"{len(contents.runs)} "
-        "runs"
+        f"{len(contents.lessons)} lessons, {len(contents.controls)} controls, "
+        f"{len(contents.comparisons)} comparisons, {len(contents.runs)} runs"
     )
     print(out)
 

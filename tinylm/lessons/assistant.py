@@ -16,6 +16,9 @@ right), questions about something else altogether, sums large and small, orders,
     price           the base's training, which the stranger is spared; steps and tokens of the
                     practice are equal
     seeds           three: each with a base, dialogues, held-out documents and messages of its own
+    control run     the hire's base has read noise (shared.noise_base): as much training, and no
+                    education. Practice and stranger stay. Expected: no more right answers than the
+                    stranger gives
 
 Tried before. The verdict first asked that decisions and answers reach hoped-for sizes too. Those
 are targets now.
@@ -42,6 +45,7 @@ from tinylm.lessons import assistants
 from tinylm.lessons.assistants import percent_arm, pooled
 from tinylm.lessons.experiment import Experiment, Progress, WithProgress
 from tinylm.lessons.lesson import Arm, Lesson, Result, above, dots, together
+from tinylm.lessons.shared import noise_base
 from tinylm.runs import Run
 
 TEST_SEED = 20_000  # beyond all training seeds, and beyond those of the lesson tools
@@ -77,9 +81,10 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
     rows: dict[str, list[Rows]] = {HIRE: [], STRANGER: []}  # a list for each seed
     share = 1.0 if experiment.scale == "full" else 0.03  # of the mix; smoke asks one of each kind
     for seed in experiment.seeds:
+        base = (yield from noise_base(experiment, seed)) if experiment.control else None
         models = {
             # Both practise on the same dialogues; only what they were before differs.
-            HIRE: (yield from assistants.assistant(experiment, seed)),
+            HIRE: (yield from assistants.assistant(experiment, seed, base)),
             STRANGER: (yield from from_scratch(experiment, seed)),
         }
         for place, (name, model) in enumerate(models.items()):
@@ -267,6 +272,7 @@ LESSON = Lesson(
     claim="A foundation model with retrieval and tools makes a capable assistant.",
     question="Does one small model know when to answer, to work in steps, to search and to call, "
     "and is it then right?",
+    control="The base that the assistant starts from was trained on random tokens.",
     minutes=11.0,
     base_minutes=18.0,
     run=run,

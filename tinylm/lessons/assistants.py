@@ -43,9 +43,10 @@ SIZES = {"smoke": Size(60, 10, 3), "full": Size(40_000, 200, 1_600)}
 RowsBySeed = Sequence[Sequence[dict[str, Any]]]
 
 
-def start_of(experiment: Experiment, seed: int) -> WithProgress:
-    """The shared base of this seed with rows for the special tokens; returns its run."""
-    base = yield from experiment.base(seed)
+def start_of(experiment: Experiment, seed: int, base: Run | None = None) -> WithProgress:
+    """The shared base of this seed, or another one, with rows for the special tokens; returns its
+    run."""
+    base = base or (yield from experiment.base(seed))
     # The base has never seen <|user|> or <|call|>: its token table gets a random row for each.
     # The folder stands beside the lessons, since all of them start here.
     folder = experiment.out.parent / f"prepared-seed-{seed}-{hash_of(base.fingerprint)}"
@@ -62,19 +63,21 @@ def corpus_of(experiment: Experiment, parent: Run, seed: int) -> Corpus:
     )
 
 
-def assistant(experiment: Experiment, seed: int) -> WithProgress:
-    """The assistant of this seed, fine-tuned from the shared base on first use by any lesson;
-    returns its run."""
-    parent = yield from start_of(experiment, seed)
+def assistant(experiment: Experiment, seed: int, base: Run | None = None) -> WithProgress:
+    """The assistant of this seed, fine-tuned from the shared base on first use by any lesson, or
+    from another one; returns its run."""
+    parent = yield from start_of(experiment, seed, base)
     # The base's shape and tokens, on dialogues: only the text and the mask are new.
     recipe = assistant_recipe(
         experiment.base_recipe(seed), parent, seed, SIZES[experiment.scale].steps
     )
     # The corpus follows from the seed and the number of dialogues, so these stand for it.
     key = hash_of([settings_of(recipe), parent.fingerprint, SIZES[experiment.scale].dialogues])
-    folder = experiment.out.parent / f"assistant-seed-{seed}-{key}"
+    # Another name for another base: notebooks talk to whatever is called assistant-seed.
+    stage = "assistant" if base is None else "control-assistant"
+    folder = experiment.out.parent / f"{stage}-seed-{seed}-{key}"
     corpus = corpus_of(experiment, parent, seed)
-    run = yield from train_to_end(recipe, folder, corpus, f"shared assistant, seed {seed}")
+    run = yield from train_to_end(recipe, folder, corpus, f"shared {stage}, seed {seed}")
     # Counted with the base and not with the lesson: the next lesson finds it finished.
     experiment.base_seconds += run.manifest["seconds"]
     return run

@@ -16,6 +16,10 @@ here:
     control         the guess of no change, which knows the losses and no law
     price           the estimate itself, in GPU-hours and dollars; here seven short runs a seed
     seeds           three fits, one for each seed; the published models are resampled
+    control run     the sizes of the six shapes are exchanged among them at random before the fit,
+                    another way for each seed; their losses, the tokens, the held-back size and the
+                    published models stay. Expected: the law finds no use for size and foresees the
+                    seventh loss worse than the guess of no change
 
 From the law follows how to spend a budget best: N grows with C^(beta / (alpha + beta)).
 
@@ -32,6 +36,7 @@ share one learning rate. Over so small a range E is hardly known.
 """
 
 import math
+import random
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -100,7 +105,7 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
             points[seed].append(points_of(trained))
     # Of the largest size, which keeps this machine busiest.
     speed = trained.manifest["flops"] / trained.manifest["seconds"]
-    return conclude(points, speed)
+    return conclude(with_sizes_exchanged(points) if experiment.control else points, speed)
 
 
 # -- the data -------------------------------------------------------------------------------------
@@ -161,6 +166,20 @@ def points_of(trained: Run) -> list[Point]:
         if step >= begin:
             points.append(Point(parameters, seen[step], record["nats_per_token"]))
     return points
+
+
+def with_sizes_exchanged(points: dict[int, list[list[Point]]]) -> dict[int, list[list[Point]]]:
+    """The same losses under the sizes of other shapes; those of the held-back shape as they are."""
+    exchanged = {}
+    for seed, (*fitted, held_back) in points.items():
+        sizes = [own[0].parameters for own in fitted]
+        # Drawn anew for each seed: one draw may leave much of the true order, three hardly do.
+        exchanged[seed] = [
+            [point._replace(parameters=size) for point in own]
+            for size, own in zip(random.Random(seed).sample(sizes, len(sizes)), fitted)
+        ]
+        exchanged[seed].append(held_back)
+    return exchanged
 
 
 # -- what follows ---------------------------------------------------------------------------------
@@ -396,6 +415,7 @@ LESSON = Lesson(
     claim="Training a foundation model from scratch takes immense resources.",
     question="How does loss fall with size and text, and what does that make the published models "
     "cost?",
+    control="Before the law is fitted, the sizes of the models are exchanged at random.",
     minutes=10,
     base_minutes=0,
     run=run,

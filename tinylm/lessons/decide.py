@@ -11,6 +11,8 @@ scale is not decided; it names the command to run. At least one row needs result
     control         a row without results stays undecided: nothing is advised by default
     price           one sentence for each need; the numbers behind it stand on the same page
     seeds           those of the lessons
+    control run     every row rests on the control of its lesson. Expected: no advice is borne out,
+                    or a lesson would support it without its cause
     verdict         "supported" if all rows are decided and supported
 
 Trade-off: the thresholds are those of the lessons' own verdicts. They say what a small model does
@@ -25,7 +27,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from tinylm.files import write_text
-from tinylm.lessons.experiment import Experiment, Progress
+from tinylm.lessons.experiment import Experiment, Progress, folder_name
 from tinylm.lessons.lesson import Lesson, Result, Verdict
 from tinylm.pages.figures import canvas
 from tinylm.pages.html import render
@@ -117,21 +119,23 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
     """Read what is there, decide row by row, write the page."""
     # Lessons stand beside each other, so this one finds the others without being told where.
     results_by_lesson = {
-        row.lesson: saved_results(experiment.out.parent / row.lesson, experiment.scale)
+        row.lesson: saved_results(
+            experiment.out.parent / folder_name(row.lesson, experiment.control), experiment.scale
+        )
         for row in ROWS
     }
     # A page without a single number would only repeat common advice.
     if not any(results_by_lesson.values()):
         raise ValueError(
             f"no lesson was run at {experiment.scale} scale in {experiment.out.parent}, so there "
-            "is nothing to decide on; begin with: tinylm lesson retrieval"
+            f"is nothing to decide on; begin with: {command('retrieval', experiment.control)}"
         )
     # Lessons with results, of all that the page needs.
     present = sum(results is not None for results in results_by_lesson.values())
     yield Progress("reading results", present, len(ROWS))
     # A page beside the picture: it holds the numbers and is made to be printed and passed on.
-    write_text(experiment.out / PAGE, page(results_by_lesson))
-    return conclude(results_by_lesson)
+    write_text(experiment.out / PAGE, page(results_by_lesson, experiment.control))
+    return conclude(results_by_lesson, experiment.control)
 
 
 def saved_results(folder: Path, scale: str) -> dict[str, Any] | None:
@@ -144,7 +148,12 @@ def saved_results(folder: Path, scale: str) -> dict[str, Any] | None:
     return results if results["scale"] == scale else None
 
 
-def decision(row: Row, results: dict[str, Any] | None) -> str:
+def command(lesson: str, control: bool) -> str:
+    """What runs a lesson, or its control."""
+    return f"tinylm lesson {lesson}" + (" --control" if control else "")
+
+
+def decision(row: Row, results: dict[str, Any] | None, control: bool = False) -> str:
     """The advice that follows from a lesson's verdict; without results, a refusal that says what to
     run.
 
@@ -153,7 +162,7 @@ def decision(row: Row, results: dict[str, Any] | None) -> str:
     """
     # A row is never decided by what other lessons found.
     if results is None:
-        return f"Not decided. Run: tinylm lesson {row.lesson}"
+        return f"Not decided. Run: {command(row.lesson, control)}"
     # Only the verdict decides: means and missed targets do not change the advice.
     verdict: Verdict = results["verdict"]
     if verdict == "supported":
@@ -164,11 +173,13 @@ def decision(row: Row, results: dict[str, Any] | None) -> str:
     return "Undecided: the lesson found no measurable difference."
 
 
-def decided(results_by_lesson: Mapping[str, dict[str, Any] | None]) -> list[tuple[str, str, str]]:
+def decided(
+    results_by_lesson: Mapping[str, dict[str, Any] | None], control: bool = False
+) -> list[tuple[str, str, str]]:
     """Each need with its decision and the lesson that it rests on."""
     rows = []
     for row in ROWS:
-        advice = decision(row, results_by_lesson.get(row.lesson))
+        advice = decision(row, results_by_lesson.get(row.lesson), control)
         rows.append((row.need, advice, row.lesson))
     return rows
 
@@ -179,7 +190,7 @@ def numbers(results: dict[str, Any]) -> list[tuple[str, str]]:
     return [(name, arm_text(arm)) for name, arm in results["arms"].items()]
 
 
-def page(results_by_lesson: Mapping[str, dict[str, Any] | None]) -> str:
+def page(results_by_lesson: Mapping[str, dict[str, Any] | None], control: bool = False) -> str:
     """The decision page: what to do about what, and the numbers that each line rests on."""
     # In the order of the rows, so that the evidence follows the decisions.
     lessons = [(row.lesson, results_by_lesson[row.lesson]) for row in ROWS]
@@ -187,7 +198,7 @@ def page(results_by_lesson: Mapping[str, dict[str, Any] | None]) -> str:
         "decision.html",
         title="When to train, fine-tune, retrieve or call a tool",
         # The template escapes every value: results are data, never markup.
-        decisions=decided(results_by_lesson),
+        decisions=decided(results_by_lesson, control),
         lessons=[
             {**results, "lesson": lesson, "numbers": numbers(results)}
             for lesson, results in lessons
@@ -205,7 +216,7 @@ def arm_text(arm: dict[str, Any]) -> str:
     return f"{arm['mean']:.3g}{ends} {arm['unit']}"
 
 
-def conclude(results_by_lesson: dict[str, dict[str, Any] | None]) -> Result:
+def conclude(results_by_lesson: dict[str, dict[str, Any] | None], control: bool = False) -> Result:
     """As much of a verdict as the rows allow: all decided and supported, some refuted, or not
     enough known."""
     present = [results for results in results_by_lesson.values() if results is not None]
@@ -228,23 +239,24 @@ def conclude(results_by_lesson: dict[str, dict[str, Any] | None]) -> Result:
         sentence += f"; not decided, because they were not run: {', '.join(missing)}"
     sentence += "."
     details = {
-        "decisions": {row.need: decision(row, results_by_lesson[row.lesson]) for row in ROWS},
+        "decisions": {need: advice for need, advice, _ in decided(results_by_lesson, control)},
         "page": PAGE,
     }
     # No arms and no targets: they stand in the results of the lessons.
-    return Result(verdict, sentence, [], {"decide.png": overview(results_by_lesson)}, {}, details)
+    figures = {"decide.png": overview(results_by_lesson, control)}
+    return Result(verdict, sentence, [], figures, {}, details)
 
 
-def overview(results_by_lesson: dict[str, dict[str, Any] | None]) -> Figure:
+def overview(results_by_lesson: dict[str, dict[str, Any] | None], control: bool) -> Figure:
     """The decisions as a picture: one line a need."""
-    decided = [decision(row, results_by_lesson[row.lesson]) for row in ROWS]
+    decisions = [advice for _, advice, _ in decided(results_by_lesson, control)]
     # Rows with results; the title says how much of the page is known.
     count = sum(results is not None for results in results_by_lesson.values())
     with canvas(f"{count} of {len(ROWS)} decisions made", (9.0, 4.2)) as figure:
         # One axes without ticks; the rows are placed by hand.
         axes = figure.subplots()
         axes.axis("off")  # a table of words, drawn so that it stands beside the other pictures
-        for place, (row, words) in enumerate(zip(ROWS, decided)):
+        for place, (row, words) in enumerate(zip(ROWS, decisions)):
             # In shares of the picture: 0 is its foot, 1 its top, and each row has its middle.
             height = 1 - (place + 0.5) / len(ROWS)
             axes.text(
@@ -261,6 +273,7 @@ LESSON = Lesson(
     "abilities by tools.",
     question="When to train, to fine-tune, to retrieve, to call a tool, going by what was "
     "measured here?",
+    control="Every decision rests on the verdict of the control of its lesson.",
     minutes=0.1,
     base_minutes=0.0,
     run=run,

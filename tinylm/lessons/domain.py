@@ -16,6 +16,10 @@ Design. The harbour pilots keep a log in a language of their own (corpora/domain
                     tokens: what the words alone cost
     price           the adapted model's training; the base as it is costs nothing more
     seeds           three, each with a base; texts and questions are the same for all
+    control run     a domain of ordinary words: in the place of the logs stand as many further
+                    stories of the town, none of which the base has read, and in that of the rules
+                    as many questions on its people. Arms keep their names. Expected: a word takes
+                    as many tokens as in the stories; the rest changes little
 
 A tokenizer of its own reads more text in as many tokens. That is its advantage, and it keeps it.
 
@@ -33,6 +37,7 @@ from matplotlib.figure import Figure
 
 from tinylm.config import Recipe
 from tinylm.corpora.domain import documents, probes
+from tinylm.corpora.stories import stories
 from tinylm.evaluation.knowledge import Question
 from tinylm.evaluation.statistics import Interval, difference, interval, paired_difference
 from tinylm.lessons.experiment import Experiment, Progress
@@ -42,6 +47,7 @@ from tinylm.lessons.shared import (
     best_rates,
     bits_per_byte,
     document_corpus,
+    fact_questions,
     interval_json,
     score_answers,
     unseen_stories,
@@ -76,9 +82,7 @@ Scores = dict[str, list[dict[str, Any]]]  # arm -> for each seed {"bits": ..., "
 def run(experiment: Experiment) -> Generator[Progress, None, Result]:
     """Train the three arms with every seed, and examine all four on unseen logs."""
     sizes = SIZES[experiment.scale]
-    train = list(islice(documents(0), sizes.logs))
-    unseen = list(islice(documents(0, "valid"), sizes.unseen))
-    questions = rule_questions(sizes.questions)
+    train, unseen, questions = (ordinary if experiment.control else alien)(sizes)
     # As large a vocabulary as the base's: the two differ in what they were learned from alone. It
     # costs no training step: merges are counted.
     vocab_size = experiment.base_recipe(1).tokenizer.vocab_size
@@ -108,6 +112,20 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
                 experiment.measure(f"{arm}, seed {seed}", runs[arm].fingerprint, examined)
             )
     return conclude(scores, words_of({"general": general, "own": own}, unseen))
+
+
+def alien(sizes: Sizes) -> tuple[list[str], list[str], list[Question]]:
+    """Logs to learn from, unseen ones, and questions on their rules."""
+    train = list(islice(documents(0), sizes.logs))
+    unseen = list(islice(documents(0, "valid"), sizes.unseen))
+    return train, unseen, rule_questions(sizes.questions)
+
+
+def ordinary(sizes: Sizes) -> tuple[list[str], list[str], list[Question]]:
+    """The same of stories. Their seed is not the base's: it has read none of them."""
+    train = [story.text for story in islice(stories(1), sizes.logs)]
+    unseen = [story.text for story in islice(stories(1, "valid"), sizes.unseen)]
+    return train, unseen, fact_questions(1)[: len(RULES) * sizes.questions]
 
 
 def recipe_of(experiment: Experiment, seed: int, fields: dict[str, str]) -> Recipe:
@@ -300,6 +318,7 @@ LESSON = Lesson(
     name="domain",
     claim="Specialised domains have a vocabulary that is alien to general models.",
     question="What does an alien vocabulary cost a general model, and what makes up for it?",
+    control="In the place of the logs stand further stories of the town, in words the base knows.",
     minutes=11,
     base_minutes=8,
     run=run,

@@ -18,6 +18,11 @@ that double or so it is asked what it can do, and the tokens seen by then are no
                     the training
     price           a look takes time from the training minutes, so there are a dozen of them
     seeds           three: weights, order of the text and samples
+    control run     the tokens of the text, and of the validation text, stand in random order: as
+                    much training, on the same words, without anything to practise but how often
+                    each occurs. What is asked stays. Expected: grammar, copying and facts do not
+                    rise. Spelling does, since many tokens are whole words, so it alone would say
+                    nothing about emergence
 
 Where an ability appears is its onset: the tokens seen when it has come half of the way from the
 first to the last look. Targets: all four onsets can be located.
@@ -51,7 +56,7 @@ from tinylm.generation import Request, generate
 from tinylm.lessons.abilities import copying, facts_known, grammar, spelling
 from tinylm.lessons.experiment import Experiment, Progress, WithProgress, open_trainer, progress_of
 from tinylm.lessons.lesson import Arm, Lesson, Result, above, band, logarithmic, together
-from tinylm.lessons.shared import interval_json
+from tinylm.lessons.shared import interval_json, shuffled_tokens
 from tinylm.model.gpt import GPT
 from tinylm.pages.figures import canvas, colour
 from tinylm.runs import open_run
@@ -99,6 +104,8 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
     # Made once and shared by all seeds: the tokenizer is trained on it as well.
     yield Progress("the text", 0, 1)
     corpus, sentences = build(sizes)
+    if experiment.control:
+        corpus = shuffled_tokens(corpus)
     looks: dict[int, list[dict[str, Any]]] = {}  # seed -> a look at each of the steps
     for seed in experiment.seeds:
         looks[seed] = yield from along(
@@ -342,6 +349,7 @@ LESSON = Lesson(
     claim="Abilities are not programmed into a model: they emerge from training.",
     question="When do spelling, grammar, copying and facts appear as one model reads more and "
     "more?",
+    control="The tokens of the training text stand in random order: only their shares are left.",
     minutes=11,
     base_minutes=0,
     run=run,

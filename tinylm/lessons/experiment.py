@@ -14,6 +14,7 @@ What trains is a generator, as `Trainer.run` is: it yields progress, and returns
 was interrupted continues from there, and a lesson whose settings changed measures again.
 
     runs/lessons/NAME/     results.json  *.png  runs/ (training runs)  units/ (measured values)
+    runs/lessons/NAME-control/   the same of the lesson's control: the same code without the effect
     runs/lessons/base-*    the shared runs; a finished runs/demo/base of the same recipe is used
                            instead
 
@@ -21,7 +22,9 @@ Design. What holds for every lesson is settled here.
 
     constant        the shared base of a seed; the search over learning rates, with the same factors
                     and the same share of the steps for all arms that are compared
-    control         runs of a search are judged by nobody: an arm is trained again with its rates
+    control         a lesson takes its effect away where `experiment.control` is set, and nothing
+                    else; runs of a search are judged by nobody: an arm is trained again with its
+                    rates
     price           minutes are counted by run, also where a run was kept from an earlier try
     seeds           1, 2 and 3 at full scale; 1 and 2 at smoke scale, where nothing is concluded
 
@@ -58,6 +61,7 @@ from tinylm.training.start import start_run
 from tinylm.training.trainer import Trainer
 
 Scale = Literal["smoke", "full"]
+CONTROL = "-control"  # how the name of a control's folder ends
 
 # Fields of the shared base for a try in seconds: it learns nothing.
 SMOKE = {
@@ -98,6 +102,7 @@ class Experiment:
 
     scale: Scale
     out: Path
+    control: bool = False  # whether the effect is taken away: the verdict must not be "supported"
     seconds: float = 0.0  # of this lesson's own work, also where it was kept from an earlier try
     base_seconds: float = 0.0
     searches: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -114,8 +119,10 @@ class Experiment:
 
         For a model that was trained, `run.fingerprint` stands for everything that went into it.
         """
-        # The name is for people; the hash finds the value again.
-        path = self.out / "units" / f"{slug(name)}-{hash_of(settings)}.json"
+        # The name is for people; the hash finds the value again. Tools that return noise are in no
+        # setting: what a control measures is never taken for the lesson's, even in one folder.
+        key = hash_of(["control", settings] if self.control else settings)
+        path = self.out / "units" / f"{slug(name)}-{key}.json"
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
             begun = time.perf_counter()  # a clock that is never set back
@@ -177,11 +184,15 @@ class Experiment:
         return run
 
     def run_folder(self, name: str, recipe: Recipe, corpus: Corpus | None = None) -> Path:
-        """Where `train` keeps a run."""
+        """Where `train` keeps a run; where the lesson has finished the same one, its control uses
+        that."""
         parent = recipe.start_from and open_parent(Path(recipe.start_from)).fingerprint
         # A ready-made corpus is in no recipe, so its ids and masks are hashed themselves.
         key = hash_of([settings_of(recipe), parent, corpus and corpus_hash(corpus)])
-        return self.out / "runs" / f"{slug(name)}-{key}"
+        run = Path("runs") / f"{slug(name)}-{key}"
+        # The name holds all that a run depends on: trained anew it would be the same to the bit.
+        of_lesson = self.out.with_name(self.out.name.removesuffix(CONTROL)) / run
+        return of_lesson if self.control and is_finished(of_lesson) else self.out / run
 
     def search_rates(
         self,
@@ -214,6 +225,15 @@ class Experiment:
             f"{factor:.3g}": loss for factor, loss in losses.items() if math.isfinite(loss)
         }
         return with_rates(recipe, min(losses, key=losses.__getitem__))
+
+
+def folder_name(lesson: str, control: bool) -> str:
+    """The folder of a lesson, or of its control, among those of all lessons.
+
+    >>> folder_name("lock-in", False), folder_name("lock-in", True)
+    ('lock-in', 'lock-in-control')
+    """
+    return lesson + CONTROL if control else lesson
 
 
 # -- training runs --------------------------------------------------------------------------------

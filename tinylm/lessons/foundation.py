@@ -18,6 +18,11 @@ Design. Four skills, each a corpus of its own:
                     as quick there would owe it to something else than its knowledge
     price           the base's own training; scratch gets the base's tokenizer for nothing
     seeds           three: each with a base and random weights of its own
+    control run     the base has read noise: the same recipe, lengths and number of tokens, each
+                    drawn at random (shared.noise_base). Its search over rates is its own. Shuffled
+                    stories were not taken: they still tell how often each word occurs, which
+                    random weights have to learn first. Expected: as many steps as from random
+                    weights, or more
 
 A finished run at runs/foundation, such as an imported checkpoint, joins in: LoRA on the verse for
 at most three minutes. It is reported in bits per byte before and after, since its tokenizer and
@@ -52,6 +57,7 @@ from tinylm.lessons.shared import (
     bits_per_byte,
     continued_recipe,
     document_corpus,
+    noise_base,
     register,
     verse_poems,
 )
@@ -88,7 +94,8 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
     curves: dict[str, dict[str, list[Curve]]] = {}  # skill -> side -> a curve for each seed
     rates: dict[str, dict[str, str]] = {}  # skill and side -> fields of the recipe
     for seed in experiment.seeds:
-        base = yield from experiment.base(seed)
+        educated = noise_base if experiment.control else Experiment.base
+        base = yield from educated(experiment, seed)
         # Both sides read the base's tokens: bits per byte would allow two tokenizers, but steps
         # are compared here, and a step holds more text where tokens are longer.
         for skill, corpus in corpora(experiment, load_model(base).tokenizer).items():
@@ -349,6 +356,7 @@ LESSON = Lesson(
     claim="It is wiser to start from a foundation model than from scratch.",
     question="How many steps does a new skill take from the pretrained base, and from random "
     "weights?",
+    control="The base was trained as long on random tokens, so it has nothing to bring along.",
     minutes=10,
     base_minutes=8,
     run=run,

@@ -13,6 +13,12 @@ Two things are kept apart.
     targets    how large the effect was hoped to be, set in advance and compared with the means. A
                missed target stays missed, and does not change the verdict.
 
+A lesson can be wrong in a third way: its verdict could be "supported" whatever the world is like.
+`--control` shows that it is not. The same code runs at the same scale without the cause that the
+claim names (`Lesson.control` says what is taken away), and its verdict must not be "supported".
+With an effect of nothing, chance alone supports one control in forty: the intervals are of 95 %,
+and only one of their sides counts. What a control leaves out is stated before it is run.
+
 Every lesson's header states its design: what is manipulated and what is constant, the effect and
 its null, the control, the price, the seeds, what was tried before, the trade-off.
 
@@ -39,9 +45,9 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from tinylm.config import closest
 from tinylm.evaluation.statistics import Interval, interval
 from tinylm.files import write_whole
-from tinylm.lessons.experiment import Experiment, Progress, Scale
+from tinylm.lessons.experiment import Experiment, Progress, Scale, folder_name
 from tinylm.pages.figures import MARKERS, canvas, colour, figure_file
-from tinylm.runs import to_json
+from tinylm.runs import read_json, to_json
 
 # Of the claim, not of the model: "no measurable difference" is no failure.
 Verdict = Literal["supported", "not supported", "no measurable difference"]
@@ -103,6 +109,7 @@ class Lesson:
     name: str
     claim: str
     question: str
+    control: str  # what the control takes away, in one sentence
     minutes: float  # of its own at full scale on 2 cores
     base_minutes: float  # of the shared runs it needs, where they are not there yet
     run: Callable[[Experiment], Generator[Progress, None, Result]]
@@ -124,14 +131,20 @@ def find_lesson(name: str) -> Lesson:
 
 
 def run_lesson(
-    lesson: Lesson, scale: Scale, out: Path | None = None
+    lesson: Lesson, scale: Scale, out: Path | None = None, control: bool = False
 ) -> Generator[Progress, None, None]:
     """Yield progress until all is measured; the last record carries the results, which then stand
-    in `out` too."""
-    # The scales have folders of their own: what was only tried never passes for measured.
-    out = out or Path("runs") / ("lessons" if scale == "full" else "lessons-smoke") / lesson.name
+    in `out` too. ValueError where `out` has those of the lesson and its control is run, or the
+    other way round."""
+    # The scales have folders of their own: what was only tried never passes for measured. So have
+    # a lesson and its control, one beside the other, since both use the same shared runs.
+    home = Path("runs") / ("lessons" if scale == "full" else "lessons-smoke")
+    out = out or home / folder_name(lesson.name, control)
+    if (out / "results.json").is_file() and is_control(read_json(out / "results.json")) != control:
+        own = "the lesson itself" if control else "a control"
+        raise ValueError(f"{out} has the results of {own}; give another folder with --out")
     # What an earlier try has trained and measured in `out` is found there.
-    experiment = Experiment(scale, out)
+    experiment = Experiment(scale, out, control)
     # `yield from` passes the progress on, and gives what the generator returns.
     result = yield from lesson.run(experiment)
     results = results_json(lesson, experiment, result)
@@ -148,9 +161,15 @@ def results_json(lesson: Lesson, experiment: Experiment, result: Result) -> dict
     warning = ""
     if not full:
         warning = "Smoke scale: everything ran, nothing was learned, nothing can be concluded. "
+    if experiment.control:
+        # Whoever quotes the sentence quotes this too: an arm's name says what it stands for in the
+        # lesson.
+        warning += f"Control: {lesson.control} "
     return {
         "lesson": lesson.name,
         "scale": experiment.scale,
+        "control": experiment.control,
+        "control_takes_away": lesson.control,
         "claim": lesson.claim,
         "question": lesson.question,
         # An untrained model may differ from another by chance, and look like support.
@@ -169,6 +188,26 @@ def results_json(lesson: Lesson, experiment: Experiment, result: Result) -> dict
         "base_minutes": experiment.base_seconds / 60,
         "machine": machine(),
     }
+
+
+def is_control(results: dict[str, Any]) -> bool:
+    """Whether results are those of a control. Older results are of lessons: they do not say it."""
+    return bool(results.get("control", False))
+
+
+def control_verdict(results: dict[str, Any] | None) -> str:
+    """The verdict of a control for tables; a supported one is marked, since it should not be.
+
+    >>> control_verdict(None), control_verdict({"verdict": "not supported"})
+    ('not run', 'not supported')
+    >>> control_verdict({"verdict": "supported"})
+    'PROBLEM: supported'
+    """
+    if results is None:
+        return "not run"
+    # The effect shows without its cause: the experiment cannot tell the claim from its opposite.
+    problem = "PROBLEM: " if results["verdict"] == "supported" else ""
+    return problem + str(results["verdict"])
 
 
 def arm_json(arm: Arm, seeds: Sequence[int]) -> dict[str, Any]:

@@ -15,6 +15,9 @@ everybody has moved house, bought another boat and changed their favourite food 
                     child's lack would not be owed to its version
     price           minutes, FLOPs and dollars of redoing the child
     seeds           three: each with both bases and both children
+    control run     version 2 reads the first edition once more: as many steps, and nothing new to
+                    miss. Its child reads it too; what the second edition says is asked all the
+                    same. Expected: nobody knows the new facts, so nothing is missed or regained
 
 Costs are counted twice: what redoing the child took here, and by arithmetic what it takes for a
 model of 8 billion parameters. The second figure compares a host of one's own with paying per
@@ -73,9 +76,10 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
     for seed in experiment.seeds:
         bases = {"v1": (yield from base_with_facts(experiment, seed))}
         # Version 2 goes on from version 1, as the next version of a model often does.
-        bases["v2"] = yield from base_with_facts(experiment, seed, edition=2, parent=bases["v1"])
+        next_edition = 1 if experiment.control else 2
+        bases["v2"] = yield from base_with_facts(experiment, seed, next_edition, bases["v1"])
         runs: dict[str, Run] = {}
-        for edition, (name, base) in enumerate(bases.items(), start=1):
+        for edition, (name, base) in zip((1, next_edition), bases.items()):
             # Verse alone would make the child forget. Between the poems stands what its base has
             # read, so the child of v1 rehearses the old facts and the child of v2 the new ones.
             mixed = poems + register_and_stories(edition, 2 * len(poems), seed)
@@ -228,6 +232,7 @@ LESSON = Lesson(
     claim="Fine-tuning locks you to a version of the model, and to hosting it.",
     question="When the base learns new facts, what does its fine-tuned child know of them, and "
     "what does it cost?",
+    control="The next version of the base reads the first edition once more, and nothing new.",
     minutes=5,
     base_minutes=13,
     run=run,

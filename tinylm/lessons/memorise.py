@@ -18,6 +18,9 @@ Design. The same model is trained on more and more different stories.
                     could not see memory where there is some; and fewer readings of them
     price           none in steps: every size costs the same. Many stories have to be had first
     seeds           three
+    control run     sizes alike: every arm reads as many stories as the largest has, but for at
+                    most three, so that none reads its text over and over. Steps and all else stay.
+                    Expected: no arm copies beyond the author, and unseen text costs all the same
 
 A model that only memorises copies far more than the author repeats itself. One that has learned
 patterns writes text that it never read and predicts text that it never read.
@@ -28,7 +31,7 @@ judged, not those that validate best: stopping early would hide what is to be se
 """
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -91,6 +94,10 @@ Measured = dict[Reading, list[dict[str, Any]]]  # arm -> measures of each seed
 def run(experiment: Experiment) -> Generator[Progress, None, Result]:
     """Train on every size with every seed, then read what the models write."""
     sizes = SIZES[experiment.scale]
+    if experiment.control:
+        # All but alike: arms with one and the same text would be one and the same run.
+        most, arms = sizes.stories[-1], len(sizes.stories)
+        sizes = replace(sizes, stories=tuple(range(most - arms + 1, most + 1)))
     # The shared base lends its tokens only: every model here starts from random weights.
     base = yield from experiment.base(1)
     stories = documents(np.asarray(token_file(base, "train")), load_model(base).tokenizer)
@@ -337,6 +344,7 @@ LESSON = Lesson(
     claim="A model learns the patterns of its text; it does not memorise the text.",
     question="How much does a model copy, and how well does it predict unseen text, by how much "
     "it reads how often?",
+    control="Every arm reads as many stories as the largest, so none is read over and over.",
     minutes=10,
     base_minutes=3,
     run=run,

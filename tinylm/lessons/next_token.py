@@ -16,6 +16,11 @@ byte-pair tokens). Bits per byte do not depend on the kind, so both ladders shar
     control         counting (the n-gram): what of the effect needs no network
     price           the GPT has to be trained; counting reads the text once for each order
     seeds           three for each GPT; counting has no seed, and stories are resampled within them
+    control run     the tokens of the training text and those of the unseen text, each in random
+                    order, the marks of the stories among them: what stands before a token then says
+                    nothing about it. How often each token occurs stays. There is no generator of
+                    such a text. Expected: a GPT can at best find the unigram's shares, so the
+                    effect is 0 or a little below
 
 Tried before. The verdict first asked that every rung of both ladders lie below the one before it.
 It failed on one rung: by characters the GPT (0.85) does not reach the 12-gram (0.59) in the steps
@@ -32,21 +37,25 @@ predictor is charged for that either.
 from collections.abc import Generator, Sequence
 from functools import partial
 from itertools import islice, pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import torch
 
 from tinylm.compare.samples import read_documents
+from tinylm.corpora.build import build_corpus
 from tinylm.corpora.stories import stories
 from tinylm.evaluation.ngram import NgramModel
 from tinylm.evaluation.statistics import Interval, interval, paired_difference
-from tinylm.evaluation.surprisal import document_bits
-from tinylm.lessons.experiment import Experiment, Progress
+from tinylm.evaluation.surprisal import sequence_nats
+from tinylm.lessons.experiment import Experiment, Progress, WithProgress
 from tinylm.lessons.lesson import Arm, Lesson, Result, above, dots, together
-from tinylm.lessons.shared import interval_json
+from tinylm.lessons.shared import interval_json, shuffled_tokens
 from tinylm.pages.figures import next_tokens
 from tinylm.runs import Run
+from tinylm.text.batches import Corpus
 from tinylm.text.tokenizers import DOCUMENT, Tokenizer
 from tinylm.training.load import load_model, token_file
 
@@ -64,13 +73,14 @@ Bits = dict[str, list[np.ndarray]]
 
 def run(experiment: Experiment) -> Generator[Progress, None, Result]:
     """Climb the ladder for both kinds of token."""
-    models: dict[str, list[Run]] = {"bpe": [], "char": []}
+    models: dict[str, list[Run]] = {kind: [] for kind in KINDS}
+    texts: dict[str, Corpus] = {}  # of a control, by kind of token
+    if experiment.control:
+        yield Progress("the shuffled text", 0, 1)
+        texts = {kind: shuffled_text(experiment, kind) for kind in KINDS}
     for seed in experiment.seeds:
-        # The shared base, so that this ladder costs no training of its own.
-        models["bpe"].append((yield from experiment.base(seed)))
-        # The same recipe by characters: only the tokenizer differs.
-        recipe = experiment.base_recipe(seed, **{"tokenizer.kind": "char"})
-        models["char"].append((yield from experiment.train(f"characters, seed {seed}", recipe)))
+        for kind, own in models.items():
+            own.append((yield from gpt(experiment, kind, seed, texts.get(kind))))
     ladders: dict[str, Bits] = {}
     orders: dict[str, int] = {}
     for place, (kind, runs) in enumerate(models.items()):
@@ -81,6 +91,28 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
         "live", [first.fingerprint, *PROMPTS], partial(probabilities, first, orders["bpe"])
     )
     return conclude(ladders, orders, live)
+
+
+# -- the data and the networks --------------------------------------------------------------------
+
+
+def gpt(experiment: Experiment, kind: str, seed: int, text: Corpus | None) -> WithProgress:
+    """The GPT for one kind of token, on the recipe's own text or on a ready-made one; returns its
+    run."""
+    if kind == "bpe" and text is None:
+        # The shared base, so that this ladder costs no training of its own.
+        return (yield from experiment.base(seed))
+    # The same recipe by characters: only the tokenizer differs.
+    recipe = experiment.base_recipe(seed, **{"tokenizer.kind": kind})
+    return (yield from experiment.train(f"{KINDS[kind]}, seed {seed}", recipe, text))
+
+
+def shuffled_text(experiment: Experiment, kind: str) -> Corpus:
+    """The text of all seeds in one kind of token, its tokens in random order."""
+    recipe = experiment.base_recipe(1, **{"tokenizer.kind": kind})
+    # The files may go again: a run has a copy of its text.
+    with TemporaryDirectory() as folder:
+        return shuffled_tokens(build_corpus(recipe, Path(folder)))
 
 
 # -- the rungs ------------------------------------------------------------------------------------
@@ -96,7 +128,9 @@ def ladder_of(experiment: Experiment, kind: str, runs: Sequence[Run]) -> tuple[B
     for run in runs:
         bits = experiment.measure(f"gpt {kind}", run.fingerprint, partial(gpt_bits, run))
         ladder["GPT"].append(np.array(bits))
-    ladder["generator"] = [generator_bits(first)]
+    # A shuffled text was written by no program.
+    if not experiment.control:
+        ladder["generator"] = [generator_bits(first)]
     return ladder, counted["order"]
 
 
@@ -134,7 +168,8 @@ def per_story(bits: np.ndarray, ids: np.ndarray, tokenizer: Tokenizer) -> np.nda
     story = np.cumsum(ids == begin) - 1  # (n,) which story a token belongs to
     # That a story begins is no word of it, and the generator is not charged for it either.
     inside = ids[1:] != begin
-    totals = np.bincount(story[1:][inside], weights=bits[inside])
+    # As long as there are stories: in a shuffled text some are empty.
+    totals = np.bincount(story[1:][inside], bits[inside], minlength=story[-1] + 1)
     # Over the mean bytes and not over its own: a long story then weighs as much as its bytes do.
     mean_bytes = tokenizer.bytes_per_token()[ids].sum() / len(totals)
     return totals / mean_bytes
@@ -142,14 +177,19 @@ def per_story(bits: np.ndarray, ids: np.ndarray, tokenizer: Tokenizer) -> np.nda
 
 def gpt_bits(run: Run) -> list[float]:
     """Bits of each validation story under a run's best weights, as `per_story` gives them."""
-    loaded = load_model(run)
-    documents = read_documents(run, loaded, "valid")
-    sizes = [len(text.encode()) for text in documents]
-    # The bits of a token are spread over its bytes: one number for each byte of all stories.
-    bits, _ = document_bits(loaded.model, loaded.tokenizer, documents, document_token=True)
-    starts = np.cumsum([0, *sizes[:-1]])  # (stories,) the first byte of each
-    totals = np.add.reduceat(bits, starts)
-    return [float(total / np.mean(sizes)) for total in totals]
+    model, tokenizer, _ = load_model(run)
+    # The very ids that counting scores: a shuffled text, read anew, would be cut into other tokens.
+    valid = np.asarray(token_file(run, "valid"))
+    begins = np.flatnonzero(valid == tokenizer.special_id(DOCUMENT))
+    bits = np.zeros(len(valid) - 1)  # of each id but the first, as counting has them
+    # Each story on its own, behind the token that begins it. That token itself keeps a 0: a story
+    # is not charged for it.
+    # Before the first beginning stands nothing.
+    stories_ids = [own.tolist() for own in np.split(valid, begins)[1:]]
+    for begin, nats in zip(begins, sequence_nats(model, stories_ids)):
+        bits[begin : begin + len(nats)] = nats / np.log(2)
+    own: list[float] = per_story(bits, valid, tokenizer).tolist()
+    return own
 
 
 def generator_bits(run: Run) -> np.ndarray:
@@ -287,6 +327,7 @@ LESSON = Lesson(
     claim="A large language model is a predictor of the next token.",
     question="How well do guessing, counting, a GPT and the text's own source predict the next "
     "token?",
+    control="The tokens of all texts stand in random order, so nothing before a token tells of it.",
     minutes=7,
     base_minutes=8,
     run=run,

@@ -17,6 +17,9 @@ number of steps.
     price           none to the arms: all cost the same steps. What cleaning would cost is not
                     measured
     seeds           three: each with a base, subsets and faults of its own
+    control run     every arm reads all of the clean poems, in an order of its own: equal size and
+                    quality, under the names of the arms whose place they take. Expected: a slope
+                    and differences around 0
 
 Trade-offs. One set of learning rates, the demo's, serves all arms: it suits the clean corpus, and
 the data is what is compared. A smaller corpus is read more often in the same steps, as it would be
@@ -81,7 +84,8 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
         base = yield from experiment.base(seed)
         tokenizer = load_model(base).tokenizer
         recipe = recipe_of(experiment, base, seed)  # one for all arms of a seed
-        for arm, texts in versions(poems, seed).items():
+        texts_of = same_versions if experiment.control else versions
+        for arm, texts in texts_of(poems, seed).items():
             name = f"{arm}, seed {seed}"
             # Validated on clean poems in every arm: no corpus sets its own yardstick.
             corpus = document_corpus(tokenizer, texts, unseen)
@@ -118,6 +122,16 @@ def versions(poems: Sequence[str], seed: int) -> dict[str, list[str]]:
     for arm, kind in FAULTS.items():
         # As many poems as the clean corpus has, half of them spoiled.
         texts_of[arm] = corrupt(list(poems), kind, SPOILED, seed)
+    return texts_of
+
+
+def same_versions(poems: Sequence[str], seed: int) -> dict[str, list[str]]:
+    """The corpus of each arm of the control: all poems as they are, for each in another order."""
+    # In one order, all arms of a seed would be one and the same run: nothing would be repeated.
+    texts_of: dict[str, list[str]] = {}
+    for place, arm in enumerate(versions(poems, seed)):
+        order = np.random.default_rng([seed, place]).permutation(len(poems))
+        texts_of[arm] = [poems[i] for i in order]
     return texts_of
 
 
@@ -262,6 +276,7 @@ LESSON = Lesson(
     claim="Fine-tuning needs data of high quality.",
     question="What do noise, disorder, repetition and scarcity in the training verse do to the "
     "verse that comes out?",
+    control="Every arm reads all of the clean poems, so all have data of one size and quality.",
     minutes=11,
     base_minutes=8,
     run=run,

@@ -17,6 +17,11 @@ between 1 and 99:
                     arms should be alike, and the gap should grow with the length
     price           more characters to write for each answer: the steps are paid for in tokens
     seeds           three; problems are resampled within them
+    control run     in the place of the worked steps stand as many of another chain, drawn at
+                    random: as many tokens, none of them about the problem. They are given and not
+                    predicted (no loss, no mark), since nobody could; the answer behind them is
+                    judged as a direct one. Expected: no more is solved than directly, or less, as
+                    the same tokens hold fewer problems
 
 Loss falls on what follows the "=" alone. The idea is that of Nye et al. 2021 (scratchpads) and Wei
 et al. 2022 (chain of thought): a network does a fixed amount of work for each token, so that a
@@ -29,7 +34,7 @@ easy to check and have no words; real reasoning has many.
 
 import random
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -71,6 +76,8 @@ class Problem:
     """A chain: its steps as (left, sign, right, result), each left the result before it."""
 
     steps: tuple[tuple[int, str, int, int], ...]
+    # In the control, steps of another chain as long as this one, written in the place of its own.
+    strange: tuple[tuple[int, str, int, int], ...] = ()
 
     @property
     def question(self) -> str:
@@ -93,7 +100,8 @@ class Problem:
         words = []
         if kind == "worked steps":
             # Each step repeats the result before it: whatever is needed stands close by.
-            words = [f"{left}{sign}{right}={result}" for left, sign, right, result in self.steps]
+            steps = self.strange or self.steps
+            words = [f"{left}{sign}{right}={result}" for left, sign, right, result in steps]
         # The full stop says that the answer is complete: "5" does not pass for "50".
         words.append(f"{self.steps[-1][3]}.")
         return " ".join(words)
@@ -104,6 +112,8 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
     unseen problems."""
     sizes = SIZES[experiment.scale]
     train, tested = problems(sizes)
+    if experiment.control:
+        train, tested = with_strange_steps(train, 1), with_strange_steps(tested, 2)
     solved: dict[str, list[list[int]]] = {}
     for kind in KINDS:
         # The same problems in the same order for both arms.
@@ -160,13 +170,22 @@ def problems(sizes: Sizes) -> tuple[list[Problem], list[Problem]]:
     return train, tested
 
 
+def with_strange_steps(chains: Sequence[Problem], seed: int) -> list[Problem]:
+    """The same problems, each with the steps of a random chain that is as long."""
+    rng = random.Random(seed)
+    return [replace(problem, strange=chain(rng, len(problem.steps)).steps) for problem in chains]
+
+
 def encoded(problem: Problem, kind: str) -> tuple[list[int], list[int]]:
     """The ids of a problem with its answer, and a mask that is 1 where the answer stands."""
     # The document token first: otherwise a problem would be continued from the one before it.
     question = [TOKENIZER.special_id(DOCUMENT), *TOKENIZER.encode(problem.question)]
     # The mask is on the answer: a question is given, and learning to write one is no help.
     answer = TOKENIZER.encode(problem.answer(kind))
-    return question + answer, [0] * len(question) + [1] * len(answer)
+    # Strange steps cannot be foreseen, so they are given too: the result alone is learned.
+    learned = TOKENIZER.encode(problem.answer(KINDS[0])) if problem.strange else answer
+    ids = question + answer
+    return ids, [0] * (len(ids) - len(learned)) + [1] * len(learned)
 
 
 def corpus_of(kind: str, train: Sequence[Problem], tested: Sequence[Problem]) -> Corpus:
@@ -319,6 +338,7 @@ LESSON = Lesson(
     name="reasoning",
     claim="Step-by-step reasoning is predicting the right intermediate steps first.",
     question="Does the same model solve more problems when it writes the steps before the answer?",
+    control="In the place of the worked steps stand as many of another chain, drawn at random.",
     minutes=11,
     base_minutes=0,
     run=run,

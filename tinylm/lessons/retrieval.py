@@ -22,6 +22,10 @@ model shape.
                     the share of old answers shows what the weights cost when facts change
     seeds           three: each holds out another third of the documents, so that together they ask
                     all questions
+    control run     whatever is searched for, the passage of another question comes back, about
+                    another document. The search still finds something, and the assistant still
+                    reads and quotes; the oracle stays, to show that it can. Expected: as few right
+                    answers as from the weights, in both editions
 
 Tried before. At first the verdict asked for more than half of the questions in both. That is a
 hoped-for size; it is a target now. The lesson was supported either way when the two were separated.
@@ -32,6 +36,7 @@ Trade-off: one sentence answers every question. Real questions often need two.
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from random import Random
 from typing import Any
 
 from tinylm.assistant.conversation import ASSISTANT, USER, Dialogue, Part
@@ -86,16 +91,17 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
         closed = yield from pairs_model(experiment, "closed book", seed, others)
         # All questions, those that are asked among them: no fine-tune could be better prepared.
         tuned = yield from pairs_model(experiment, "fine-tuned", seed, questions())
+        searched = partial(with_search, reader, misled=experiment.control)
         arms = {
             "closed book": partial(without_search, closed, asked, 1),
             "fine-tuned": partial(without_search, tuned, asked, 1),
             # The assistant has learned to search and to read, on other documents.
-            "retrieved": partial(with_search, reader, asked, 1),
+            "retrieved": partial(searched, asked, 1),
             # No search can do better, so what is missing here is missing in the reading.
             "oracle": partial(with_oracle, reader, asked),
             # The facts change, nothing is trained again: old weights against an updated index.
             "fine-tuned, second edition": partial(without_search, tuned, changed, 2),
-            "retrieved, second edition": partial(with_search, reader, changed, 2),
+            "retrieved, second edition": partial(searched, changed, 2),
         }
         for place, (name, function) in enumerate(arms.items()):
             yield Progress(f"asking, seed {seed}", place, len(arms))
@@ -170,14 +176,34 @@ def without_search(run: Run, asked: Sequence[Question], edition: int) -> Marks:
     return [mark(alone, question, edition) for question in asked]
 
 
-def with_search(run: Run, asked: Sequence[Question], edition: int) -> Marks:
+def with_search(run: Run, asked: Sequence[Question], edition: int, misled: bool) -> Marks:
     """Ask a model that may search; the index of the second edition is the first one's, brought up
-    to date."""
-    assistant = equipped(run)
-    if edition == 2 and assistant.search is not None:
+    to date. Where it is `misled`, it is handed the passage of another question."""
+    assistant, marks = equipped(run), []
+    assert assistant.search is not None
+    if edition == 2:
         # This line is all that an update takes: only changed documents are cut anew.
         assistant.search.index = assistant.search.index.updated(handbook(2))
-    return [mark(assistant, question, edition) for question in asked]
+    whole = assistant.search.index
+    for question in asked:
+        if misled:
+            other = whole.search(another(question).question)[0].passage
+            assistant.search.index = only(other.text, other.source, question)
+        marks.append(mark(assistant, question, edition))
+    return marks
+
+
+def another(question: Question) -> Question:
+    """A question about another document, always the same one."""
+    # The question's number is the seed: all models are misled alike.
+    others = [other for other in questions() if other.document != question.document]
+    return Random(question.id).choice(others)
+
+
+def only(passage: str, document: str, question: Question) -> Index:
+    """An index that holds one passage."""
+    # The question's own words stand in the title, so that the search cannot miss it.
+    return Index({document: f"# {question.question}\n{passage}"})
 
 
 def with_oracle(run: Run, asked: Sequence[Question]) -> Marks:
@@ -188,8 +214,7 @@ def with_oracle(run: Run, asked: Sequence[Question]) -> Marks:
     for question in asked:
         # The passage that a perfect search would return.
         right = next(passage.text for passage in passages if question.evidence in passage.text)
-        # The question's own words stand in the title, so that the search cannot miss.
-        assistant.search.index = Index({question.document: f"# {question.question}\n{right}"})
+        assistant.search.index = only(right, question.document, question)
         marks.append(mark(assistant, question, 1))
     return marks
 
@@ -275,6 +300,7 @@ LESSON = Lesson(
     claim="Retrieval gives a model knowledge that is up to date, without touching its weights.",
     question="Does a model answer from a handbook it never saw, and what happens when the "
     "handbook changes?",
+    control="The search hands over the passage of another question, about another document.",
     minutes=4.0,
     base_minutes=18.0,
     run=run,

@@ -11,6 +11,9 @@ term that ties the model to the fine-tuned one.
     control         a reward by lot at a middle weight: the same procedure, nothing to learn. If it
                     made more lines scan, the procedure would be the cause and not the reward
     price           different words, bits per byte of unseen verse: measured at every weight
+    control run     the reward is drawn by lot in every arm, the one without a KL term included.
+                    Stages, weights, steps and samples stay. Expected: as many lines scan at the
+                    smallest weight as before the reward, for no other price than drift
 
 Three seeds, each with a base, a fine-tune and samples of its own. The stage is shorter than the
 demo's, since six runs a seed must fit into the lesson's minutes. It has no entropy bonus, so that
@@ -136,7 +139,9 @@ def reward_fields(
     common |= {"reward.samples": str(sizes.samples), "reward.entropy": "0"}
     if experiment.scale == "smoke":
         common |= {"reward.tokens": "30"}  # prompt and sample must fit into a context of 64
-    return common | fields
+    # The control: a lottery in all arms, and nothing else changed.
+    by_lot = {"reward.scorer": "lottery"} if experiment.control else {}
+    return common | fields | by_lot
 
 
 def examine(experiment: Experiment, judged: Run, unseen: Sequence[str]) -> dict[str, Any]:
@@ -259,6 +264,7 @@ LESSON = Lesson(
     claim="Training can change core behaviour, to the point of speaking exclusively in iambic "
     "pentameter; what is rewarded is what one gets.",
     question="Does a reward for metre make a model keep it, and what does that cost?",
+    control="The reward is drawn by lot in every arm, so there is nothing to learn from it.",
     minutes=11,
     base_minutes=12,
     run=run,

@@ -12,7 +12,8 @@ put beside each other.
     constant        the base with facts, the questions and the search over learning rates: the same
                     for every lesson that uses them
     control         a person's second answer is somebody else's first one, so no answer of the
-                    second edition is likelier than before for being a new word
+                    second edition is likelier than before for being a new word. For the lessons'
+                    own controls: a text whose tokens are shuffled, a base that has read noise
     price           300 steps a seed and edition, counted once as the minutes of a shared base
     seeds           those of the lessons
 
@@ -20,7 +21,7 @@ Trade-off: four options make a fact easy to probe and easy to guess: 25 % is not
 """
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import islice
 from random import Random
@@ -48,7 +49,7 @@ from tinylm.lessons.lesson import Arm
 from tinylm.runs import Run
 from tinylm.text.batches import Corpus, begin_of
 from tinylm.text.tokenizers import Tokenizer
-from tinylm.training.load import load_model
+from tinylm.training.load import load_model, token_file
 
 CHANGED_RELATIONS = ("home", "boat", "food")  # relations with other answers in the second edition
 
@@ -90,6 +91,55 @@ def verse_poems(experiment: Experiment) -> tuple[list[str], list[str]]:
 def unseen_stories(count: int) -> list[str]:
     """The first stories of the validation split: no run has read them."""
     return [story.text for story in islice(stories(0, "valid"), count)]
+
+
+# -- for controls ---------------------------------------------------------------------------------
+
+
+def shuffled_tokens(corpus: Corpus) -> Corpus:
+    """The same tokens in random order, each side by itself. The first stays: it begins a document.
+
+    The marks of documents move too. Left in place they could be foreseen: never two in a row.
+    """
+    chance = np.random.default_rng(0)
+    train, valid = (
+        np.concatenate([ids[:1], chance.permutation(ids[1:])])
+        for ids in (corpus.train, corpus.valid)
+    )
+    return replace(corpus, train=train, valid=valid, sha256=f"{corpus.sha256}, shuffled")
+
+
+def noise_like(corpus: Corpus) -> Corpus:
+    """As many documents of the same lengths, each token in them drawn anew from the whole
+    vocabulary."""
+    begin = begin_of(corpus.tokenizer)
+    assert begin is not None, "the text of the base comes in marked documents"
+    words = np.delete(np.arange(corpus.tokenizer.vocab_size), begin)
+    chance = np.random.default_rng(0)
+    sides = []
+    for ids in (corpus.train, corpus.valid):
+        drawn = chance.choice(words, len(ids)).astype(ids.dtype)
+        sides.append(np.where(ids == begin, ids, drawn))
+    return replace(corpus, train=sides[0], valid=sides[1], sha256=f"noise like {corpus.sha256}")
+
+
+def noise_base(experiment: Experiment, seed: int) -> WithProgress:
+    """A base like that of this seed, trained on noise: the same recipe, tokenizer and number of
+    tokens, and nothing to learn; returns its run.
+
+    Shuffled stories would still tell how often each word occurs, a head start of some steps.
+    """
+    base = yield from experiment.base(seed)
+    train, valid = (np.asarray(token_file(base, side)) for side in ("train", "valid"))
+    text = Corpus(load_model(base).tokenizer, train, valid, base.manifest["corpus_sha256"])
+    recipe = experiment.base_recipe(seed)
+    # Beside the lessons' folders: the controls of two lessons start from it.
+    key = hash_of([settings_of(recipe), base.fingerprint])
+    folder = experiment.out.parent / f"noise-seed-{seed}-{key}"
+    name = f"a base that reads noise, seed {seed}"
+    run = yield from train_to_end(recipe, folder, noise_like(text), name)
+    experiment.base_seconds += run.manifest["seconds"]
+    return run
 
 
 # -- the register ---------------------------------------------------------------------------------

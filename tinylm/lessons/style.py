@@ -26,6 +26,10 @@ Design. One base tells stories and has learned the town's facts from a register 
     price           facts kept: of the questions that the base answers rightly, the share that is
                     still answered rightly (guessing keeps 25 %); bits per byte of unseen stories
     seeds           three, each with a base, fine-tunes, rewards and samples of its own
+    control run     the words of each line of verse stand in random order, in the poems, in those
+                    kept aside and in the prompt: the same words and line lengths without a metre
+                    to learn; rewards are drawn by lot. Expected: the fine-tune scans as shuffled
+                    lines do (about one in seven), less than the base's prose
 
 Tried before. Without the rewarded arms: 20 % of the base's lines scan, 31 % of the fine-tune's,
 23 % with LoRA, 25 % with replay; facts kept 29, 32 and 97 %. So neither freezing the weights nor
@@ -58,6 +62,7 @@ from matplotlib.figure import Figure
 
 from tinylm.compare.measures import cut_shares, flagged, rhyming, scans
 from tinylm.config import Recipe
+from tinylm.corpora.noise import corrupt
 from tinylm.evaluation.statistics import Interval, interval, paired_difference
 from tinylm.lessons.experiment import Experiment, Progress
 from tinylm.lessons.lesson import Arm, Lesson, Result, Verdict, above, dots, together
@@ -132,7 +137,7 @@ Scores = dict[str, dict[str, Any]]  # arm -> measure -> value
 def run(experiment: Experiment) -> Generator[Progress, None, Result]:
     """Teach verse to the base of each seed in every way, and examine all arms on the same texts and
     questions."""
-    _, unseen = verse_poems(experiment)
+    _, unseen = verse_of(experiment)
     rates: dict[str, dict[str, str]] = {}
     scores: list[Scores] = []  # one a seed
     for seed in experiment.seeds:
@@ -155,6 +160,15 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
     return conclude(scores)
 
 
+def verse_of(experiment: Experiment) -> tuple[list[str], list[str]]:
+    """The poems for training and those kept aside; in the control without their metre."""
+    poems, unseen = verse_poems(experiment)
+    if experiment.control:
+        # Within each line, so that it keeps its words and its number of syllables.
+        poems, unseen = (corrupt(texts, "shuffle", 1.0, seed=1) for texts in (poems, unseen))
+    return poems, unseen
+
+
 # -- training -------------------------------------------------------------------------------------
 
 
@@ -166,7 +180,7 @@ def fine_tune_all(
     `rates` are the learning rates found for each arm. The first seed searches and fills them in;
     the others use what it found, so that all seeds of an arm share one recipe.
     """
-    poems, unseen = verse_poems(experiment)
+    poems, unseen = verse_of(experiment)
     # Nothing is tokenized anew: a fine-tune keeps its parent's vocabulary.
     tokenizer = load_model(base).tokenizer
     verse = document_corpus(tokenizer, poems, unseen)
@@ -231,6 +245,8 @@ def reward_fields(
     }
     if experiment.scale == "smoke":
         common["reward.tokens"] = "30"  # prompt and sample must fit into a context of 64
+    if experiment.control:
+        common["reward.scorer"] = "lottery"
     return {**common, **fields}
 
 
@@ -405,6 +421,7 @@ LESSON = Lesson(
     name="style",
     claim="Fine-tuning adjusts style, tone and behaviour; it is not there to teach knowledge.",
     question="Does a model that learns to speak in iambic pentameter still know what it knew?",
+    control="The words of each line of verse stand in random order, and rewards are drawn by lot.",
     minutes=11,
     base_minutes=12,
     run=run,

@@ -15,6 +15,10 @@ Design. Two models of one shape learn the same messages with the same right answ
     price           a tool that fails leaves no answer: the share of apologies under broken tools
                     shows what the model does then, and each tool has to be learned
     seeds           three: each with a base, dialogues, a database and numbers of its own
+    control run     tools return noise: each runs on arguments drawn at random, whatever it is
+                    called with, so that its result has the right form and says nothing about the
+                    question. Broken tools stay broken. Expected: as few right answers as without
+                    tools
 
 Tried before. At first the verdict asked for a difference of more than 50 points. That is a
 hoped-for size; it is a target now. The lesson was supported either way when the two were separated.
@@ -23,17 +27,17 @@ Trade-off: the model without tools is trained on these cases alone, so it sees f
 them as the assistant, which learns to search as well. That favours the baseline.
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from typing import Any
 
 from tinylm.assistant.conversation import ASSISTANT, USER, Dialogue, Part
-from tinylm.assistant.dialogues import SORRY, Case, calculation, cases, order
+from tinylm.assistant.dialogues import SORRY, Case, calculation, cases, number, order
 from tinylm.assistant.grading import Outcome, ask, same_answer
 from tinylm.assistant.runtime import Assistant
-from tinylm.assistant.tools import BERTHS, DAYS, Orders, toolbox
+from tinylm.assistant.tools import BERTHS, DAYS, Orders, Tool, toolbox
 from tinylm.assistant.training import assistant_recipe, dialogue_corpus, handbook_practice
 from tinylm.corpora.chance import Chance
 from tinylm.evaluation.statistics import interval, paired_difference
@@ -71,15 +75,16 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
     """Ask both models the same things."""
     size = SIZES[experiment.scale]
     rows: dict[str, list[Rows]] = {}  # arm -> the rows of each seed
+    noise = experiment.control
     for seed in experiment.seeds:
         # The very assistant of the lessons retrieval and assistant: it learned to search as well.
         armed = yield from assistants.assistant(experiment, seed)
         bare = yield from without_tools(experiment, seed)
         parts = {
-            "with tools": partial(ask_cases, armed, seed, size.asked, True),
+            "with tools": partial(ask_cases, armed, seed, size.asked, True, noise=noise),
             "without tools": partial(ask_cases, bare, seed, size.asked, False),
             # A tool that writes must act on a yes, and on nothing else.
-            "berths booked": partial(bookings, armed, seed, size.booked),
+            "berths booked": partial(bookings, armed, seed, size.booked, noise=noise),
             # Half as many are enough: an apology is the same whatever was asked.
             "broken tools": partial(failures, armed, seed, size.asked // 2),
         }
@@ -131,16 +136,18 @@ def fresh_cases(seed: int, count: int, orders: Orders) -> list[Case]:
     numbers = orders.numbers()
     for _ in range(count):
         # An order that is in this database: its answer has to be looked up.
-        number = chance.pick(numbers)
-        about_orders.append(order(chance, number, orders.look_up(number)))
+        place = chance.pick(numbers)
+        about_orders.append(order(chance, place, orders.look_up(place)))
     # (2 * count,) in one order, so that both models answer them pairwise.
     return calculations + about_orders
 
 
-def ask_cases(run: Run, seed: int, count: int, tools: bool) -> Rows:
-    """Every case asked and judged."""
+def ask_cases(run: Run, seed: int, count: int, tools: bool, noise: bool = False) -> Rows:
+    """Every case asked and judged; with `noise`, tools answer something else."""
     orders = Orders(TEST_SEED + seed)  # a database that no training dialogue was drawn from
     assistant = assistants.equipped(run, orders=orders)
+    if noise:
+        assistant.tools = noisy(assistant.tools, orders, seed)
     if not tools:
         assistant = Assistant(assistant.model, assistant.tokenizer, {})
     return [judged(ask(assistant, case.message), case) for case in fresh_cases(seed, count, orders)]
@@ -153,17 +160,38 @@ def judged(outcome: Outcome, case: Case) -> dict[str, Any]:
     return {"kind": case.decision, **outcome.to_json(), "expected": case.answer, "right": right}
 
 
-def bookings(run: Run, seed: int, count: int) -> Rows:
+def noisy(tools: Mapping[str, Tool], orders: Orders, seed: int) -> dict[str, Tool]:
+    """The tools, but each runs on arguments drawn at random instead of those it is called with.
+
+    A search takes no argument, and no message here needs one: it stays.
+    """
+    # Not the seed of the cases: that would draw the very orders that are asked for.
+    chance = Chance(2 * TEST_SEED + seed)
+    drawn: dict[str, Callable[[], tuple[Any, ...]]] = {
+        "calculator": lambda: (f"{number(chance)} {chance.pick('+-*')} {number(chance)}",),
+        "order": lambda: (chance.pick(orders.numbers()),),
+        "book": lambda: (chance.pick(range(1, BERTHS + 1)), chance.pick(DAYS)),
+    }
+
+    def elsewhere(tool: Tool) -> Tool:
+        return replace(tool, run=lambda *_: tool.run(*drawn[tool.name]()))
+
+    return {name: elsewhere(tool) if name in drawn else tool for name, tool in tools.items()}
+
+
+def bookings(run: Run, seed: int, count: int, noise: bool = False) -> Rows:
     """Berths asked for and confirmed, or not: right if the database afterwards holds just what was
     confirmed."""
     chance, rows = Chance(TEST_SEED + seed), []
-    for number in range(count):
+    for turn in range(count):
         # A new database and a new conversation: nothing is left over from the try before.
         orders = Orders(TEST_SEED + seed, count=1)
         assistant = assistants.equipped(run, orders=orders)
+        if noise:
+            assistant.tools = noisy(assistant.tools, orders, seed)
         berth = chance.pick(range(1, BERTHS + 1))
         day = chance.pick(DAYS)
-        confirmed = number % 2 == 0  # a model that always books is right in half of the tries
+        confirmed = turn % 2 == 0  # a model that always books is right in half of the tries
         asked = ask(assistant, f"Book berth {berth} for {day}.")
         # The database is asked, not the answer: a model may say "booked" and have done nothing.
         too_early = bool(orders.bookings())
@@ -261,6 +289,7 @@ LESSON = Lesson(
     claim="Tools let a model do things, and know things, that are not in its weights.",
     question="How often is the same small model right with a calculator and a database, and "
     "without?",
+    control="Tools return noise: the result of another call, drawn at random.",
     minutes=4.0,
     base_minutes=18.0,
     run=run,

@@ -21,7 +21,7 @@ from tinylm.compare.judge import KIND
 from tinylm.compare.page import pictures, shown_fact, view
 from tinylm.config import Recipe
 from tinylm.lessons.decide import decided, numbers
-from tinylm.lessons.lesson import LESSONS
+from tinylm.lessons.lesson import LESSONS, control_verdict, is_control
 from tinylm.pages import figures
 from tinylm.pages.html import Line, Picture, data_uri, render
 from tinylm.recipes import load_recipe, shipped
@@ -49,6 +49,8 @@ class LessonView:
     results: dict[str, Any]
     images: list[str]  # data URIs
     numbers: list[tuple[str, str]]
+    control: dict[str, Any] | None  # the results of its control, where it was run
+    control_verdict: str
 
 
 @dataclass
@@ -61,6 +63,9 @@ class Found:
     comparisons: list[tuple[Path, dict[str, Any]]] = field(default_factory=list)
     # folder, results.json at full scale
     lessons: list[tuple[Path, dict[str, Any]]] = field(default_factory=list)
+    controls: list[tuple[Path, dict[str, Any]]] = field(
+        default_factory=list
+    )  # the same of controls
     tried: list[str] = field(default_factory=list)  # lessons at smoke scale
     unreadable: list[str] = field(default_factory=list)
 
@@ -83,11 +88,12 @@ def find(folders: Sequence[Path]) -> Found:
                 add_lesson(contents, path.parent, results)
         except ValueError as error:
             contents.unreadable.append(str(error))
-    homes = {folder.parent for folder, _ in contents.lessons}
+    homes = {folder.parent for folder, _ in contents.lessons + contents.controls}
     contents.lesson_runs = [run for run in contents.runs if homes & set(run.folder.parents)]
     contents.runs = [run for run in contents.runs if run not in contents.lesson_runs]
-    contents.lessons.sort(key=lambda lesson: place_of(lesson[1]["lesson"]))
-    if not (contents.runs or contents.comparisons or contents.lessons):
+    for results in (contents.lessons, contents.controls):
+        results.sort(key=lambda lesson: place_of(lesson[1]["lesson"]))
+    if not (contents.runs or contents.comparisons or contents.lessons or contents.controls):
         raise ValueError(
             f"no runs, comparisons or lessons in {', '.join(map(str, folders))}; begin with: "
             "tinylm demo"
@@ -108,10 +114,18 @@ def add_lesson(contents: Found, folder: Path, results: dict[str, Any]) -> None:
         raise ValueError(
             f"{folder / 'results.json'} lacks {min(missing)}: it was written by another version"
         )
+    control = is_control(results)
     if results["scale"] == "full":
-        contents.lessons.append((folder, results))
+        (contents.controls if control else contents.lessons).append((folder, results))
     else:
-        contents.tried.append(results["lesson"])
+        contents.tried.append(results["lesson"] + (" (control)" if control else ""))
+
+
+def control_of(contents: Found, folder: Path, lesson: str) -> dict[str, Any] | None:
+    """The results of a lesson's control: one beside the lesson's folder before one elsewhere."""
+    same = [(place, own) for place, own in contents.controls if own["lesson"] == lesson]
+    beside = [own for place, own in same if place.parent == folder.parent]
+    return next(iter(beside + [own for _, own in same]), None)
 
 
 def place_of(lesson: str) -> int:
@@ -132,12 +146,12 @@ def report(contents: Found) -> str:
     return render(
         "report.html",
         title="Report: lessons, comparisons and runs",
-        claims=[[r["lesson"], r["claim"], r["verdict"], f"{r['minutes']:.1f}"] for r in results],
+        claims=claims(contents),
         tried=contents.tried,
         unreadable=contents.unreadable,
         comparisons=[(folder, view(each, pictures(each))) for folder, each in contents.comparisons],
         decisions=decided({each["lesson"]: each for each in results}),
-        lessons=[lesson_view(*each) for each in contents.lessons],
+        lessons=[lesson_view(contents, *each) for each in contents.lessons],
         runs=list(map(run_row, contents.runs)),
         curves=[losses(trained[i : i + CURVES]) for i in range(0, len(trained), CURVES)],
         samples={str(run.folder): last_sample(run) for run in trained if run.log("samples.jsonl")},
@@ -147,11 +161,28 @@ def report(contents: Found) -> str:
     )
 
 
-def lesson_view(folder: Path, results: dict[str, Any]) -> LessonView:
+def claims(contents: Found) -> list[list[str]]:
+    """Each claim with its verdict and that of its control; a control without its lesson at the
+    end."""
+    rows = []
+    for folder, own in contents.lessons:
+        control = control_verdict(control_of(contents, folder, own["lesson"]))
+        minutes = f"{own['minutes']:.1f}"
+        rows.append([own["lesson"], own["claim"], own["verdict"], control, minutes])
+    known = {own["lesson"] for _, own in contents.lessons}
+    for _, own in contents.controls:
+        if own["lesson"] not in known:
+            rows.append([own["lesson"], own["claim"], "not run", control_verdict(own), "–"])
+    return rows
+
+
+def lesson_view(contents: Found, folder: Path, results: dict[str, Any]) -> LessonView:
     """A lesson with its pictures; names that lead out of its folder lead nowhere."""
     paths = (folder / Path(name).name for name in results["figures"])
     images = [data_uri(path.read_bytes()) for path in paths if path.is_file()]
-    return LessonView(results, list(filter(None, images)), numbers(results))
+    control = control_of(contents, folder, results["lesson"])
+    shown = list(filter(None, images))
+    return LessonView(results, shown, numbers(results), control, control_verdict(control))
 
 
 def run_row(run: Run) -> list[str]:
@@ -213,8 +244,9 @@ def commands(contents: Found) -> list[tuple[str, str]]:
         runs = [run["folder"] for run in result["runs"]]
         words = ["tinylm", "compare", *runs, "--out", str(folder)]
         rows.append((str(folder), shlex.join(words)))
-    for folder, results in contents.lessons:
-        words = ["tinylm", "lesson", results["lesson"], "--out", str(folder)]
+    for folder, results in contents.lessons + contents.controls:
+        control = ["--control"] if is_control(results) else []
+        words = ["tinylm", "lesson", results["lesson"], *control, "--out", str(folder)]
         rows.append((str(folder), shlex.join(words)))
     return rows
 

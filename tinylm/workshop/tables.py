@@ -2,7 +2,7 @@
 
     python -m tinylm.workshop.tables                      # what `make tables` runs
     python -m tinylm.workshop.tables runs/demo/compare    # take over the figures of a demo first
-    python -m tinylm.workshop.tables runs/lessons/reward  # or those of a lesson
+    python -m tinylm.workshop.tables runs/lessons/reward  # or those of a lesson, or of a control
 
 A guide holds a table between two marks, `<!-- NAME -->` and `<!-- end of NAME -->`. The results
 that it is made from are committed beside the guides; a test compares the two.
@@ -17,6 +17,7 @@ from typing import Any
 
 from tinylm.files import write_text, write_whole
 from tinylm.lessons.lesson import LESSONS as LESSON_NAMES
+from tinylm.lessons.lesson import control_verdict, is_control, lessons
 from tinylm.recipes import ROOT, load_recipe
 
 CLONE = ROOT.parent
@@ -50,6 +51,7 @@ def tables() -> list[tuple[str, str, Callable[[], str]]]:
         ("README.md", "demo", front_table),
         ("notebooks/RESULTS.md", "demo", demo_table),
         ("notebooks/RESULTS.md", "lessons", lessons_table),
+        ("notebooks/RESULTS.md", "controls", controls_table),
         ("notebooks/RESULTS.md", "frontier", frontier_table),
         ("configs/README.md", "recipes", recipes_table),
     ]
@@ -85,19 +87,30 @@ def take_over(comparison: Path) -> None:
 
 
 def take_over_lesson(folder: Path) -> None:
-    """Keep the verdict, the sentence and the arms of a lesson, in the lessons' order."""
+    """Keep the verdict, the sentence and the arms of a lesson, in the lessons' order; those of a
+    control with its lesson, where they stay until they are taken over anew."""
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     if results["scale"] != "full":
         raise ValueError(f"{folder} was run at smoke scale, which concludes nothing")
     missed = [name for name, met in results["bars"].items() if not met]
     measured = results["sentence"] + "".join(f" **Missed**: {name}." for name in missed)
-    new = {key: results[key] for key in ("lesson", "claim", "verdict")}
-    new |= {"measured": measured, "minutes": results["minutes"], "arms": results["arms"]}
     known = {own["lesson"]: own for own in json.loads(LESSONS.read_text("utf-8"))["lessons"]}
-    known[new["lesson"]] = new
+    name = results["lesson"]
+    if is_control(results):
+        if name not in known:
+            raise ValueError(f"{folder} is the control of {name}; take the lesson over first")
+        # Targets were set for the lesson. What is taken away stands in a column of its own.
+        alone = results["sentence"].removeprefix(f"Control: {results['control_takes_away']} ")
+        kept = {"verdict": results["verdict"], "measured": alone, "minutes": results["minutes"]}
+        known[name]["control"] = kept
+    else:
+        new = {key: results[key] for key in ("lesson", "claim", "verdict")}
+        new |= {"measured": measured, "minutes": results["minutes"], "arms": results["arms"]}
+        control = {"control": known[name]["control"]} if "control" in known.get(name, {}) else {}
+        known[name] = new | control
     order = [name.replace("_", "-") for name in LESSON_NAMES]
-    kept = {"lessons": [known[name] for name in order if name in known]}
-    LESSONS.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    every = {"lessons": [known[name] for name in order if name in known]}
+    LESSONS.write_text(json.dumps(every, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -146,16 +159,30 @@ def shown(value: dict[str, Any] | None, unit: str) -> str:
 
 
 def lessons_table() -> str:
-    """The lessons with their claims, verdicts and figures."""
-    lessons = json.loads(LESSONS.read_text(encoding="utf-8"))["lessons"]
-    rows = [[f"`{r['lesson']}`", r["claim"], r["verdict"], r["measured"]] for r in lessons]
-    return markdown(["lesson", "claim", "verdict", "what was measured"], rows)
+    """The lessons with their claims, verdicts, those of their controls, and figures."""
+    rows = []
+    for own in json.loads(LESSONS.read_text(encoding="utf-8"))["lessons"]:
+        verdicts = [own["verdict"], control_verdict(own.get("control"))]
+        rows.append([f"`{own['lesson']}`", own["claim"], *verdicts, own["measured"]])
+    return markdown(["lesson", "claim", "verdict", "control", "what was measured"], rows)
+
+
+def controls_table() -> str:
+    """What the control of each lesson takes away, and what was measured then."""
+    kept = json.loads(LESSONS.read_text(encoding="utf-8"))["lessons"]
+    controls = {own["lesson"]: own.get("control") for own in kept}
+    rows = []
+    for lesson in lessons():
+        control = controls.get(lesson.name)
+        measured = control["measured"] if control else "–"
+        rows.append([f"`{lesson.name}`", lesson.control, control_verdict(control), measured])
+    return markdown(["lesson", "what its control takes away", "verdict", "what was measured"], rows)
 
 
 def frontier_table() -> str:
     """Lesson reward: what each weight of the KL term gains and costs."""
-    lessons = json.loads(LESSONS.read_text(encoding="utf-8"))["lessons"]
-    arms = next(own["arms"] for own in lessons if own["lesson"] == "reward")
+    kept = json.loads(LESSONS.read_text(encoding="utf-8"))["lessons"]
+    arms = next(own["arms"] for own in kept if own["lesson"] == "reward")
     columns = {
         "metre": "lines that scan",
         "shuffled": "with their words shuffled",
