@@ -128,7 +128,7 @@ class Sizes:
 
 SIZES = {
     "smoke": Sizes(4, 8, 2, 90, reward_steps=2, reward_samples=4),
-    "full": Sizes(200, 128, 40, 1, reward_steps=40, reward_samples=80),
+    "full": Sizes(200, 128, 40, 1, reward_steps=40, reward_samples=60),
 }
 
 Scores = dict[str, dict[str, Any]]  # arm -> measure -> value
