@@ -30,7 +30,7 @@ from tinylm.training.environment import peak_memory
 from tinylm.training.optim import Optimizers
 from tinylm.training.trainer import Trainer
 
-TIMED_SECONDS = 0.4  # a part is timed for so long, and at least three times
+TIMED_SECONDS = 0.4  # for which a part is timed, at least once
 TIMED_TOKENS = 12  # that are sampled to know the seconds of one
 
 
@@ -118,10 +118,10 @@ def measured_costs(trainer: Trainer) -> Costs:
 
 
 def timed(work: Callable[[], object], seconds: float = TIMED_SECONDS) -> float:
-    """Median seconds of `work`, over at least three calls and `seconds` in all."""
+    """Median seconds of `work`, over one call or as many as fill `seconds`."""
     work()  # the first call allocates, and compiles where that is asked for
     times: list[float] = []
-    while len(times) < 3 or (sum(times) < seconds and len(times) < 50):
+    while not times or (sum(times) < seconds and len(times) < 50):
         start = time.perf_counter()
         work()
         times.append(time.perf_counter() - start)
