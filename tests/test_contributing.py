@@ -170,4 +170,6 @@ def test_the_lesson_of_the_example_reaches_a_verdict(load, files, tmp_path):
     lesson = load("tinylm.lessons.word_order").LESSON
     *_, last = run_lesson(lesson, "full", tmp_path)
     assert last.results["verdict"] == "supported" and (tmp_path / "word-order.png").is_file()
+    *_, last = run_lesson(lesson, "full", tmp_path / "control", control=True)
+    assert last.results["verdict"] != "supported"
     assert '"word_order",\n' in files["tinylm/lessons/lesson.py"]
