@@ -141,6 +141,6 @@ def test_a_look_at_smoke_scale_never_replaces_a_demo_that_took_minutes(tmp_path,
     with pytest.raises(SystemExit):
         cli.main(["demo", "--scale", "smoke", "--out", str(tmp_path / "demo")])
     assert (
-        "give another --out" in capsys.readouterr().err
+        "choose another --out" in capsys.readouterr().err
         and (run.folder / "manifest.json").read_bytes() == before
     )

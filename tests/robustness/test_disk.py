@@ -60,7 +60,7 @@ def test_where_files_may_not_grow_the_error_is_one_line_and_no_half_run_is_left(
             start_run(tiny_recipe(text_file), tmp_path / "run")  # its token file is larger
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert "Free some room" in explain(error.value) and not (tmp_path / "run").exists()
+    assert "Free some space" in explain(error.value) and not (tmp_path / "run").exists()
 
 
 def inside(mounts: str, command: str, folder: Path) -> subprocess.CompletedProcess:
@@ -196,6 +196,6 @@ def test_on_a_full_disk_a_command_leaves_nothing_half_written(
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     errors = capsys.readouterr().err
-    assert end.value.code and "Free some room" in errors.strip().splitlines()[-1], errors
+    assert end.value.code and "Free some space" in errors.strip().splitlines()[-1], errors
     left = [path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()]
     assert left == [] and (writer == "lesson" or not any((tmp_path / "out").iterdir()))

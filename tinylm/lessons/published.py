@@ -28,7 +28,7 @@ class Gpu:
     dollars_per_hour: float  # what renting one costs, roughly; the reader's own price counts
 
 
-# From one generation to the next the peak rises faster than the power: less energy an operation.
+# Over the generations the peak rises faster than the power: an operation takes less energy.
 GPUS = {
     "v100": Gpu("V100 SXM2", 125e12, 300, 1.0),  # fp16: it has no bf16
     "a100": Gpu("A100 SXM", 312e12, 400, 1.5),
