@@ -140,7 +140,7 @@ def fill_guide(known: dict) -> None:
         "| notebook | minutes | to wait for, seconds |",
         "|---|---|---|",
     ]
-    for name, minutes in known["minutes"].items():
+    for name, minutes in sorted(known["minutes"].items()):
         waits = "; ".join(
             f"{heading}: {seconds}" for heading, seconds in known["slow"].get(name, [])
         )
