@@ -7,11 +7,16 @@ from scipy import stats
 
 from tests.conftest import tiny_recipe, train_run
 from tests.model.test_gpt import build
-from tinylm.corpora.build import build_corpus
+from tinylm.compare.effect import value_of
+from tinylm.corpora.build import Split, build_corpus
 from tinylm.evaluation.novelty import novelty
 from tinylm.evaluation.statistics import interval
+from tinylm.formats.folders import write_data
+from tinylm.pages.figures import shares
 from tinylm.runs import open_run
 from tinylm.text.batches import IGNORE, Batch
+from tinylm.text.token_files import read_ids
+from tinylm.text.tokenizers import CharTokenizer
 from tinylm.training.resume import resume_run
 from tinylm.training.start import start_run
 
@@ -96,3 +101,25 @@ def test_an_interval_over_seeds_is_students_of_the_standard_error():
 def test_a_copied_line_is_noticed_where_the_training_text_has_blanks_at_its_ends():
     result = novelty("  the cat sat \non the mat\t\n", {"model": ["the cat sat\na new line\n"]})
     assert result["model"].copied_lines.mean == pytest.approx(0.5)
+
+
+def test_the_picture_of_a_comparison_shows_each_run_its_own_share():
+    values = [{"mean": 0.1}, None, {"mean": 0.4}]
+    result = {"scoreboard": [{"name": "Lines that scan", "values": values}]}
+    assert [value_of(result, "Lines that scan", run) for run in range(3)] == [0.1, None, 0.4]
+    assert value_of(result, "Rhyming lines", 0) is None
+
+
+def test_an_interval_that_is_not_even_is_drawn_the_right_way_round():
+    row = {"name": "Lines that scan", "values": [{"mean": 0.5, "low": 0.4, "high": 0.8}]}
+    (bars,) = shares([row], ["verse"], "title").axes[0].containers
+    ((segment,),) = (lines.get_segments() for lines in bars.lines[2])
+    assert segment[:, 0] == pytest.approx([40, 80])
+
+
+def test_an_imported_model_is_judged_on_text_that_was_kept_aside(tmp_path):
+    tokenizer = CharTokenizer.train(["abcdef "])
+    judged = Split(lambda: iter(["abc"]), lambda: iter(["def"]), documents=False)
+    write_data(tmp_path, judged, tokenizer, document_token=False)
+    train, valid = (read_ids(next(tmp_path.glob(f"{side}.*"))) for side in ("train", "valid"))
+    assert tokenizer.decode(valid.tolist()) == "def" and len(train) == 0
