@@ -243,7 +243,7 @@ def test_style_takes_the_order_of_words_out_of_the_verse_and_the_metre_out_of_th
         for line, other in zip(before.split("\n"), after.split("\n"), strict=True):
             assert sorted(line.split()) == sorted(other.split())
     for control, scorer in ((False, "metre"), (True, "lottery")):
-        runs = trained(style, control, count=4 * 2 + 4 + 1)
+        runs = trained(style, control, count=3 + 1)
         recipe, corpus = runs["rewarded, seed 1"]
         assert recipe.reward.scorer == scorer
         text = corpus or runs["full fine-tune, seed 1"][1]

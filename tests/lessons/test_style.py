@@ -34,7 +34,7 @@ def scores(metre, lora_keeps=1.0, seeds=3):
 
 
 def test_a_fine_tune_that_scans_and_a_lora_that_remembers_support_the_claim():
-    scans = dict(zip(ARMS, (0.2, 0.1, 0.6, 0.5, 0.5, 0.4, 0.8, 0.7, 0.7)))
+    scans = dict(zip(ARMS, (0.2, 0.1, 0.6, 0.5, 0.5, 0.8, 0.7)))
     result = conclude(scores(scans, seeds=9))
     assert result.verdict == "supported" and all(result.targets.values())
     forgetful = conclude(scores(scans, lora_keeps=0.3, seeds=9))
@@ -44,7 +44,7 @@ def test_a_fine_tune_that_scans_and_a_lora_that_remembers_support_the_claim():
 
 
 def test_a_fine_tune_on_verse_that_teaches_facts_refutes_the_claim():
-    scans = dict(zip(ARMS, (0.2, 0.1, 0.6, 0.5, 0.5, 0.4, 0.8, 0.7, 0.7)))
+    scans = dict(zip(ARMS, (0.2, 0.1, 0.6, 0.5, 0.5, 0.8, 0.7)))
     taught = scores(scans, seeds=9)
     for own in taught:
         own["base"] = {**own["base"], "facts": [0] * 10}
@@ -52,7 +52,7 @@ def test_a_fine_tune_on_verse_that_teaches_facts_refutes_the_claim():
 
 
 def test_a_reward_that_costs_the_facts_misses_the_target_for_both_at_once():
-    scans = dict(zip(ARMS, (0.2, 0.1, 0.3, 0.3, 0.3, 0.4, 0.8, 0.7, 0.7)))
+    scans = dict(zip(ARMS, (0.2, 0.1, 0.3, 0.3, 0.3, 0.8, 0.7)))
     forgetful = scores(scans, seeds=9)
     both = "an arm has metre x >= 2.5 and keeps >= 90 % of the facts"
     assert conclude(forgetful).targets[both]
@@ -61,19 +61,17 @@ def test_a_reward_that_costs_the_facts_misses_the_target_for_both_at_once():
             own[arm] = {**own[arm], "facts": [1] * 5 + [0] * 5}
     result = conclude(forgetful)
     assert not result.targets[both] and result.targets["rewarded: metre x >= 3"]
-    assert result.details["kept"]["rewarded LoRA"][0] == pytest.approx(0.5)
+    assert result.details["kept"]["rewarded with replay"][0] == pytest.approx(0.5)
 
 
-def test_the_rewarded_arms_start_from_their_fine_tunes_and_one_of_them_trains_adapters(
-    smoke_lesson, lessons_folder
-):
+def test_the_rewarded_arms_start_from_their_fine_tunes(smoke_lesson, lessons_folder):
     smoke_lesson("style")
     folder = lessons_folder / "style" / "runs"
-    for arm, (start, _) in REWARDED.items():
+    for arm, start in REWARDED.items():
         own = open_run(next(folder.glob(f"{slug(arm)}-seed-1-*")))
         assert Path(own.manifest["parent"]["path"]).name.startswith(f"{slug(start)}-seed-1-")
         assert own.recipe.reward.scorer == "metre"
-        assert (own.recipe.lora is not None) == (arm == "rewarded LoRA")
+        assert own.recipe.lora is None
 
 
 def test_only_facts_that_the_base_knew_can_be_kept():
@@ -84,5 +82,5 @@ def test_only_facts_that_the_base_knew_can_be_kept():
 def test_the_smoke_lesson_judges_all_arms_by_all_measures(smoke_lesson):
     results = smoke_lesson("style")
     assert len(results["arms"]) == 5 * len(ARMS)
-    assert set(results["learning_rate_search"]) == set(FINE_TUNED)
+    assert set(FINE_TUNED) | set(REWARDED) < set(results["details"]["kept"]) | {"base"}
     assert results["details"]["samples"]["prompted base"].count("\n") >= 4

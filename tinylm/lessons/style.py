@@ -11,18 +11,17 @@ Design. One base tells stories and has learned the town's facts from a register 
                                              2021), on verse
                       full with replay       all weights, on verse mixed with as much of what the
                                              base had read, so half of the verse in the same steps
-                      from scratch on verse  all weights, from random ones
                       rewarded               the full fine-tune, then a reward for lines that scan
-                      rewarded LoRA          full with replay, then the same reward on adapters
                       rewarded with replay   full with replay, then the same reward on all weights
-    constant        fine-tunes: steps, tokens a step and a search over the same learning rates;
-                    rewards: steps, samples, KL weight, prompts; all: prompts, samples and questions
-                    that arms are judged by
+    constant        fine-tunes: steps, tokens a step, rates from one search (at a third, once and
+                    three times the first guess, seed 1, a quarter of the steps: three times was the
+                    best for all of them); rewards: steps, samples, KL weight, prompts; all:
+                    prompts, samples and questions that arms are judged by
     effect          lines that scan, the full fine-tune's minus the base's and minus the prompted
                     base's
     null            0 for both; the interval is over the seeds. Facts known after a fine-tune must
                     not rise beyond those before it, since the claim denies that it teaches any
-    control         from scratch on verse: metre without any base, and no facts to keep
+    control         the prompted base: the same verse is shown, and nothing is trained
     price           facts kept: of the questions that the base answers rightly, the share that is
                     still answered rightly (guessing keeps 25 %); bits per byte of unseen stories
     seeds           three, each with a base, fine-tunes, rewards and samples of its own
@@ -40,13 +39,18 @@ is a hope about a method and not the claim, so it is a target now; it stays miss
 Rewarded arms, stated before their first run. A reward needs a model that writes lines already, and
 facts have to be kept through two stages. Two constructions can do that: both start from the run
 with replay, the only one that still has the facts. There, LoRA has to move less than all weights
-do (Biderman et al. 2024: it learns less and forgets less), and the KL term ties it to a reference
+do (Biderman et al. 2024: it learns less and forgets less), and the KL term ties both to a reference
 that knows the facts. A LoRA reward on top of the LoRA fine-tune was not taken: that arm has lost
 the facts before the reward begins. KL weight, steps, samples and entropy are those of the lesson
 reward at its KL weight of 0.1, not tuned here; adapters have the learning rate of the arm LoRA.
 Expected: metre at least 3 times the base's in "rewarded"; one arm with 2.5 times and 90 % of the
-facts. What would count against the construction: facts kept below 90 % in "rewarded LoRA" although
+facts. What would count against the construction: facts kept below 90 % after the reward although
 "full with replay" keeps them.
+
+Measured in that first run, with two arms more, in 18 minutes. Rewarded LoRA, from replay: 34 % of
+the lines scan (17 to 52), facts kept 97 %; in 40 steps the adapters move too little. From scratch
+on verse, without any base: 28 % scan, facts at guessing. Both were taken out, and the search with
+them, so that the lesson fits its minutes; the figures of the other arms are those of that run.
 
 Trade-offs. The metre is that of a rule-based scorer, which is the reward too. Prose scans by chance
 in about one line of five, which is why the cut prose is the yardstick and not 0.
@@ -69,7 +73,6 @@ from tinylm.lessons.lesson import Arm, Lesson, Result, Verdict, above, dots, tog
 from tinylm.lessons.shared import (
     arms_of_measure,
     base_with_facts,
-    best_rates,
     bits_per_byte,
     document_corpus,
     fact_questions,
@@ -89,19 +92,14 @@ from tinylm.training.load import load_model
 # Two ways to begin: one that only verse goes on from, one that stories go on from as well.
 PROMPTS = ("The tide", "Mara the net-mender")
 FULL, REPLAY, LORA = "full fine-tune", "full with replay", "LoRA"
+RATES = {"train.learning_rate": "0.006", "train.muon_learning_rate": "0.03"}  # as found: header
 FINE_TUNED: dict[str, dict[str, str]] = {  # arm -> fields of its recipe beside the common ones
-    FULL: {},
-    REPLAY: {},
+    FULL: RATES,
+    REPLAY: RATES,
     # Adapters start as a product with zero: they want a larger rate than weights that are trained.
-    LORA: {"lora.rank": "8", "train.learning_rate": "0.004"},
-    # The control: what the poems alone can teach, without any base.
-    "from scratch on verse": {},
+    LORA: {"lora.rank": "8", **RATES, "train.learning_rate": "0.012"},
 }
-REWARDED: dict[str, tuple[str, dict[str, str]]] = {  # arm -> the arm it starts from, its fields
-    "rewarded": (FULL, {}),
-    "rewarded LoRA": (REPLAY, FINE_TUNED[LORA]),
-    "rewarded with replay": (REPLAY, {}),
-}
+REWARDED = {"rewarded": FULL, "rewarded with replay": REPLAY}  # arm -> the arm it starts from
 ARMS = ("base", "prompted base", *FINE_TUNED, *REWARDED)
 # The arms that had facts to lose.
 WITH_FACTS = (FULL, REPLAY, LORA, *REWARDED)
@@ -138,15 +136,12 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
     """Teach verse to the base of each seed in every way, and examine all arms on the same texts and
     questions."""
     _, unseen = verse_of(experiment)
-    rates: dict[str, dict[str, str]] = {}
     scores: list[Scores] = []  # one a seed
     for seed in experiment.seeds:
         base: Run = yield from base_with_facts(experiment, seed)
-        runs = yield from fine_tune_all(experiment, base, seed, rates)
-        for arm, (start, fields) in REWARDED.items():
-            recipe = load_recipe(
-                "demo-reward", reward_fields(experiment, runs[start], seed, fields)
-            )
+        runs = yield from fine_tune_all(experiment, base, seed)
+        for arm, start in REWARDED.items():
+            recipe = load_recipe("demo-reward", reward_fields(experiment, runs[start], seed))
             runs[arm] = yield from experiment.train(f"{arm}, seed {seed}", recipe)
         scores.append({})
         for place, arm in enumerate(ARMS):
@@ -173,13 +168,9 @@ def verse_of(experiment: Experiment) -> tuple[list[str], list[str]]:
 
 
 def fine_tune_all(
-    experiment: Experiment, base: Run, seed: int, rates: dict[str, dict[str, str]]
+    experiment: Experiment, base: Run, seed: int
 ) -> Generator[Progress, None, dict[str, Run]]:
-    """The fine-tuned runs of a seed by arm.
-
-    `rates` are the learning rates found for each arm. The first seed searches and fills them in;
-    the others use what it found, so that all seeds of an arm share one recipe.
-    """
+    """The fine-tuned runs of a seed by arm."""
     poems, unseen = verse_of(experiment)
     # Nothing is tokenized anew: a fine-tune keeps its parent's vocabulary.
     tokenizer = load_model(base).tokenizer
@@ -191,26 +182,18 @@ def fine_tune_all(
     runs: dict[str, Run] = {}
     for arm, fields in FINE_TUNED.items():
         corpus = mixed if arm == REPLAY else verse
-        if arm not in rates:
-            first_guess = fine_tune_recipe(experiment, base, arm, seed, fields)
-            rates[arm] = yield from best_rates(experiment, arm, first_guess, corpus)
-        recipe = fine_tune_recipe(experiment, base, arm, seed, {**fields, **rates[arm]})
+        recipe = fine_tune_recipe(experiment, base, seed, fields)
         runs[arm] = yield from experiment.train(f"{arm}, seed {seed}", recipe, corpus)
     return runs
 
 
 def fine_tune_recipe(
-    experiment: Experiment, base: Run, arm: str, seed: int, fields: dict[str, str]
+    experiment: Experiment, base: Run, seed: int, fields: dict[str, str]
 ) -> Recipe:
-    """How an arm learns the verse: alike, but for where it starts and what may move."""
+    """How an arm learns the verse: alike, but for what may move."""
     steps = SIZES[experiment.scale].steps
-    start = {
-        "start_from": str(base.folder),
-        # Half of pretraining's rates or less: the weights hold something worth keeping.
-        "train.learning_rate": "0.002",
-        "train.muon_learning_rate": "0.01",
-    }
     common = {
+        "start_from": str(base.folder),
         "train.steps": str(steps),
         # After every quarter. The weights of the best validation are kept, so an arm that begins to
         # recite is judged as it was before.
@@ -219,16 +202,11 @@ def fine_tune_recipe(
         "model.dropout": "0.1",
         "sample.prompts": "[]",  # nothing is sampled along the way
     }
-    if arm == "from scratch on verse":
-        # No parent, and the base recipe's own rates: random weights have nothing to lose.
-        start = {}
-    # The last one counts: an arm's own fields, and the rates that were found, win.
-    return experiment.base_recipe(seed, **{**start, **common, **fields})
+    # The last one counts: an arm's own fields win.
+    return experiment.base_recipe(seed, **{**common, **fields})
 
 
-def reward_fields(
-    experiment: Experiment, parent: Run, seed: int, fields: dict[str, str]
-) -> dict[str, str]:
+def reward_fields(experiment: Experiment, parent: Run, seed: int) -> dict[str, str]:
     """The demo's third stage from another run, as the lesson reward has it at its KL weight of
     0.1."""
     sizes = SIZES[experiment.scale]
@@ -247,7 +225,7 @@ def reward_fields(
         common["reward.tokens"] = "30"  # prompt and sample must fit into a context of 64
     if experiment.control:
         common["reward.scorer"] = "lottery"
-    return {**common, **fields}
+    return common
 
 
 # -- measuring ------------------------------------------------------------------------------------
@@ -392,8 +370,8 @@ def style_against_facts(scores: Sequence[Scores], facts: dict[str, Interval]) ->
     """Each arm of each seed as a point: to the right is style, up is knowledge."""
     title = (
         f"Facts kept: full fine-tune {percent(facts[FULL].mean)}, with replay "
-        f"{percent(facts[REPLAY].mean)}, replay and a rewarded LoRA "
-        f"{percent(facts['rewarded LoRA'].mean)}"
+        f"{percent(facts[REPLAY].mean)}, replay and a reward "
+        f"{percent(facts['rewarded with replay'].mean)}"
     )
     with canvas(title, (9.2, 4.8)) as figure:
         axes = figure.subplots()
@@ -412,7 +390,7 @@ def style_against_facts(scores: Sequence[Scores], facts: dict[str, Interval]) ->
             xlim=(-0.01, None),  # room for the half of a point at 0
             ylim=(0, 1.02),
         )
-        # Nine arms: inside the axes the legend would hide points.
+        # Seven arms: inside the axes the legend would hide points.
         figure.legend(frameon=False, loc="outside right center")
     return figure
 
@@ -422,7 +400,7 @@ LESSON = Lesson(
     claim="Fine-tuning adjusts style, tone and behaviour; it is not there to teach knowledge.",
     question="Does a model that learns to speak in iambic pentameter still know what it knew?",
     control="The words of each line of verse stand in random order, and rewards are drawn by lot.",
-    minutes=11,
+    minutes=12,
     base_minutes=12,
     run=run,
 )
