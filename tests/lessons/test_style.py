@@ -82,5 +82,5 @@ def test_only_facts_that_the_base_knew_can_be_kept():
 def test_the_smoke_lesson_judges_all_arms_by_all_measures(smoke_lesson):
     results = smoke_lesson("style")
     assert len(results["arms"]) == 5 * len(ARMS)
-    assert set(FINE_TUNED) | set(REWARDED) < set(results["details"]["kept"]) | {"base"}
+    assert list(results["details"]["kept"]) == [*FINE_TUNED, *REWARDED]
     assert results["details"]["samples"]["prompted base"].count("\n") >= 4

@@ -1,12 +1,14 @@
 """What a run will take counts all that it does, and a time budget is filled and not overrun."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from tests.conftest import tiny_recipe
-from tinylm.runs import open_run
-from tinylm.training.estimate import Costs, due, fit_into, measured_costs
+from tinylm.runs import open_run, temporary
+from tinylm.training.checkpoint import STATE
+from tinylm.training.estimate import Costs, due, fit_into, measured_costs, save_seconds
 from tinylm.training.resume import resume_run
 from tinylm.training.start import start_run
 
@@ -101,3 +103,22 @@ def test_measuring_finds_a_time_for_each_part_and_is_done_once(tmp_path, text_fi
     assert sorted(path.name for path in trainer.folder.rglob("*")) == before
     list(trainer.run())
     assert open_run(tmp_path / "run").manifest["status"] == "finished"
+
+
+def test_a_start_that_is_killed_while_a_save_is_timed_can_be_made_again(tmp_path, text_file):
+    trainer = start_run(tiny_recipe(text_file), tmp_path / "run")
+    left: list[str] = []
+    write = Path.write_bytes
+
+    def killed(path: Path, data: bytes) -> int:
+        left.append(path.relative_to(tmp_path / "run").as_posix())
+        return write(path, data)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "write_bytes", killed)
+        save_seconds(trainer)
+    (name,) = left
+    (trainer.folder / name).write_bytes(b"half of it")
+    assert name == temporary(Path(STATE)).as_posix()
+    del trainer
+    assert start_run(tiny_recipe(text_file), tmp_path / "run").step == 0

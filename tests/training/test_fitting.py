@@ -46,6 +46,8 @@ def test_what_is_given_stays_and_other_recipes_are_left_alone():
     assert fitted.train.evaluate_every == 5
     given = {"tokenizer.vocab_size": "300", "corpus.text": "nowhere.txt"}
     assert fit_vocabulary(open_recipe(**given)).tokenizer.vocab_size == 300
+    characters = open_recipe(**{"tokenizer.kind": "char", "corpus.text": "nowhere.txt"})
+    assert fit_vocabulary(characters) == characters  # nor is the text read
     closed = load_recipe("demo-base")
     assert fit_training(closed, 12_000, 256) == fit_vocabulary(closed) == closed
 
@@ -59,7 +61,7 @@ def test_the_run_says_in_one_line_what_was_chosen_and_records_it(tmp_path, text_
     steps = trainer.recipe.train.steps
     assert steps > 6
     (note,) = [line for line in trainer.notices if line.startswith("fitted to ")]
-    assert f"{steps:,} steps, dropout 0.1" in note
+    assert note.endswith(f"tokens of text: {steps:,} steps, dropout 0.1")
     next(trainer.run())
     assert open_run(tmp_path / "run").recipe.train.steps == steps
     assert open_run(tmp_path / "run").model_config.dropout == 0.1

@@ -50,14 +50,12 @@ from tinylm.recipes import load_recipe
 from tinylm.runs import Run, open_run, read_json, write_json
 from tinylm.text.batches import Corpus
 from tinylm.text.token_files import read_ids, write_ids
-from tinylm.training.environment import environment
-from tinylm.training.estimate import fit_into
-from tinylm.training.folders import create_folder, remove_folder
+from tinylm.training.folders import new_folder, remove_folder
 from tinylm.training.load import load_model, read_state, resized, set_weights, token_file
 from tinylm.training.parents import open_parent, parent_record
 from tinylm.training.performance import keep_freed_memory
 from tinylm.training.resume import restore, resume_run
-from tinylm.training.start import start_run
+from tinylm.training.start import ready, start_run
 from tinylm.training.trainer import Trainer
 
 Scale = Literal["smoke", "full"]
@@ -303,17 +301,8 @@ def final_model(run: Run) -> GPT:
 def start_on_corpus(corpus: Corpus, recipe: Recipe, folder: Path) -> Trainer:
     """As `start_run`, on a corpus that is ready; the folder goes again where something fails."""
     # The lock keeps a second process out of the folder for as long as the trainer lives.
-    lock = create_folder(folder, replace=True)
-    try:
-        trainer = trainer_on(corpus, recipe, folder)
-        trainer.lock, trainer.environment = lock, environment
-        minutes = recipe.train.max_minutes
-        # A time budget is turned into a number of steps once, before the first of them.
-        return trainer if minutes is None else fit_into(minutes, trainer)
-    except BaseException:
-        remove_folder(folder)
-        folder.rmdir()
-        raise
+    with new_folder(folder, replace=True) as lock:
+        return ready(trainer_on(corpus, recipe, folder), lock)
 
 
 def trainer_on(corpus: Corpus, recipe: Recipe, folder: Path) -> Trainer:

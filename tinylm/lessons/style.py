@@ -100,9 +100,9 @@ FINE_TUNED: dict[str, dict[str, str]] = {  # arm -> fields of its recipe beside 
     LORA: {"lora.rank": "8", **RATES, "train.learning_rate": "0.012"},
 }
 REWARDED = {"rewarded": FULL, "rewarded with replay": REPLAY}  # arm -> the arm it starts from
-ARMS = ("base", "prompted base", *FINE_TUNED, *REWARDED)
 # The arms that had facts to lose.
-WITH_FACTS = (FULL, REPLAY, LORA, *REWARDED)
+WITH_FACTS = (*FINE_TUNED, *REWARDED)
+ARMS = ("base", "prompted base", *WITH_FACTS)
 MEASURES = {
     "metre": "share",  # of the sampled lines
     "rhyme": "share",  # of the sampled lines: with one at most two lines away

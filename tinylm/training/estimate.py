@@ -20,12 +20,14 @@ from functools import partial
 from statistics import median
 
 import torch
+from safetensors.torch import save as to_safetensors
 
 from tinylm.config import ModelConfig
 from tinylm.evaluation.likelihood import measure
 from tinylm.generation import Request, generate
 from tinylm.model.size import size_of
-from tinylm.training.checkpoint import state_file
+from tinylm.runs import temporary
+from tinylm.training.checkpoint import STATE, trained
 from tinylm.training.environment import peak_memory
 from tinylm.training.optim import Optimizers
 from tinylm.training.trainer import Trainer
@@ -83,7 +85,7 @@ def estimate(trainer: Trainer) -> Estimate:
     costs = measured_costs(trainer)
     place, bf16 = trainer.compute.device, trainer.compute.dtype == torch.bfloat16
     # A LoRA run has gradients and moments for its adapters alone, which is most of what it saves.
-    trained = sum(w.numel() for w in trainer.model.parameters() if w.requires_grad)
+    learned = sum(w.numel() for w in trainer.model.parameters() if w.requires_grad)
     return Estimate(
         parameters=size_of(config).total,
         tokens=train.steps * trainer.tokens_per_step,
@@ -91,7 +93,7 @@ def estimate(trainer: Trainer) -> Estimate:
         minutes=(spent(trainer) + costs.seconds(trainer, train.steps)) / 60,
         # On a GPU the steps above have shown it.
         peak_bytes=peak_memory(place)
-        + (place.type != "cuda") * training_bytes(config, train.micro_batch_size, bf16, trained),
+        + (place.type != "cuda") * training_bytes(config, train.micro_batch_size, bf16, learned),
     )
 
 
@@ -164,22 +166,21 @@ def validation_seconds(trainer: Trainer, seconds: float = TIMED_SECONDS) -> floa
 
 
 def save_seconds(trainer: Trainer) -> float:
-    """Seconds of one save: the state and, where it is the best so far, the model's weights."""
+    """Seconds of one save: the state and, where it is the best so far, the model's weights.
 
-    # Written into the run's own folder, since disks differ; and hashed, as the manifest asks.
-    def save() -> None:
-        state = state_file(trainer.model, trainer.optimizers.state(), {})
-        path = trainer.folder / "state.timed"
-        try:
-            path.write_bytes(state)
-        finally:
-            path.unlink(missing_ok=True)
-        hashlib.sha256(state)
-
+    The state holds the weights and up to two moments of each, which an optimiser has only after
+    its first step; model/ holds the weights once more. So four times the weights are written.
+    """
+    # By the name that a save gives it: a start that is killed here is still known for one.
+    path = temporary(trainer.folder / STATE)
     start = time.perf_counter()
-    save()
-    # The state holds the weights and two moments of each; the model's file is half as large.
-    return 1.5 * (time.perf_counter() - start)
+    weights = to_safetensors(trained(trainer.model))
+    try:
+        path.write_bytes(weights)
+    finally:
+        path.unlink(missing_ok=True)
+    hashlib.sha256(weights)
+    return 4 * (time.perf_counter() - start)
 
 
 def sample_seconds(trainer: Trainer) -> float:

@@ -1,6 +1,8 @@
 """Run folders: made, recognised and removed. What is read from them: load.py."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import BaseFileLock
@@ -39,6 +41,18 @@ def create_folder(folder: Path, replace: bool = False) -> BaseFileLock:
     for part in PARTS:
         (folder / part).mkdir()
     return lock
+
+
+@contextmanager
+def new_folder(folder: Path, replace: bool = False) -> Iterator[BaseFileLock]:
+    """As `create_folder`; the folder goes again where the block does not come to its end."""
+    lock = create_folder(folder, replace)
+    try:
+        yield lock
+    except BaseException:
+        remove_folder(folder)
+        folder.rmdir()
+        raise
 
 
 def is_run(folder: Path) -> bool:

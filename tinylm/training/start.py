@@ -26,7 +26,7 @@ from tinylm.training.checkpoint import trained
 from tinylm.training.environment import environment
 from tinylm.training.estimate import fit_into
 from tinylm.training.fitting import fit_training, fit_vocabulary, fitted_note
-from tinylm.training.folders import REFERENCE, create_folder, remove_folder
+from tinylm.training.folders import REFERENCE, new_folder
 from tinylm.training.load import load_model, resized, token_file
 from tinylm.training.parents import check_shape, open_parent, parent_record
 from tinylm.training.performance import compiled, fix_order, keep_freed_memory
@@ -47,12 +47,10 @@ def start_run(recipe: Recipe, folder: Path, overwrite: bool = False) -> Trainer:
     parent = open_parent(Path(recipe.start_from)) if recipe.start_from else None
     usable = with_usable_marks(recipe, parent)
     # 2. An empty folder, locked.
-    lock = create_folder(folder, overwrite)
-    try:
+    with new_folder(folder, overwrite) as lock:
         # 3. Text to token files, a model, a trainer.
         trainer = fine_tuning(usable, folder, parent) if parent else pretraining(usable, folder)
-        trainer.lock, trainer.environment, trainer.started = lock, environment, started
-        fix_order(trainer.compute.device)
+        trainer.started = started
         # 4. What a person should know before the start.
         trainer.notices += [f"left out: {document}" for document in trainer.corpus.skipped]
         if usable != recipe:
@@ -61,16 +59,19 @@ def start_run(recipe: Recipe, folder: Path, overwrite: bool = False) -> Trainer:
         trainer.notices += fitted_note(usable, trainer.recipe, len(trainer.corpus.train))
         trainer.notices += doubts(trainer)
         # 5. Faster steps, and as many of them as the time allows.
-        if recipe.lora is not None:
-            lower_frozen(trainer.model, trainer.compute.dtype)
-        if recipe.train.compile:
-            trainer = compiled(trainer)
-        minutes = recipe.train.max_minutes
-        return trainer if minutes is None else fit_into(minutes, trainer)
-    except BaseException:
-        remove_folder(folder)
-        folder.rmdir()
-        raise
+        return ready(trainer, lock)
+
+
+def ready(trainer: Trainer, lock: object) -> Trainer:
+    """The trainer with its folder's lock, its fastest steps, and as many as its time allows."""
+    train = trainer.recipe.train
+    trainer.lock, trainer.environment = lock, environment
+    fix_order(trainer.compute.device)
+    if trainer.recipe.lora is not None:
+        lower_frozen(trainer.model, trainer.compute.dtype)
+    if train.compile:
+        trainer = compiled(trainer)
+    return trainer if train.max_minutes is None else fit_into(train.max_minutes, trainer)
 
 
 def pretraining(recipe: Recipe, folder: Path) -> Trainer:

@@ -31,8 +31,8 @@ from tinylm.runs import read_json
 
 State = Literal["ok", "note", "problem"]
 MEMORY, DISK = 2.0, 1.0  # GB that the demo needs, with room to breathe
-# Minutes of `tinylm demo --foundation` per second of a step of the small demo: 8 minutes at 0.13.
-FOUNDATION_MINUTES = 60
+# Minutes of `tinylm demo --foundation` per second of a step of the small demo: 10 minutes at 0.136.
+FOUNDATION_MINUTES = 73
 PLENTY = 2  # times that, below which a note is made
 SLOW = 2.5  # times the reference's step: the notebooks' five minutes become a quarter of an hour
 # in a clone; an installed wheel has no notebooks
