@@ -1,0 +1,208 @@
+"""How a conversation is written down for the model: the toy's way and the imported model's way.
+
+The runtime (runtime.py) knows roles: a user speaks, the model answers, steps or calls, a tool
+answers, a passage is read. A protocol says which token stands for which role and what the program
+writes around the text of each.
+
+    RoleTokens    the toy: a new special token for each role, trained from a random row
+    ChatTokens    a model with a chat format of its own: its <|im_start|> and <|im_end|>, and for
+                  what that format lacks, special tokens that its makers reserved and trained for
+                  other documents. No table row is added:
+
+                  <jupyter_code>    opens a call          in notebooks: code that is run
+                  <jupyter_output>  ends it, result next  what came out of it
+                  <jupyter_text>    hands the word back   the text below a cell
+                  <jupyter_script>  opens a worked step
+                  <file_sep>        a passage             another file begins
+
+In both, text from outside is encoded as text: it never yields a special token.
+
+Two things differ beyond names. ChatTokens remembers: the last EXCHANGES questions and answers stand
+before a message, cut short, so that "And on Sunday?" has a meaning; passages and results are not
+among them. And it reads in a context of its own: passages, then the question, and nothing else. So
+the reader practises several questions on one row of passages, which is three times as much
+practice for the same tokens, and no earlier sentence can be mistaken for a passage.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from tinylm.assistant.conversation import ASSISTANT, CALL, PASSAGE, RESULT, ROLES, STEP, USER
+from tinylm.text.tokenizers import DOCUMENT, Tokenizer
+
+EXCHANGES = 3  # questions with their answers that are remembered
+REMEMBERED = 40  # tokens of a remembered message or answer, at most
+BACKGROUND = 30  # tokens of what stands before a passage in its document, at most
+IM_START, IM_END, END_OF_TEXT = "<|im_start|>", "<|im_end|>", "<|endoftext|>"
+CHAT_ROLES = {  # role -> the special token of the chat format that opens or ends it
+    USER: IM_END, ASSISTANT: "<jupyter_text>", STEP: "<jupyter_script>", CALL: "<jupyter_code>",
+    RESULT: "<jupyter_output>", PASSAGE: "<file_sep>",
+}  # fmt: skip
+
+
+class Exchange(NamedTuple):
+    """What was said in one turn."""
+
+    message: str
+    answer: str
+
+
+class Excerpt(NamedTuple):
+    """A passage as it is read: its text, and the headings and sentence before it."""
+
+    text: str
+    background: str = ""
+
+
+class Framed(NamedTuple):
+    """Ids with which passages are read, and where the passages lie among them, as ranges."""
+
+    ids: list[int]
+    passages: list[range]
+
+
+class Protocol(ABC):
+    """Roles as token ids, and what the program writes around texts."""
+
+    sure: float  # nats by which DONT_KNOW must beat the passage
+    candidates: int  # passages that are read at once, at most
+    rereads: bool  # whether passages are read in a context of their own
+
+    def __init__(self, tokenizer: Tokenizer, names: dict[str, str]) -> None:
+        self.tokenizer = tokenizer
+        self.ids = {role: tokenizer.special_id(name) for role, name in names.items()}
+        self.roles = {id: role for role, id in self.ids.items()}
+        # All of them: those without a role must never be generated.
+        self.specials = {tokenizer.special_id(name) for name in tokenizer.specials}
+
+    @property
+    @abstractmethod
+    def begin(self) -> list[int]:
+        """Ids that every context begins with."""
+
+    @abstractmethod
+    def message(self, text: str, longest: int) -> list[int]:
+        """A user's message, up to where the model's turn begins."""
+
+    @abstractmethod
+    def history(self, exchanges: Sequence[Exchange]) -> list[int]:
+        """What was said before, as far as the model is to see it."""
+
+    @abstractmethod
+    def completed(self, call: str, message: str) -> str:
+        """A call as it is run, where the model leaves out what the program knows."""
+
+    @abstractmethod
+    def passages(self, excerpts: Sequence[Excerpt], question: str, longest: int) -> Framed:
+        """Passages, and whatever stands between them and the model's answer."""
+
+    def result(self, text: str, longest: int) -> list[int]:
+        """What a tool answered, up to where the model goes on; the model itself wrote the token
+        before it."""
+        # A blank first: a word at the beginning is then cut into the same tokens as inside a
+        # sentence, and can be copied token by token.
+        return [*self.tokenizer.encode(f" {text}")[:longest], self.ids[ASSISTANT]]
+
+
+class RoleTokens(Protocol):
+    """The toy's: one new special token a role."""
+
+    sure, candidates, rereads = 3.0, 1, False
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        super().__init__(tokenizer, {role: role for role in ROLES})
+
+    @property
+    def begin(self) -> list[int]:
+        """<|document|>."""
+        return [self.tokenizer.special_id(DOCUMENT)]
+
+    def message(self, text: str, longest: int) -> list[int]:
+        """<|user|> text <|assistant|>."""
+        words = self.tokenizer.encode(f" {text}") if text else []
+        return [*[self.ids[USER], *words][:longest], self.ids[ASSISTANT]]
+
+    def history(self, exchanges: Sequence[Exchange]) -> list[int]:
+        """Nothing: a model of this size understands one question at a time."""
+        return []
+
+    def completed(self, call: str, message: str) -> str:
+        """The call itself: its search takes no words, it looks for the user's message."""
+        return call
+
+    def passages(self, excerpts: Sequence[Excerpt], question: str, longest: int) -> Framed:
+        """<|passage|> text <|assistant|>, in the turn itself."""
+        words = self.tokenizer.encode(f" {excerpts[0].text}")
+        ids = [self.ids[PASSAGE], *words][:longest]
+        return Framed([*ids, self.ids[ASSISTANT]], [range(1, len(ids))])
+
+
+class ChatTokens(Protocol):
+    """The imported model's: its chat format, and reserved tokens for what that lacks."""
+
+    # Nats; chosen on generated text (see graduate.py), not on the handbook.
+    sure, candidates, rereads = 0.0, 3, True
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        super().__init__(tokenizer, CHAT_ROLES)
+        self.start = tokenizer.special_id(IM_START)
+        self.line = tokenizer.encode("\n")
+        self.user = [self.start, *tokenizer.encode("user\n")]
+        self.own = [self.start, *tokenizer.encode("assistant\n")]
+        self.end_of_text = tokenizer.special_id(END_OF_TEXT)
+
+    @property
+    def begin(self) -> list[int]:
+        """<|endoftext|>, which stood between documents when the model was pretrained."""
+        return [self.end_of_text]
+
+    def message(self, text: str, longest: int) -> list[int]:
+        """A user's turn, closed, and the opening of the model's."""
+        words = self.tokenizer.encode(text)[:longest]
+        return [*self.user, *words, self.ids[USER], *self.line, *self.own]
+
+    def said(self, answer: str) -> list[int]:
+        """The rest of a turn of the model's that is over."""
+        words = self.tokenizer.encode(answer)[:REMEMBERED]
+        return [*words, self.ids[USER], *self.line]
+
+    def history(self, exchanges: Sequence[Exchange]) -> list[int]:
+        """The last few exchanges; a call that was made in them is not repeated."""
+        ids: list[int] = []
+        for exchange in exchanges[-EXCHANGES:]:
+            ids += self.message(exchange.message, REMEMBERED) + self.said(exchange.answer)
+        return ids
+
+    def completed(self, call: str, message: str) -> str:
+        """A bare "search" looks for the user's message: what needs no rewriting is not copied."""
+        return f"search {' '.join(message.split())}" if call.strip() == "search" else call
+
+    def passages(self, excerpts: Sequence[Excerpt], question: str, longest: int) -> Framed:
+        """A user's turn with passages and a question, in a context of its own."""
+        ids, places = [*self.begin, *self.user], []
+        each = max(1, longest // max(1, len(excerpts)))
+        for excerpt in excerpts:
+            before = self.tokenizer.encode(f" {excerpt.background}")[-BACKGROUND:]
+            words = self.tokenizer.encode(f" {excerpt.text}")[:each]
+            ids += [self.ids[PASSAGE], *(before if excerpt.background else []), *self.line]
+            places.append(range(len(ids), len(ids) + len(words)))
+            ids += [*words, *self.line]
+        return Framed([*ids, *self.question(question)], places)
+
+    def question(self, question: str) -> list[int]:
+        """The question behind passages, up to where the model's quote begins."""
+        words = self.tokenizer.encode(question)[:REMEMBERED * 2]
+        return [*words, self.ids[USER], *self.line, *self.own, self.ids[ASSISTANT]]
+
+
+def protocol_of(tokenizer: Tokenizer) -> Protocol:
+    """The protocol that a tokenizer has the tokens for; ValueError where it has none."""
+    missing = [name for name in (DOCUMENT, *ROLES) if name not in tokenizer.specials]
+    if not missing:
+        return RoleTokens(tokenizer)
+    if all(name in tokenizer.specials for name in (END_OF_TEXT, IM_START, *CHAT_ROLES.values())):
+        return ChatTokens(tokenizer)
+    raise ValueError(
+        "this model was not trained as an assistant: its tokenizer lacks " + ", ".join(missing)
+    )
