@@ -12,16 +12,15 @@ Tried before (TO BE FILLED).
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 
 from tinylm.assistant.practice import SHARES, Piece, encode_all, pieces
-from tinylm.assistant.protocol import END_OF_TEXT, ChatTokens
+from tinylm.assistant.protocol import END_OF_TEXT, ChatTokens, protocol_of
 from tinylm.assistant.retrieval import Index
 from tinylm.assistant.runtime import Assistant
 from tinylm.assistant.tools import Orders, Parameter, Search, Tool, calculator, line, toolbox
 from tinylm.config import CorpusConfig, LoraConfig, Recipe, SampleConfig
 from tinylm.runs import Run
-from tinylm.text.batches import Corpus
+from tinylm.text.batches import Batches, Corpus
 from tinylm.text.tokenizer_files import LibraryTokenizer
 from tinylm.text.tokenizers import DOCUMENT, Tokenizer
 from tinylm.training.load import load_model
@@ -66,9 +65,11 @@ def practice_corpus(tokenizer: Tokenizer, drawn: list[Piece], valid: int, name: 
     return Corpus(tokenizer, train, held, name, train_mask=train_mask, valid_mask=held_mask)
 
 
-def practice_recipe(parent: Run, seed: int, steps: int, size: Size) -> Recipe:
-    """Adapters beside the parent's matrices, all practice read once."""
-    base = parent.recipe
+def practice_recipe(parent: Run, corpus: Corpus, seed: int, size: Size) -> Recipe:
+    """Adapters beside the parent's matrices, all of the corpus read once."""
+    base, context = parent.recipe, min(CONTEXT, parent.model_config.context)
+    windows = len(Batches(corpus, context, size.batch, seed).starts)
+    steps = max(1, windows // size.batch)
     train = base.train.model_copy(
         update={
             "steps": steps, "seed": seed, "evaluate_every": steps, "batch_size": size.batch,
@@ -82,9 +83,7 @@ def practice_recipe(parent: Run, seed: int, steps: int, size: Size) -> Recipe:
             "purpose": "Learn to search, to call tools and to read, in the model's chat format",
             "start_from": str(parent.folder),
             "corpus": CorpusConfig(text="handbook", document_token=True),
-            "model": base.model.model_copy(
-                update={"context": min(CONTEXT, parent.model_config.context)}
-            ),
+            "model": base.model.model_copy(update={"context": context}),
             "lora": LoraConfig(rank=16, alpha=32.0),
             "train": train,
             "sample": SampleConfig(every=steps, prompts=()),
@@ -116,9 +115,14 @@ class AskedSearch(Search):
                     documents=True, characters=4000)  # fmt: skip
 
 
+def search_for(tokenizer: Tokenizer, index: Index) -> Search:
+    """The search that a model's way of speaking calls for."""
+    return (AskedSearch if protocol_of(tokenizer).rereads else Search)(index)
+
+
 def equipped(run: Run, documents: Mapping[str, str], orders: Orders | None = None) -> Assistant:
-    """A conversation with the practised model, documents, the calculator and the orders desk."""
+    """A conversation with an assistant's model, documents, the calculator and the orders desk."""
     model, tokenizer, _ = load_model(run)
-    search = AskedSearch(Index(documents))
+    search = search_for(tokenizer, Index(documents))
     tools = toolbox(calculator(), search.tool(), *(orders or Orders()).tools())
     return Assistant(model, tokenizer, tools, search)

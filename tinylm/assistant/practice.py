@@ -32,15 +32,7 @@ from tinylm.assistant.conversation import (
     Dialogue,
     Part,
 )
-from tinylm.assistant.dialogues import (
-    FOREIGN,
-    NOTHING,
-    booking,
-    calculation,
-    order,
-    steps,
-    talk,
-)
+from tinylm.assistant.dialogues import FOREIGN, NOTHING, booking, calculation, order, steps, talk
 from tinylm.assistant.practice_texts import GAP, Asked, Fact, fact, follow_up, templates
 from tinylm.assistant.protocol import ChatTokens, Excerpt
 from tinylm.assistant.tools import calculate
@@ -202,7 +194,7 @@ def reading(chance: Chance, most: int = 3, questions: int = 5) -> Reading:
     facts.sort(key=lambda _: chance.pick(range(1000)))
     heading = title(facts[0], chance)
     excerpts = tuple(excerpt(known, heading, chance) for known in facts)
-    asked = []
+    asked: list[Asked] = []
     for _ in range(questions):
         known = chance.pick(facts)
         made = missing(known, facts, chance) if chance.happens(UNANSWERED) else clear(
@@ -228,8 +220,8 @@ def title(known: Fact, chance: Chance) -> str:
     """What the headings above a passage say."""
     section = known.template.section
     firm = fact(chance, next(t for t in templates() if "{Company}" in t.statements[0]))
-    return chance.pick((section, f"{firm.values['company']} {section}", "Staff handbook", "Notice",
-                        "", "", section.split(",")[0], "FAQ", "Information for everybody"))  # fmt: skip
+    names = (section, f"{firm.values['company']} {section}", section.split(",")[0], "", "")
+    return chance.pick((*names, "Staff handbook", "Notice", "FAQ", "Information for everybody"))
 
 
 def excerpt(known: Fact, heading: str, chance: Chance) -> Excerpt:

@@ -76,7 +76,8 @@ def templates() -> tuple[Template, ...]:
 
 def read_templates(lines: list[str]) -> Iterator[Template]:
     """The templates that lines describe: "# kind of text", a statement, its questions indented."""
-    section, statements, questions = "", (), dict[str, tuple[str, ...]]()
+    section, questions = "", dict[str, tuple[str, ...]]()
+    statements: tuple[str, ...] = ()
     for line in [*lines, "# end"]:
         if line.startswith("  "):
             gap, _, wordings = line.strip().partition(": ")
@@ -132,9 +133,7 @@ def fresh(gap: re.Match[str], taken: set[str], chance: Chance) -> str:
     """A value for a gap that none of its kind has taken yet."""
     while True:
         options = gap["options"]
-        drawn = (
-            chance.pick(options.split("/")) if options else value(kind_of(gap["name"]), chance)
-        )
+        drawn = chance.pick(options.split("/")) if options else value(kind_of(gap["name"]), chance)
         if drawn not in taken:
             return drawn
 
@@ -163,9 +162,7 @@ def follow_up(chance: Chance) -> FollowUp:
     """A message that only the question before it explains."""
     while True:
         known = fact(chance)
-        made = (
-            with_pronoun(known, chance) if chance.happens(0.45) else with_exchange(known, chance)
-        )
+        made = with_pronoun(known, chance) if chance.happens(0.45) else with_exchange(known, chance)
         if made:
             return made
 
@@ -197,8 +194,9 @@ def with_pronoun(known: Fact, chance: Chance) -> FollowUp | None:
     if not pairs:
         return None
     gap, wording, bracket = chance.pick(pairs)
+    same = f"|{bracket['text']}]"  # the first question must name it
     firsts = [(other, first) for other, wordings in sorted(known.template.questions.items())
-              for first in wordings if other != gap and f"|{bracket['text']}]" in first]  # fmt: skip
+              for first in wordings if other != gap and same in first]  # fmt: skip
     if not firsts:
         return None
     message = wording[: bracket.start()] + bracket["pronoun"] + wording[bracket.end() :]

@@ -37,10 +37,11 @@ _LISTS = {
     "mushrooms / yeast / honey / almonds / spinach / apples / noodles / cream / salmon / potatoes "
     "/ chickpeas / cinnamon / nuts / barley / plums / tomatoes",
     "dish": "lentil soup / plum cake / fish pie / potato salad / rye bread / mushroom risotto / "
-    "onion tart / bean stew / apple crumble / vegetable curry / cheese omelette / goulash / carrot "
-    "cake / pumpkin soup / pancakes / noodle bake / lamb stew / nut loaf / rice pudding / dumplings",
-    "liquid": "water / milk / vinegar / vegetable stock / soap water / red wine / apple juice / oil "
-    "/ salt water / alcohol / lemon juice / warm water / white wine / coconut milk",
+    "onion tart / bean stew / apple crumble / vegetable curry / cheese omelette / goulash / "
+    "carrot cake / pumpkin soup / pancakes / noodle bake / lamb stew / nut loaf / "
+    "rice pudding / dumplings",
+    "liquid": "water / milk / vinegar / vegetable stock / soap water / red wine / apple juice "
+    "/ oil / salt water / alcohol / lemon juice / warm water / white wine / coconut milk",
     "machine": "coffee machine / printer / lawn mower / generator / dishwasher / forklift / drill "
     "press / washing machine / scanner / pump / floor polisher / pottery kiln / band saw / heater /"
     " projector / compressor / crane / lathe / bread slicer / snow plough / label printer / robot "
@@ -118,18 +119,23 @@ _LISTS = {
     "October / November / December",
 }  # fmt: skip
 LISTS = {kind: tuple(text.split(" / ")) for kind, text in _LISTS.items()}
-FIRST = tuple(
-    "Ida Omar Lena Piotr Chloe Ravi Hana Diego Aisha Tom Greta Kwame Mei Lars Sofia Emre Nadia Joel"
-    " Priya Anton Zoe Malik Ruth Ivan Clara Hugo Yuki Samir Elsa Mateo Fatima Colin Bianca Otis"
-    .split()
-)  # fmt: skip
-LAST = tuple(
-    "Brandt Okoye Lindqvist Moreau Patel Novak Haddad Sato Fischer Walsh Costa Nguyen Bauer Mensah"
-    " Ferreira Kowalski Yilmaz Dunne Rossi Larsen Ibrahim Keller Vargas Petrov Byrne Tanaka Shaw"
-    .split()
-)  # fmt: skip
-NUMBERS = tuple("two three four five six seven eight nine ten eleven twelve fifteen twenty".split())
-ORDINALS = tuple("first second third fourth fifth sixth seventh tenth twelfth last".split())
+_FIRST = """
+Ida Omar Lena Piotr Chloe Ravi Hana Diego Aisha Tom Greta Kwame Mei Lars Sofia Emre Nadia Joel
+Priya Anton Zoe Malik Ruth Ivan Clara Hugo Yuki Samir Elsa Mateo Fatima Colin Bianca Otis
+"""
+_LAST = """
+Brandt Okoye Lindqvist Moreau Patel Novak Haddad Sato Fischer Walsh Costa Nguyen Bauer Mensah
+Ferreira Kowalski Yilmaz Dunne Rossi Larsen Ibrahim Keller Vargas Petrov Byrne Tanaka Shaw
+"""
+_NUMBERS = """
+two three four five six seven eight nine ten eleven twelve fifteen twenty
+"""
+_ORDINALS = """
+first second third fourth fifth sixth seventh tenth twelfth last
+"""
+FIRST, LAST, NUMBERS, ORDINALS = (
+    tuple(text.split()) for text in (_FIRST, _LAST, _NUMBERS, _ORDINALS)
+)
 TOWN_ENDS = ("ton", "ford", "burg", "ville", "stad", " Bridge", "mouth", "by", "field")
 FIRM_ENDS = ("Ltd", "Brothers", "& Sons", "Logistics", "Foods", "AG", "Services", "Works", "Group")
 

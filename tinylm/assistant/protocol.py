@@ -192,8 +192,14 @@ class ChatTokens(Protocol):
 
     def question(self, question: str) -> list[int]:
         """The question behind passages, up to where the model's quote begins."""
-        words = self.tokenizer.encode(question)[:REMEMBERED * 2]
+        words = self.tokenizer.encode(question)[: REMEMBERED * 2]
         return [*words, self.ids[USER], *self.line, *self.own, self.ids[ASSISTANT]]
+
+
+def lacking(tokenizer: Tokenizer) -> list[str]:
+    """The special tokens that ChatTokens needs and a tokenizer does not have."""
+    needed = (END_OF_TEXT, IM_START, *CHAT_ROLES.values())
+    return [name for name in needed if name not in tokenizer.specials]
 
 
 def protocol_of(tokenizer: Tokenizer) -> Protocol:
@@ -201,8 +207,7 @@ def protocol_of(tokenizer: Tokenizer) -> Protocol:
     missing = [name for name in (DOCUMENT, *ROLES) if name not in tokenizer.specials]
     if not missing:
         return RoleTokens(tokenizer)
-    if all(name in tokenizer.specials for name in (END_OF_TEXT, IM_START, *CHAT_ROLES.values())):
+    if not lacking(tokenizer):
         return ChatTokens(tokenizer)
-    raise ValueError(
-        "this model was not trained as an assistant: its tokenizer lacks " + ", ".join(missing)
-    )
+    names = ", ".join(missing)
+    raise ValueError(f"this model was not trained as an assistant: its tokenizer lacks {names}")

@@ -38,22 +38,14 @@ from typing import Literal, NamedTuple
 
 import torch
 
-from tinylm.assistant.conversation import (
-    ASSISTANT,
-    CALL,
-    DONT_KNOW,
-    PASSAGE,
-    RESULT,
-    STEP,
-    USER,
-)
+from tinylm.assistant.conversation import ASSISTANT, CALL, DONT_KNOW, PASSAGE, RESULT, STEP, USER
 from tinylm.assistant.protocol import Excerpt, Exchange, protocol_of
 from tinylm.assistant.retrieval import WORD, Found
 from tinylm.assistant.tools import ERROR, Call, Search, Tool, parse_call, run_call
 from tinylm.model.gpt import GPT, Cache
 from tinylm.text.tokenizers import StreamDecoder, Tokenizer
 
-Kind = Literal["answer", "step", "call", "result", "passage", "source"]
+Kind = Literal["answer", "step", "call", "result", "passage", "source", "quote"]
 KINDS: dict[str, Kind] = {ASSISTANT: "answer", STEP: "step", CALL: "call"}
 # the token by which the model ends each kind of part
 ENDS = {ASSISTANT: USER, STEP: ASSISTANT, CALL: RESULT}
@@ -196,7 +188,9 @@ class Turn:
     def quoted(self) -> Iterator[Event]:
         """Of several passages, the name of the one that the answer stands in."""
         if len(self.found) > 1 and (quote := self.answer.strip().removesuffix(".")):
-            held = [hit.passage for hit in self.found if quote in " ".join(hit.passage.text.split())]
+            held = [
+                hit.passage for hit in self.found if quote in " ".join(hit.passage.text.split())
+            ]
             if held:
                 yield Event("source", held[0].name)
 
@@ -273,7 +267,9 @@ class Turn:
         room = self.assistant.model.config.context - self.cache.length - limits.part * 3 // 2
         longest = max(0, min(limits.inserted, room))
         if is_passage:
-            yield from self.read(result, call, limits.inserted if self.protocol.rereads else longest)
+            yield from self.read(
+                result, call, limits.inserted if self.protocol.rereads else longest
+            )
         else:
             yield Event("result", result)
             self.insert(self.protocol.result(result, longest))
