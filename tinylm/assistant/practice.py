@@ -328,7 +328,7 @@ def encode_reading(piece: Reading, tokens: ChatTokens) -> tuple[list[int], list[
     mask = [0] * len(ids)
     for asked in (first, *rest):
         if asked is not first:
-            new = [*tokens.line, *tokens.user, *tokens.question(asked.question)]
+            new = [*tokens.line, *tokens.user, *tokens.question(asked.question, 10**6)]
             ids, mask = ids + new, mask + [0] * len(new)
         answer = [*tokens.tokenizer.encode(f" {asked.answer}"), tokens.ids[USER]]
         ids, mask = ids + answer, mask + [1] * len(answer)

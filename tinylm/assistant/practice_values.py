@@ -15,7 +15,7 @@ from tinylm.corpora.chance import Chance
 # Lists part their entries by " / ", since an entry may hold blanks and commas.
 _LISTS = {
     "place": "pool / library / gym / sauna / café / museum / car park / reception / archive / "
-    "laboratory / nursery / laundry / garden / boathouse / studio / post room / kiosk / canteen / "
+    "laboratory / nursery / laundry / garden / boathouse / studio / post room / kiosk / bakery / "
     "reading room / climbing wall / skate park / bike shed / print shop / greenhouse / theatre / "
     "repair shop / cloakroom / recycling yard / lost property office / ticket office / help desk",
     "group": "adults / children / students / pensioners / members / guests / families / visitors / "
@@ -55,7 +55,7 @@ _LISTS = {
     "night / quarterly review / spring run / quiz evening / welcome lunch / parents' evening",
     "dept": "accounts / human resources / the legal team / marketing / the help desk / logistics / "
     "purchasing / the research group / customer service / quality control / the design office / "
-    "payroll / the workshop / the export team / facilities / the sales department / security",
+    "payroll / the editors / the export team / facilities / the sales department / security",
     "vehicle": "car / motorbike / bicycle / van / tram / ferry / minibus / taxi / scooter / train",
     "vehicles": "trams / ferries / night buses / shuttle buses / cable cars / trains / minibuses",
     "animal": "guide dogs / cats / goldfish / parrots / rabbits / hamsters / ponies / tortoises",

@@ -33,7 +33,6 @@ from tinylm.text.tokenizers import DOCUMENT, Tokenizer
 
 EXCHANGES = 3  # questions with their answers that are remembered
 REMEMBERED = 40  # tokens of a remembered message or answer, at most
-BACKGROUND = 30  # tokens of what stands before a passage in its document, at most
 IM_START, IM_END, END_OF_TEXT = "<|im_start|>", "<|im_end|>", "<|endoftext|>"
 CHAT_ROLES = {  # role -> the special token of the chat format that opens or ends it
     USER: IM_END, ASSISTANT: "<jupyter_text>", STEP: "<jupyter_script>", CALL: "<jupyter_code>",
@@ -86,8 +85,8 @@ class Protocol(ABC):
         """A user's message, up to where the model's turn begins."""
 
     @abstractmethod
-    def history(self, exchanges: Sequence[Exchange]) -> list[int]:
-        """What was said before, as far as the model is to see it."""
+    def history(self, exchanges: Sequence[Exchange], longest: int) -> list[int]:
+        """What was said before, as far as the model is to see it and it fits."""
 
     @abstractmethod
     def completed(self, call: str, message: str) -> str:
@@ -123,7 +122,7 @@ class RoleTokens(Protocol):
         words = self.tokenizer.encode(f" {text}") if text else []
         return [*[self.ids[USER], *words][:longest], self.ids[ASSISTANT]]
 
-    def history(self, exchanges: Sequence[Exchange]) -> list[int]:
+    def history(self, exchanges: Sequence[Exchange], longest: int) -> list[int]:
         """Nothing: a model of this size understands one question at a time."""
         return []
 
@@ -167,11 +166,14 @@ class ChatTokens(Protocol):
         words = self.tokenizer.encode(answer)[:REMEMBERED]
         return [*words, self.ids[USER], *self.line]
 
-    def history(self, exchanges: Sequence[Exchange]) -> list[int]:
+    def history(self, exchanges: Sequence[Exchange], longest: int) -> list[int]:
         """The last few exchanges; a call that was made in them is not repeated."""
         ids: list[int] = []
-        for exchange in exchanges[-EXCHANGES:]:
-            ids += self.message(exchange.message, REMEMBERED) + self.said(exchange.answer)
+        for exchange in reversed(exchanges[-EXCHANGES:]):
+            turn = self.message(exchange.message, REMEMBERED) + self.said(exchange.answer)
+            if len(turn) + len(ids) > longest:  # the older ones are forgotten
+                break
+            ids = turn + ids
         return ids
 
     def completed(self, call: str, message: str) -> str:
@@ -183,16 +185,18 @@ class ChatTokens(Protocol):
         ids, places = [*self.begin, *self.user], []
         each = max(1, longest // max(1, len(excerpts)))
         for excerpt in excerpts:
-            before = self.tokenizer.encode(f" {excerpt.background}")[-BACKGROUND:]
-            words = self.tokenizer.encode(f" {excerpt.text}")[:each]
-            ids += [self.ids[PASSAGE], *(before if excerpt.background else []), *self.line]
+            # The nearest of what stands before it in its document, a third of its room at most.
+            before = self.tokenizer.encode(f" {excerpt.background}")[-(each // 3) :]
+            before = before if excerpt.background and each > 2 else []
+            words = self.tokenizer.encode(f" {excerpt.text}")[: each - len(before)]
+            ids += [self.ids[PASSAGE], *before, *self.line]
             places.append(range(len(ids), len(ids) + len(words)))
             ids += [*words, *self.line]
-        return Framed([*ids, *self.question(question)], places)
+        return Framed([*ids, *self.question(question, longest // 2)], places)
 
-    def question(self, question: str) -> list[int]:
+    def question(self, question: str, longest: int) -> list[int]:
         """The question behind passages, up to where the model's quote begins."""
-        words = self.tokenizer.encode(question)[: REMEMBERED * 2]
+        words = self.tokenizer.encode(question)[:longest]
         return [*words, self.ids[USER], *self.line, *self.own, self.ids[ASSISTANT]]
 
 

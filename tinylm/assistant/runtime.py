@@ -113,7 +113,8 @@ class Assistant:
         answer = message.strip(" .!\n").lower()
         if self.search is not None:
             self.search.message = message
-        proposed, past = self.proposed, self.protocol.history(self.exchanges)
+        proposed = self.proposed
+        past = self.protocol.history(self.exchanges, self.model.config.context // 3)
         if answer in YES | NO:
             past = past or self.last
         self.proposed, self.last = None, []
