@@ -126,6 +126,15 @@ def test_sums_and_small_talk(by_heart, orders):
     assert ask(assistant, "hello").answer == "Hello!"
 
 
+def test_the_tables_of_a_database_stand_before_the_conversation(by_heart, orders):
+    schema = "orders (number, amount)"
+    model, tokenizer = by_heart
+    assistant = Assistant(model, tokenizer, toolbox(calculator()), None, schema)
+    assert schema in tokenizer.decode(assistant.tables)
+    assert Assistant(model, tokenizer, toolbox(calculator())).tables == []
+    assert list(assistant.reply("hello"))
+
+
 def test_what_was_said_long_ago_is_forgotten():
     tokens = ChatTokens(chat_tokenizer())
     said = [Exchange(f"question {i}", "answer") for i in range(9)]

@@ -16,6 +16,7 @@ from tinylm.assistant.practice import (
     pieces,
     reading,
 )
+from tinylm.assistant.practice_tables import look_up
 from tinylm.assistant.practice_texts import fact, follow_up, kind_of, templates
 from tinylm.assistant.practice_values import DRAWN, LISTS
 from tinylm.assistant.protocol import ChatTokens
@@ -129,3 +130,13 @@ def test_nothing_of_the_handbook_is_practised():
         asked.question for piece in islice(pieces(9), 400) if isinstance(piece, Reading)
         for asked in piece.asked
     }  # fmt: skip
+
+
+def test_a_look_up_names_a_table_and_a_column_of_the_schema_before_it():
+    chance = Chance(10)
+    for _ in range(200):
+        made = look_up(chance)
+        verb, table, column, sign, _ = made.call.split(maxsplit=4)
+        (line,) = [line for line in made.schema.splitlines() if line.startswith(f"{table} (")]
+        assert (verb, sign) == ("lookup", "=") and f" {column}," in line.replace("(", " ") + ","
+        assert made.answer.split(", ")[0] in made.result

@@ -5,6 +5,7 @@
                question it stands for
     switch     a question that stands alone after another one: it must not be mixed with that
     tools      sums, orders, berths (dialogues.py), in more wordings than the toy gets
+    lookup     rows of a database whose tables stand before the conversation (practice_tables.py)
     nothing    a search that found nothing: "I don't know."
     reading    one to three passages, then several questions about them, some without an answer
 
@@ -33,6 +34,7 @@ from tinylm.assistant.conversation import (
     Part,
 )
 from tinylm.assistant.dialogues import FOREIGN, NOTHING, booking, calculation, order, steps, talk
+from tinylm.assistant.practice_tables import look_up, schema, some_tables
 from tinylm.assistant.practice_texts import GAP, Asked, Fact, fact, follow_up, templates
 from tinylm.assistant.protocol import ChatTokens, Excerpt
 from tinylm.assistant.tools import calculate
@@ -41,8 +43,8 @@ from tinylm.corpora.chance import Chance
 from tinylm.text.tokenizers import Tokenizer
 
 SHARES = (  # of a hundred pieces of practice
-    ("reading", 50), ("search", 11), ("follow-up", 15), ("switch", 4), ("calculator", 6),
-    ("order", 5), ("book", 3), ("step", 3), ("talk", 2), ("nothing", 1),
+    ("reading", 48), ("search", 9), ("follow-up", 15), ("switch", 4), ("calculator", 6),
+    ("order", 4), ("book", 3), ("lookup", 5), ("step", 3), ("talk", 2), ("nothing", 1),
 )  # fmt: skip
 UNANSWERED = 0.2  # of the questions behind passages
 # How users begin and end a question; "{}" is the question, "{1}" begins it with a small letter.
@@ -66,6 +68,7 @@ class Drill:
 
     dialogue: Dialogue
     first: int = 0
+    schema: str = ""  # the tables that stand before it
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,18 @@ def searching(chance: Chance) -> Drill:
     question = fact(chance).asked(chance).question
     if chance.happens(0.12):  # about the world: the documents may hold it, the model does not
         question = chance.pick(FOREIGN).format(new_word(chance))
-    return Drill((*user(in_a_users_manner(question, chance)), Part(CALL, "search")))
+    # A database beside the documents does not mean that the answer stands in it.
+    known = schema(some_tables(chance)) if chance.happens(0.25) else ""
+    asked = user(in_a_users_manner(question, chance))
+    return Drill((*asked, Part(CALL, "search")), schema=known)
+
+
+def looking_up(chance: Chance) -> Drill:
+    """A question about rows of a database."""
+    made = look_up(chance)
+    asked = in_a_users_manner(made.question, chance)
+    dialogue = (*user(asked), Part(CALL, made.call), Part(RESULT, made.result))
+    return Drill((*dialogue, Part(ASSISTANT, made.answer)), schema=made.schema)
 
 
 def following(chance: Chance) -> Drill:
@@ -168,6 +182,7 @@ def nothing(chance: Chance) -> Drill:
 
 MAKERS: dict[str, Callable[[Chance], Drill]] = {
     "search": searching, "follow-up": following, "switch": switching, "calculator": calculating,
+    "lookup": looking_up,
     "order": lambda chance: Drill(order(chance).dialogue),
     "book": lambda chance: booked(chance), "nothing": nothing,
     "step": lambda chance: Drill(steps(chance).dialogue),
@@ -296,7 +311,8 @@ def encode(piece: Piece, tokens: ChatTokens) -> tuple[list[int], list[int]]:
 
 def encode_drill(drill: Drill, tokens: ChatTokens) -> tuple[list[int], list[int]]:
     """A dialogue in the chat format."""
-    ids, mask = list(tokens.begin), [0] * len(tokens.begin)
+    ids = [*tokens.begin, *tokens.tables(drill.schema, 10**6)]
+    mask = [0] * len(ids)
     text, before = tokens.tokenizer.encode, USER
     for place, part in enumerate(drill.dialogue):
         own = int(place >= drill.first)

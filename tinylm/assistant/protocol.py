@@ -81,6 +81,10 @@ class Protocol(ABC):
         """Ids that every context begins with."""
 
     @abstractmethod
+    def tables(self, schema: str, longest: int) -> list[int]:
+        """What a database holds, told before the conversation."""
+
+    @abstractmethod
     def message(self, text: str, longest: int) -> list[int]:
         """A user's message, up to where the model's turn begins."""
 
@@ -116,6 +120,10 @@ class RoleTokens(Protocol):
     def begin(self) -> list[int]:
         """<|document|>."""
         return [self.tokenizer.special_id(DOCUMENT)]
+
+    def tables(self, schema: str, longest: int) -> list[int]:
+        """Nothing: the toy knows no tables."""
+        return []
 
     def message(self, text: str, longest: int) -> list[int]:
         """<|user|> text <|assistant|>."""
@@ -155,6 +163,13 @@ class ChatTokens(Protocol):
     def begin(self) -> list[int]:
         """<|endoftext|>, which stood between documents when the model was pretrained."""
         return [self.end_of_text]
+
+    def tables(self, schema: str, longest: int) -> list[int]:
+        """A turn of the system that lists the tables; nothing where there is none."""
+        if not schema:
+            return []
+        words = self.tokenizer.encode(f"system\n{schema}")[:longest]
+        return [self.start, *words, self.ids[USER], *self.line]
 
     def message(self, text: str, longest: int) -> list[int]:
         """A user's turn, closed, and the opening of the model's."""

@@ -94,8 +94,11 @@ class Assistant:
         tokenizer: Tokenizer,
         tools: Mapping[str, Tool],
         search: Search | None = None,
+        schema: str = "",
     ) -> None:
         self.protocol = protocol_of(tokenizer)
+        # The tables of a database among the tools, for a model that was made to read them.
+        self.tables = self.protocol.tables(schema, model.config.context // 5)
         self.exchanges: list[Exchange] = []  # what was said so far
         self.limits = Limits.within(model.config.context)
         self.model, self.tokenizer, self.tools, self.search = (
@@ -114,7 +117,7 @@ class Assistant:
         if self.search is not None:
             self.search.message = message
         proposed = self.proposed
-        past = self.protocol.history(self.exchanges, self.model.config.context // 3)
+        past = self.protocol.history(self.exchanges, self.model.config.context // 4)
         if answer in YES | NO:
             past = past or self.last
         self.proposed, self.last = None, []
@@ -142,7 +145,7 @@ class Turn:
         # the ids among them with which words begin and end
         self.starts, self.ends = set[int](), set[int]()
         self.forget()
-        self.feed([*self.protocol.begin, *past])
+        self.feed([*self.protocol.begin, *assistant.tables, *past])
         self.insert(self.protocol.message(message, assistant.limits.message))
 
     def forget(self) -> None:
@@ -226,7 +229,8 @@ class Turn:
                 scores[unknown[0]] -= self.protocol.sure
             if quote == unknown[:written]:
                 keep |= set(unknown[written : written + 1])
-            scores[[id for id in range(len(scores)) if id not in keep]] = float("-inf")
+            places = sorted(keep)
+            return places[int(scores[places].argmax())] if places else None
         return int(scores.argmax())
 
     def quotable(self, written: list[int]) -> set[int]:
