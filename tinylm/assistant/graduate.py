@@ -17,7 +17,16 @@ from tinylm.assistant.practice import SHARES, Piece, encode_all, pieces
 from tinylm.assistant.protocol import END_OF_TEXT, ChatTokens, protocol_of
 from tinylm.assistant.retrieval import Index
 from tinylm.assistant.runtime import Assistant
-from tinylm.assistant.tools import Orders, Parameter, Search, Tool, calculator, line, toolbox
+from tinylm.assistant.tools import (
+    ENOUGH,
+    Orders,
+    Parameter,
+    Search,
+    Tool,
+    calculator,
+    line,
+    toolbox,
+)
 from tinylm.config import CorpusConfig, LoraConfig, Recipe, SampleConfig
 from tinylm.runs import Run
 from tinylm.text.batches import Batches, Corpus
@@ -95,17 +104,26 @@ def practice_recipe(parent: Run, corpus: Corpus, seed: int, size: Size) -> Recip
 
 
 class AskedSearch(Search):
-    """The search tool whose call names the question; up to `most` passages, best first."""
+    """The search tool whose call names the question; up to `most` passages, best first.
 
-    most = 3
+    `enough` is the share of the question that the best passage must hold, as in `Search`; 0 where
+    the index finds by meaning too, and the reader alone says what nobody knows.
+    """
+
+    most = 3  # near misses of the best stand beside it: the reader decides between them
+
+    def __init__(self, index: Index, enough: float = ENOUGH) -> None:
+        super().__init__(index)
+        self.enough = enough
 
     def find(self, question: str) -> str:
         """The texts of the best passages, a line each; ValueError where the best does not hold
         enough of the question."""
         self.message = question
-        self.run()  # refuses where the best passage holds too little
-        # Near misses of the best: the reader decides between them.
-        self.found = [self.found[0], *self.index.search(question, self.most)[1:]]
+        self.found = self.index.search(question, self.most)
+        if not self.found or self.found[0].share < self.enough:
+            self.found = []
+            raise ValueError("nothing was found")
         return "\n".join(hit.passage.text for hit in self.found)
 
     def tool(self) -> Tool:
