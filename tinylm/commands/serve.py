@@ -134,7 +134,7 @@ def in_turns(
     template: str, model: "GPT", tokenizer: "Tokenizer"
 ) -> "Callable[[Sequence[Turn]], Request]":
     """The conversation in the format of a chat template, as much of it as the context holds."""
-    from tinylm.commands.assistant import CHAT_SAMPLING
+    from tinylm.assistant.plain import SAMPLING
     from tinylm.formats.chat import end_of_turn, recent_turns
     from tinylm.generation import Request
 
@@ -143,7 +143,7 @@ def in_turns(
 
     def request(turns: "Sequence[Turn]") -> Request:
         ids, _ = recent_turns(template, tokenizer, list(turns), model.config.context - tokens)
-        return Request(turns[-1]["content"], tokens, CHAT_SAMPLING, begin=end, ids=tuple(ids))
+        return Request(turns[-1]["content"], tokens, SAMPLING, begin=end, ids=tuple(ids))
 
     return request
 
@@ -159,12 +159,19 @@ def abilities_of(assistant: "Assistant", parent: "Run | None") -> "list[Ability]
         index = assistant.search.index
         count = len({passage.source for passage in index.passages})
         brings = f"It may search {count} documents ({len(index.passages):,} passages)."
-        lost = "It may ask for a search, and is told that there is none. It has never read them."
+        lost = (
+            "It may still ask for a search; the program answers that there is none. What it says "
+            "then is a guess: it has never read these documents."
+        )
         abilities.append(Ability(DOCUMENTS, "Documents", brings, lost, needs))
-    names = [tool.name for tool in assistant.tools.values() if not tool.documents]
-    if names:
-        brings = f"It may call the company's programs: {', '.join(names)}."
-        lost = "It may call a tool, and is told that there is none. It can look nothing up or book."
+    tools = [tool for tool in assistant.tools.values() if not tool.documents]
+    if tools:
+        purposes = ", ".join(f"{tool.name} ({tool.purpose})" for tool in tools)
+        brings = f"It may call {purposes}. All tabs share one company's data."
+        lost = (
+            "It may still call a tool; the program answers that there is none. It can work nothing "
+            "out, look nothing up and change nothing."
+        )
         abilities.append(Ability(TOOLS, "Tools", brings, lost, needs))
     if parent is not None:
         brings = "It has practised dialogues: when to search, what to call, how to answer."

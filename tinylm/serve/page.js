@@ -11,7 +11,6 @@ const KINDS = {
   step: "The model works out", call: "The model calls", result: "The program answers",
   passage: "Found in the documents", source: "Where it stands",
 };
-const SHORT = { step: "step", call: "call", result: "result", passage: "passage", source: "source" };
 const LOST = "The program does not answer: it has ended, or was started anew. Start it in the terminal, then reload.";
 
 let conversation = null; // a promise of this tab's key; kept nowhere else, so that a second tab has its own
@@ -70,11 +69,13 @@ async function* linesOf(response) {
 
 // ---- one turn --------------------------------------------------------------------------------------------------
 
+const firstWord = (box) => box.textContent.trim().split(/\s/)[0];
+
 /** The parts of a turn on the page, and what fills them. */
 class Turn {
   constructor(message, off) {
     this.message = message;
-    this.kinds = []; // of the parts beside the answer, in order
+    this.shown = []; // kind and box of each part beside the answer
     this.last = null; // the kind of the last event
     const again = make("button", { type: "button", class: "quiet" }, "Ask again");
     again.addEventListener("click", () => ask(message));
@@ -94,10 +95,13 @@ class Turn {
   add({ kind, text }) {
     const isNew = kind !== this.last;
     this.last = kind;
-    if (kind === "answer") return this.answer.append(isNew && this.answer.textContent ? `\n${text}` : text);
+    if (kind === "answer") {
+      const begun = this.answer.textContent;
+      return this.answer.append(begun ? (isNew ? `\n${text}` : text) : text.trimStart());
+    }
     if (isNew || ["result", "passage", "source"].includes(kind)) {
-      this.kinds.push(kind);
       this.box = make("span", { class: "words" });
+      this.shown.push([kind, this.box]);
       const name = make("span", { class: "name" }, KINDS[kind] ?? kind);
       this.parts.append(make("li", { class: "part", "data-kind": kind }, name, this.box));
     }
@@ -121,8 +125,10 @@ class Turn {
   /** The reply is complete, or `trouble` says why it is not. */
   finish(trouble = "") {
     this.whole.classList.remove("busy");
-    const trail = this.kinds.map((kind) => SHORT[kind] ?? kind).join(" → ");
-    this.summary.textContent = trail ? `What it did: ${trail}` : "No search and no call: this came from its weights";
+    const names = this.shown.map(([kind, box]) => (kind === "call" ? `call ${firstWord(box)}` : kind));
+    this.summary.textContent = `What it did: ${names.join(" → ")}`;
+    const nothing = "No search and no call: this came from the model's weights.";
+    if (!names.length) this.work.replaceWith(make("p", { class: "work note" }, nothing));
     if (trouble) this.said.append(make("p", { class: "problem" }, trouble));
     else if (!this.answer.textContent.trim()) this.answer.append(make("i", {}, "no words"));
   }
@@ -130,7 +136,7 @@ class Turn {
   /** What a screen reader is told of the whole turn. */
   get spoken() {
     const parts = this.said.querySelectorAll(":scope > :not(div, [hidden]), .confirm .note");
-    return Array.from(parts, (part) => part.textContent).join(" ");
+    return Array.from(parts, (part) => part.textContent.trim()).join(" ");
   }
 
   /** Yes and No for a call that waits. */
@@ -143,8 +149,8 @@ class Turn {
       });
       return button;
     });
-    const call = this.parts.querySelector("[data-kind=call]:last-of-type .words") ?? this.parts.querySelector(".words");
-    const what = call ? call.textContent.trim() : "the call";
+    const [, call] = this.shown.findLast(([kind]) => kind === "call") ?? [];
+    const what = call?.textContent.trim() || "a call";
     const note = make("p", { class: "note" }, "Nothing has been done yet. ", make("code", {}, what), " waits for your yes.");
     this.said.append(make("div", { class: "confirm", role: "group", "aria-label": `Confirm ${what}` }, note, ...buttons));
   }
@@ -213,8 +219,9 @@ function settle() {
 /** Tell, beside the message, what goes on. */
 function busy(is, what = "") {
   at("status").textContent = what;
-  at("stop").disabled = !is;
-  at("send").disabled = is;
+  if (document.activeElement === at("stop")) at("message").focus(); // it is about to go
+  at("stop").hidden = !is;
+  at("send").hidden = is;
   for (const button of document.querySelectorAll("#examples button, .asked button")) button.disabled = is;
 }
 
@@ -232,10 +239,11 @@ function showSwitches() {
   for (const one of switches) {
     const ability = one.closest(".ability"), idle = Boolean(one.dataset.needs) && !on.includes(one.dataset.needs);
     one.disabled = idle;
-    ability.classList.toggle("off", idle || !one.checked);
+    ability.classList.toggle("off", !one.checked);
+    ability.classList.toggle("without", idle);
     ability.querySelector(".brings").hidden = idle || !one.checked;
     ability.querySelector(".lost").hidden = idle || one.checked;
-    ability.querySelector(".idle").hidden = !idle;
+    if (one.dataset.needs) ability.querySelector(".idle").hidden = !idle;
   }
 }
 
