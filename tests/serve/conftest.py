@@ -121,7 +121,7 @@ class Slow:
             yield Event("answer", "done")
             return
         try:
-            for number in range(2_000):
+            for number in range(20_000):  # 100 seconds and more
                 self.written = number
                 yield Event("answer", f"{number} ")
                 time.sleep(0.005)

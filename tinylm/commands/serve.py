@@ -57,7 +57,10 @@ def serve_model(folder: Path, port: int) -> None:
 
 def serve(service: "Service", port: int) -> None:
     """Print the address of the page and answer it, until Ctrl-C."""
-    from tinylm.serve.app import bind, make_server
+    try:
+        from tinylm.serve.app import bind, make_server
+    except ModuleNotFoundError as error:  # of a copy that is newer than its environment
+        raise ValueError(f"{error.name} is missing. Install again: pip install -e .") from None
 
     with bind(port) as listening:
         port = listening.getsockname()[1]
