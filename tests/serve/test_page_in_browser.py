@@ -237,23 +237,32 @@ def test_another_tabs_answer_is_waited_for_and_the_page_says_so(browser):
             tab.page.wait_for_selector(".turn")
             time.sleep(0.1)
         second.page.wait_for_selector("#status:has-text('comes first')")
+        assert second.said() == "Another tab's answer comes first."
         first.page.keyboard.press("Escape")
         second.answered()
         assert second.answers() == ["done"]
         context.close()
 
 
-@pytest.mark.parametrize("kind", ["answer", "call", "result", "passage", "source", "thought"])
-def test_markup_is_shown_as_text_wherever_it_comes_from(browser, kind):
-    with serving(only(lambda _: iter([Event(kind, HOSTILE)]))) as served:
+def test_markup_is_shown_as_text_wherever_it_comes_from(browser):
+    kinds = ["call", "result", "passage", "source", "thought", "answer"]
+    with serving(only(lambda _: iter([Event(kind, HOSTILE) for kind in kinds]))) as served:
         tab = Tab(browser.new_context(), served)
         tab.type(HOSTILE)
         assert tab.page.locator("img, #turns script").count() == 0 and tab.errors == []
         assert tab.page.locator(".asked .words").text_content() == HOSTILE
-        shown = tab.answers() if kind == "answer" else [text for _, text in tab.parts()]
-        assert shown == [HOSTILE]
-        if kind == "thought":  # a kind that the page does not know has its own name
-            assert tab.page.locator(".part .name").text_content() == "thought"
+        assert tab.parts() == [(kind, HOSTILE) for kind in kinds[:-1]]
+        assert tab.answers() == [HOSTILE] and HOSTILE in tab.said()
+        tab.page.context.close()
+
+
+def test_a_kind_of_event_that_the_page_does_not_know_has_its_own_name(browser):
+    events = [Event("thought", "First "), Event("thought", "this."), Event("answer", "Done.")]
+    with serving(only(lambda _: iter(events))) as served:
+        tab = Tab(browser.new_context(), served)
+        tab.type("hello")
+        assert tab.parts() == [("thought", "First this.")] and tab.answers() == ["Done."]
+        assert tab.page.locator(".part .name").text_content() == "thought"
         tab.page.context.close()
 
 
@@ -311,8 +320,7 @@ CONTRASTS = """() => [...document.querySelectorAll("p, small, label, button, leg
   })"""  # noqa: E501
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [400, 1400])
+@pytest.mark.parametrize("scheme, width", [("light", 1400), ("dark", 400)])
 def test_every_text_can_be_read_and_nothing_is_wider_than_the_screen(
     browser, served, scheme, width
 ):

@@ -47,6 +47,7 @@ def serve_model(folder: Path, port: int) -> None:
 
     run = open_run(folder)
     begin = plain_model(run)
+    begin()  # its weights are read now, and not while somebody waits for a first answer
     lead = (
         "You talk to the model itself, without documents or tools: what it says comes from its "
         "weights alone. Nothing that is said here leaves this machine."

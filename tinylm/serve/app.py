@@ -80,48 +80,56 @@ def make_server(service: Service, port: int) -> uvicorn.Server:
 def make_app(conversations: Conversations, port: int) -> Guard:
     """The ASGI application of a server at this port of 127.0.0.1."""
     token = secrets.token_urlsafe(32)
-    page = render(
-        "assistant.html", service=conversations.service, token=token, longest=LONGEST_MESSAGE
-    )
-    style = render("style.css") + source("page.css")
-    contents = {
-        "/": (page, "text/html"),
-        "/page.css": (style, "text/css"),
-        "/page.js": (source("page.js"), "text/javascript"),
-    }
-
-    async def show(request: Request) -> Response:
-        text, kind = contents[request.url.path]
-        return Response(text, media_type=kind)
-
-    async def begin(request: Request) -> Response:
-        await fields_of(request)
-        return JSONResponse({"conversation": conversations.begin()})
-
-    async def end(request: Request) -> Response:
-        conversations.end(text_in(await fields_of(request), "conversation"))
-        return JSONResponse({})
-
-    async def message(request: Request) -> Response:
-        fields = await fields_of(request)
-        key, words = text_in(fields, "conversation"), text_in(fields, "message").strip()
-        if not 0 < len(words) <= LONGEST_MESSAGE:
-            raise HTTPException(422, f"a message has 1 to {LONGEST_MESSAGE:,} characters")
-        abilities = abilities_in(fields, conversations.service)
-        if key not in conversations.open:
-            raise HTTPException(404, GONE)
-        if conversations.waiting >= MOST_CONVERSATIONS:
-            raise HTTPException(503, "too many messages wait for their answer: try again later")
-        return Lines(conversations.reply(key, words, abilities))
-
-    routes = [Route(path, show, methods=["GET"]) for path in contents]
-    for work in (begin, message, end):
+    page = Page(conversations, token)
+    routes = [Route(path, page.show, methods=["GET"]) for path in page.files]
+    for work in (page.begin, page.message, page.end):
         routes.append(Route(f"/{work.__name__}", work, methods=["POST"]))
     app = Starlette(routes=routes, exception_handlers={HTTPException: told})
     hosts = [f"{name}:{port}" for name in (ADDRESS, "localhost")]
     if port == 80:  # the port that browsers leave out
         hosts += [ADDRESS, "localhost"]
     return Guard(app, hosts, token)
+
+
+class Page:
+    """What is answered to each request that the guard has let through."""
+
+    def __init__(self, conversations: Conversations, token: str) -> None:
+        self.conversations = conversations
+        values = {"service": conversations.service, "token": token, "longest": LONGEST_MESSAGE}
+        self.files = {
+            "/": (render("assistant.html", **values), "text/html"),
+            "/page.css": (render("style.css") + source("page.css"), "text/css"),
+            "/page.js": (source("page.js"), "text/javascript"),
+        }
+
+    async def show(self, request: Request) -> Response:
+        """The page or one of its files."""
+        text, kind = self.files[request.url.path]
+        return Response(text, media_type=kind)
+
+    async def begin(self, request: Request) -> Response:
+        """A new conversation's key."""
+        await fields_of(request)
+        return JSONResponse({"conversation": self.conversations.begin()})
+
+    async def end(self, request: Request) -> Response:
+        """Forget a conversation."""
+        self.conversations.end(text_in(await fields_of(request), "conversation"))
+        return JSONResponse({})
+
+    async def message(self, request: Request) -> Response:
+        """The reply to a message, as a stream."""
+        fields = await fields_of(request)
+        key, words = text_in(fields, "conversation"), text_in(fields, "message").strip()
+        if not 0 < len(words) <= LONGEST_MESSAGE:
+            raise HTTPException(422, f"a message has 1 to {LONGEST_MESSAGE:,} characters")
+        abilities = abilities_in(fields, self.conversations.service)
+        if key not in self.conversations.open:
+            raise HTTPException(404, GONE)
+        if self.conversations.waiting >= MOST_CONVERSATIONS:
+            raise HTTPException(503, "too many messages wait for their answer: try again later")
+        return Lines(self.conversations.reply(key, words, abilities))
 
 
 async def told(_: Request, error: Exception) -> Response:

@@ -158,7 +158,7 @@ class Turn {
 
 // ---- asking ----------------------------------------------------------------------------------------------------
 
-/** Names of the abilities that are on; those that another one switches off are left out. */
+/** Names of the abilities that are on. */
 const abilities = () => switches.filter((one) => one.checked).map((one) => one.value);
 
 /** Labels of those that are off, in small letters. */
@@ -171,9 +171,10 @@ async function ask(message) {
   settle();
   const turn = new Turn(message, missing());
   running = new AbortController();
-  busy(true, "The model reads …");
   at("begin").hidden = true;
   at("turns").append(turn.whole);
+  busy(true, "The model reads …");
+  say(""); // so that the same answer is said again
   turn.whole.scrollIntoView({ block: "nearest" });
   let trouble = "";
   try {
@@ -196,8 +197,10 @@ async function receive(turn, message) {
   let ended = LOST;
   for await (const line of linesOf(response)) {
     const follow = atBottom();
-    if (line.kind === "wait") busy(true, "Another tab's answer comes first …");
-    else if (line.kind === "error") ended = line.text;
+    if (line.kind === "wait") {
+      busy(true, "Another tab's answer comes first …");
+      say("Another tab's answer comes first.");
+    } else if (line.kind === "error") ended = line.text;
     else if (line.kind === "end") {
       ended = "";
       if (line.confirm) turn.confirm();
@@ -222,7 +225,8 @@ function busy(is, what = "") {
   if (document.activeElement === at("stop")) at("message").focus(); // it is about to go
   at("stop").hidden = !is;
   at("send").hidden = is;
-  for (const button of document.querySelectorAll("#examples button, .asked button")) button.disabled = is;
+  const asking = document.querySelectorAll("#examples button, .asked button");
+  for (const button of asking) button.setAttribute("aria-disabled", is); // not `disabled`: that would lose the focus
 }
 
 /** Have a screen reader say a text, once it has said what it is saying. */
