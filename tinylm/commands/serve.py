@@ -95,11 +95,13 @@ def with_only(assistant: "Assistant", documents: bool, tools: bool) -> "Assistan
     """A new conversation of the same model, with its documents, with its tools, or with
     neither."""
     from tinylm.assistant.runtime import Assistant
-    from tinylm.assistant.tools import Search, toolbox
+    from tinylm.assistant.tools import toolbox
 
     chosen = [tool for tool in assistant.tools.values() if tools and not tool.documents]
-    search = Search(assistant.search.index) if documents and assistant.search else None
-    if search is not None:
+    search = None
+    if documents and assistant.search is not None:
+        # one of its own, of the same kind: a search remembers what it looked for
+        search = type(assistant.search)(assistant.search.index)
         chosen.append(search.tool())
     return Assistant(assistant.model, assistant.tokenizer, toolbox(*chosen), search)
 
