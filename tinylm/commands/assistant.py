@@ -23,7 +23,9 @@ CHAT_SAMPLING = Sampling(temperature=0.5, top_p=0.9)
 NAMES = {"step": "step", "call": "call", "result": "result", "passage": "passage", "source": "from"}
 LABELS = {kind: f"  {name:9}" for kind, name in NAMES.items()} | {"answer": ""}
 HELLO = """Ask about the documents, large sums, orders ("Where is order {order}?") or berths
-("Book berth 9 on Monday."). An empty line or Ctrl-D ends the conversation."""
+("Book berth 9 on Monday.")."""
+END = "An empty line or Ctrl-D ends the conversation."
+PORT = 8642  # of the page, unless another one is asked for
 
 
 def chat(
@@ -33,6 +35,8 @@ def chat(
     session: Path | None = None,
     base: Path = Path("runs/demo/base"),
     out: Path = Path("runs/assistant"),
+    serve: bool = False,
+    port: int = PORT,
 ) -> None:
     """Talk to a small assistant that searches documents and calls tools, and watch what it does.
 
@@ -47,16 +51,24 @@ def chat(
         base: The run that the assistant is fine-tuned from. It is trained first if it does not
             exist.
         out: Folder in which the assistant is kept.
+        serve: Show the conversation on a web page of this machine, with a switch for each ability;
+            Ctrl-C ends it.
+        port: With --serve: the page's port on 127.0.0.1; 0 takes any free one.
     """
+    check_page_options(serve, port, session)
     if model is not None:
         if documents is not None or run is not None:
             raise ValueError("--model talks to the model alone: leave out --documents and --run")
+        if serve:
+            from tinylm.commands.serve import serve_model
+
+            return serve_model(model, port)
         talk(model, session)
         return
     from tinylm.corpora.handbook import handbook
     from tinylm.runs import open_run
 
-    first = first_message() if run is None else None
+    first = first_message() if run is None and not serve else None
     if first == "":  # before an assistant is trained for nobody
         say("standard input is empty: there is no question to answer")
         return
@@ -64,7 +76,20 @@ def chat(
     trained = open_run(run) if run else first_use(base, out)
     index = None if documents is None else out / f"index-{name_of(documents)}.json"
     assistant = with_tools(trained, texts, index)
+    if serve:
+        from tinylm.commands.serve import serve_assistant
+
+        return serve_assistant(assistant, trained, port)
+    say(END)
     converse(assistant, first or ask_user(), session)
+
+
+def check_page_options(serve: bool, port: int, session: Path | None) -> None:
+    """ValueError for options that belong to the page without it, or to the terminal with it."""
+    if serve and session is not None:
+        raise ValueError("--session keeps a conversation of the terminal: leave it or --serve out")
+    if not serve and port != PORT:
+        raise ValueError("--port is the port of the page: add --serve")
 
 
 def with_tools(run: "Run", texts: dict[str, str], index: Path | None) -> "Assistant":
@@ -195,7 +220,7 @@ def talk(folder: Path, session: Path | None) -> None:
     model, tokenizer, _ = load_model(run)
     room = model.config.context - min(ANSWER, model.config.context // 2)
     messages: list[dict[str, str]] = []
-    say("An empty line or Ctrl-D ends the conversation.")
+    say(END)
     while message := ask_user():
         messages.append({"role": "user", "content": message})
         try:
