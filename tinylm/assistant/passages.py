@@ -70,6 +70,7 @@ def split_passages(text: str, source: str) -> list[Passage]:
     [('It sails.', 'Ferry'), ('It waits.', 'Ferry It sails.')]
     """
     passages: list[Passage] = []
+    text = without_marks(text)
     title = title_of(text)
     for block in blocks(text):
         before = ""  # a paragraph's first sentence has none before it
@@ -108,7 +109,7 @@ def blocks(text: str) -> Iterator[Block]:
     headings.
     """
     where = ""
-    for number, part in enumerate(PLACE.split(without_marks(text))):
+    for number, part in enumerate(PLACE.split(text)):
         if number % 2:  # the name that the pattern captures
             where = part
             continue

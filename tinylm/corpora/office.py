@@ -138,10 +138,11 @@ def sheet_pieces(name: str, rows: Iterable[tuple[int, list[str]]]) -> Iterator[P
 
     A part without names of columns, behind an empty row, goes on with those above it.
     """
-    yield Place(f"sheet {name}")
-    yield Heading(name, 2)
     header: list[str] = []
-    for numbers, part in parts(rows):
+    for place, (numbers, part) in enumerate(parts(rows)):
+        if not place:  # an empty sheet is not named
+            yield Place(f"sheet {name}")
+            yield Heading(name, 2)
         if [sum(map(bool, row)) for row in part] == [1]:  # one cell between empty rows
             yield Heading(one_line(" ".join(part[0])), 3)
             continue
