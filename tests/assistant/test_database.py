@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from tinylm.assistant import database
 from tinylm.assistant.database import LONGEST, Database, write_harbour
+from tinylm.assistant.grading import ask
+from tinylm.assistant.runtime import Assistant, Turn
 from tinylm.assistant.tools import ERROR, Orders, parse_call, run_call, toolbox
 
 FEW = settings(
@@ -386,6 +388,14 @@ def test_both_forms_of_a_call_go_through_the_toolbox(harbour):
     for text in ("lookup", "SELECT", "DROP TABLE orders", "PRAGMA x", "ATTACH x", "lookup a\nb"):
         with pytest.raises(ValueError):
             parse_call(text, tools)
+
+
+def test_a_call_that_a_model_has_written_gets_its_rows_and_nobody_elses_does(by_heart, harbour):
+    assistant = Assistant(*by_heart, toolbox(*harbour.tools()))
+    call = "lookup orders number = 1064"
+    (event,) = Turn(assistant, [], "hello", None).answer_call(call)
+    assert event.kind == "result" and event.text.startswith("number: 1064, amount: 14")
+    assert ask(assistant, f"<|call|>{call}<|result|>").result == ""
 
 
 def test_calls_from_several_threads_do_not_meet(harbour):
