@@ -6,6 +6,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.corpora.office_files import (
     MARK,
@@ -17,6 +19,7 @@ from tests.corpora.office_files import (
     write_xlsx,
 )
 from tests.corpora.test_documents import pdf
+from tinylm.assistant.passages import blocks
 from tinylm.assistant.retrieval import Index, Passage, split_passages
 from tinylm.corpora import layout
 from tinylm.corpora.documents import path_of, read_documents, read_sources
@@ -531,3 +534,33 @@ def test_comments_that_look_like_places_do_no_harm(tmp_path):
     (row,) = passages(tmp_path / "b.xlsx")
     assert row.text == "w <!-- row 9 --> *|* v, 1" and row.where.endswith("row 2")
     assert "x | y `z" in row.context
+
+
+# ---- drawn at random ----
+
+FEW = settings(max_examples=60, deadline=None)
+SIGNS = st.text("ab1 .-+=*_`~#|<>[]()!&;\\\"'/:{}$%^@\n\t", max_size=40)
+
+
+@FEW
+@given(st.one_of(SIGNS, st.text(max_size=30)))
+def test_any_text_comes_out_of_its_markdown_word_for_word(text):
+    words = " ".join(text.replace("\0", "").split())  # Markdown has no NUL
+    out = blocks(as_markdown([Paragraph(words)]))
+    assert [block.text for block in out] == [words] * bool(words)
+
+
+@FEW
+@given(st.lists(st.lists(SIGNS, min_size=2, max_size=2), min_size=1, max_size=4))
+def test_any_cells_come_out_of_their_table_word_for_word(rows):
+    cells = tuple(tuple(layout.one_line(cell) for cell in row) for row in rows)
+    out = split_passages(as_markdown([Table(("x", "y"), cells)]), "a")
+    expected = [", ".join(cell for cell in row if cell) for row in cells]
+    assert [passage.text for passage in out] == [row for row in expected if row]
+
+
+@FEW
+@given(st.text("<>/abtrdh1spup ='\"&;\n", max_size=300))
+def test_any_page_becomes_passages_or_one_error(html):
+    for passage in split_passages(as_markdown(page_pieces(html)), "a"):
+        assert passage.text.strip() and passage.where is not None
