@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tinylm.assistant import database
-from tinylm.assistant.database import LONGEST, Database, write_harbour
+from tinylm.assistant.database import LONGEST, Database
 from tinylm.assistant.grading import ask
+from tinylm.assistant.harbour import write_harbour
 from tinylm.assistant.runtime import Assistant, Turn
 from tinylm.assistant.tools import ERROR, Orders, parse_call, run_call, toolbox
 

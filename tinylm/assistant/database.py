@@ -35,8 +35,8 @@ short list is refused while the statement is compiled (no writing, no PRAGMA, no
 recursion, none of SQLite's own tables); and time, memory and lengths are bounded.
 
 Trade-offs: `lookup` joins no tables and adds nothing up; `SELECT` does, for models that can write
-it. Statements read the whole file without an index for text (capitals make no difference): a
-million rows take some 0.2 s.
+it. A text is looked for without an index, since capitals make no difference: 0.1 s for a million
+rows. SQLite's memory limit holds for the whole process.
 """
 
 import re
@@ -48,9 +48,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tinylm.assistant.tools import DAYS, Orders, Parameter, Tool, line
+from tinylm.assistant.tools import Parameter, Tool, line
 from tinylm.config import closest
-from tinylm.corpora.chance import Chance
 
 SECONDS = 1.5  # longest time of a statement; the tools wait a little longer
 MOST_ROWS = 1_000  # rows are counted up to here
@@ -84,6 +83,7 @@ class Table:
 class Database:
     """A SQLite file that is only read.
 
+    >>> from tinylm.assistant.harbour import write_harbour
     >>> database = Database(write_harbour(Path(getfixture("tmp_path")) / "harbour.sqlite"))
     >>> database.lookup("orders number = 1064")
     'number: 1064, amount: 14, goods: lamps, customer: Abel, state: packed, day: Wednesday'
@@ -399,38 +399,3 @@ def value_text(value: Any) -> str:
 def shortened(text: str, longest: int) -> str:
     """A text of at most `longest` characters; dots show that something is missing."""
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
-
-
-# -- a database to try ----------------------------------------------------------------------------
-
-
-def write_harbour(path: Path, seed: int = 0) -> Path:
-    """Write the harbour company's database as a new SQLite file, and return its path.
-
-    The orders are those of `Orders(seed)`; the berths and a week's bookings are drawn beside them.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f"{path.name}.new")
-    scratch.unlink(missing_ok=True)
-    connection = sqlite3.connect(scratch)
-    try:
-        Orders(seed).database.backup(connection)
-        chance = Chance(seed + 1)
-        with connection:
-            connection.execute(
-                "CREATE TABLE berths (number INTEGER PRIMARY KEY, metres INTEGER, crowns REAL, "
-                "quay TEXT)"
-            )
-            for number in range(1, 61):
-                metres = chance.pick(range(6, 41))
-                quay = chance.pick(("North", "East", "Old"))
-                values = (number, metres, metres * 0.5 + 2, f"{quay} Quay")
-                connection.execute("INSERT INTO berths VALUES (?, ?, ?, ?)", values)
-                for day in DAYS:
-                    if chance.happens(0.3):
-                        connection.execute(
-                            "INSERT INTO bookings (berth, day) VALUES (?, ?)", (number, day)
-                        )
-    finally:
-        connection.close()
-    return scratch.replace(path)

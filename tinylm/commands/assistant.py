@@ -77,7 +77,8 @@ def chat(
 
 def open_database(path: Path, out: Path) -> "Database":
     """The user's database; for "harbour", where no such file is, the harbour company's."""
-    from tinylm.assistant.database import Database, write_harbour
+    from tinylm.assistant.database import Database
+    from tinylm.assistant.harbour import write_harbour
 
     if str(path) == "harbour" and not path.exists():
         path = out / "harbour.sqlite"
