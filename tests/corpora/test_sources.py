@@ -292,6 +292,26 @@ def test_two_columns_of_prose_are_no_table(tmp_path):
     assert "|" not in read_sources(tmp_path / "a.pdf").texts[0]
 
 
+def test_heads_and_feet_of_pages_are_read_once_and_lists_are_no_tables(tmp_path):
+    def page(number: int) -> bytes:
+        body = text_at(72, 700, f"1.   Rule {number} holds") + text_at(72, 686, "2.   No dogs")
+        head, foot = text_at(72, 760, "Ferry rules"), text_at(300, 40, f"page {number} of 4")
+        return (head + body + foot).encode()
+
+    (tmp_path / "a.pdf").write_bytes(pdf(*map(page, range(1, 5))))
+    found = read_sources(tmp_path / "a.pdf").texts[0].split()
+    assert found.count("Ferry") == 1 and found.count("holds") == 4 and found.count("dogs") == 4
+    assert "|" not in found and " ".join(found).count("of 4") == 1
+
+
+def test_the_dots_of_a_table_of_contents_are_left_out(tmp_path):
+    lines = text_at(72, 700, "Fares " + ". " * 20 + "12") + text_at(
+        72, 686, "Dogs" + "." * 30 + "14"
+    )
+    (tmp_path / "a.pdf").write_bytes(pdf(lines.encode()))
+    assert texts(tmp_path / "a.pdf") == ["Fares 12", "Dogs 14"]
+
+
 def test_the_text_of_a_pdf_to_train_on_is_that_which_it_stores(tmp_path):
     (tmp_path / "a.pdf").write_bytes(
         pdf(pdf_table(FARES).encode(), text_at(72, 700, "#1").encode())
@@ -470,6 +490,18 @@ def test_each_hostile_or_damaged_file_is_one_line_and_the_rest_is_read(tmp_path)
     (folder / ".hidden.docx").write_bytes(whole["c.docx"])
     (folder / "old.doc").write_bytes(b"\xd0\xcf\x11\xe0")
     write_docx(folder / "laughs.docx", paragraph(run("&a9;")), head=expansion())
+    for name in ("d.xlsx", "e.pptx"):
+        with (
+            zipfile.ZipFile(folder / name) as good,
+            zipfile.ZipFile(folder / f"laughs.{name[2:]}", "w", zipfile.ZIP_DEFLATED) as bad,
+        ):
+            for part in good.namelist():
+                xml = good.read(part)
+                if part.endswith(("sheet1.xml", "sharedStrings.xml", "slide1.xml")):
+                    root = xml.index(b"<", xml.index(b"?>") if xml.startswith(b"<?xml") else 0)
+                    laughing = xml[root:].replace(b">single<", b">&a9;<")
+                    xml = b'<?xml version="1.0"?>' + expansion().encode() + laughing
+                bad.writestr(part, xml)
     with zipfile.ZipFile(folder / "bomb.pptx", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("ppt/presentation.xml", b"<" * (65 << 20))
     with zipfile.ZipFile(folder / "empty.docx", "w"):
@@ -482,7 +514,7 @@ def test_each_hostile_or_damaged_file_is_one_line_and_the_rest_is_read(tmp_path)
     assert time.perf_counter() - begin < 15
     assert found.sources == list(KINDS)
     reasons = {skip.source: skip.reason for skip in found.skipped}
-    assert len(reasons) == 16 + (os.name != "nt")
+    assert len(reasons) == 18 + (os.name != "nt")
     assert all("\n" not in reason and len(reason) < 200 for reason in reasons.values()), reasons
     assert str(tmp_path) not in "".join(reasons.values())
     for name, reason in {
@@ -493,6 +525,9 @@ def test_each_hostile_or_damaged_file_is_one_line_and_the_rest_is_read(tmp_path)
         "~$open.docx": "made by Office while the document is open",
         ".hidden.docx": "hidden",
         "old.doc": "not a kind that can be read",
+        "laughs.docx": "not a readable Office file",
+        "laughs.xlsx": "not a readable Office file",
+        "laughs.pptx": "not a readable Office file",
         "bomb.pptx": "unpacks to 65 MiB, above the limit of 64 MiB",
     }.items():
         assert reason in reasons[name]

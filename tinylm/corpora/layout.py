@@ -118,7 +118,8 @@ def is_header(grid: Sequence[tuple[str, ...]]) -> bool:
     # the corner above the names of rows is often empty
     columns = [column for column, cell in enumerate(grid[0]) if cell or column]
     names = [grid[0][column] for column in columns]
-    if len(set(names)) < len(names) or not all(0 < len(name.split()) <= 6 for name in names):
+    short = all(0 < len(name.split()) <= 6 and any(map(str.isalnum, name)) for name in names)
+    if len(set(names)) < len(names) or not short:
         return False
     return all(
         not has_digit(name) or is_name_above(name, [row[column] for row in grid[1:]])

@@ -1,11 +1,11 @@
 """PDF files: the text of each page, and its tables by where their words stand.
 
 A PDF stores words with places and knows no tables. pypdf lays a page out in characters of one
-width; lines that follow each other and whose words stand in the same columns, parted by two blanks
-or more, are the rows of a table.
+width; lines that follow each other and whose words stand in the same columns, parted by three
+blanks or more, are the rows of a table.
 
 Trade-offs: a scanned page holds no text at all. Columns of prose are told from tables by their
-length alone. Heads and feet of pages are read as often as they are printed.
+length alone. A sentence that goes on over the page is cut there.
 """
 
 import logging
@@ -24,7 +24,9 @@ MAX_PDF_PAGES = 2_000
 MAX_PDF_PAGE_BYTES = 16 * MIB
 LONGEST_CELL = 8  # words on average, from which on columns are prose
 WRAPPED = 40  # characters from which on a line may go on in the next one
-GAP = re.compile(r" {2,}")
+GAP = re.compile(r" {3,}")  # typewriter type has two between words
+LEADERS = re.compile(r"(?:\.\s?){5,}")  # the dots of a table of contents
+BULLET = re.compile(r"[^\w\s]|\(?\w{1,3}[.)]")  # •, 1., (a)
 QUIET = logging.NullHandler()
 T = TypeVar("T")
 Line = Sequence[tuple[int, str]]  # (column of characters, words) of each cell
@@ -41,7 +43,7 @@ def pdf_pages(file: Path) -> list[str]:
 def pdf_pieces(file: Path) -> list[Piece]:
     """Paragraphs and tables, each page behind its place. Raises ValueError as above."""
     pieces: list[Piece] = []
-    for number, lines in enumerate(_read(file, _lines), start=1):
+    for number, lines in enumerate(_without_heads(_read(file, _lines)), start=1):
         page = list(_line_pieces(lines))
         if page:
             pieces += [Place(f"page {number}"), *page]
@@ -54,10 +56,32 @@ def _lines(page: Any) -> list[Line]:
     laid_out = page.extract_text(extraction_mode="layout") if "\n" in stored else ""
     # what stands askew, or in a form within the page, is left out of the layout
     if Counter("".join(stored.split())) == Counter("".join(laid_out.split())):
-        lines: list[Line] = [_cells(line) for line in laid_out.splitlines()]
+        lines: list[Line] = [_cells(LEADERS.sub(" ", line)) for line in laid_out.splitlines()]
     else:
-        lines = [[(0, one_line(line))] for line in stored.splitlines()]
+        lines = [[(0, one_line(LEADERS.sub(" ", line)))] for line in stored.splitlines()]
     return [line for line in lines if line and line[0][1]]
+
+
+def _without_heads(pages: list[list[Line]]) -> list[list[Line]]:
+    """Pages without the first and last lines that most of them share, numbers apart.
+
+    They stay on the first page that has them.
+    """
+    for side in (0, -1):
+        shared = Counter(_alike(page[side]) for page in pages if page)
+        heads = {words for words, many in shared.items() if many > max(2, len(pages) / 2)}
+        for page in pages:
+            if page and (words := _alike(page[side])) in heads:
+                if shared[words] > 0:
+                    shared[words] = 0  # the first one
+                else:
+                    page.pop(side)
+    return pages
+
+
+def _alike(line: Line) -> str:
+    """The words of a line with one sign for all numbers."""
+    return re.sub(r"\d+", "0", " ".join(words for _, words in line))
 
 
 def _read(file: Path, extract: Callable[[Any], T]) -> list[T]:
@@ -106,6 +130,8 @@ def _cells(line: str) -> list[tuple[int, str]]:
         if line[begin:end].strip():
             cells.append((begin, line[begin:end].strip()))
         begin = gap.end() if gap else end
+    if len(cells) > 1 and BULLET.fullmatch(cells[0][1]):
+        cells[:2] = [(cells[0][0], f"{cells[0][1]} {cells[1][1]}")]
     return cells
 
 
