@@ -46,6 +46,7 @@ from tinylm.assistant.conversation import (
     Part,
     encode_part,
 )
+from tinylm.assistant.passages import Passage
 from tinylm.assistant.retrieval import WORD
 from tinylm.assistant.tools import ERROR, Call, Search, Tool, parse_call, run_call
 from tinylm.model.gpt import GPT, Cache
@@ -69,10 +70,11 @@ MOST_PARTS = 4  # steps and calls in one turn
 @dataclass(frozen=True)
 class Event:
     """What happened: a piece of an answer, step or call, as it is written; or a whole result,
-    passage or source."""
+    passage or source. A source carries its passage, from which its document can be opened."""
 
     kind: Kind
     text: str
+    passage: Passage | None = None
 
 
 class Limits(NamedTuple):
@@ -257,7 +259,8 @@ class Turn:
             result = f"{ERROR}{error}"
         yield Event("passage" if role == PASSAGE else "result", result)
         if role == PASSAGE and self.assistant.search is not None:
-            yield Event("source", self.assistant.search.found[0].passage.name)
+            passage = self.assistant.search.found[0].passage
+            yield Event("source", passage.name, passage)
         inserted = encode_part(Part(role, result), self.tokenizer)
         if role == RESULT:
             inserted = inserted[1:]  # the model wrote <|result|> itself, to end the call

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
-from tinylm.commands.terminal import at_least, clean, print_json, say
+from tinylm.commands.terminal import at_least, clean, linked, print_json, say
 from tinylm.config import Sampling
 from tinylm.runs import append_line
 
 if TYPE_CHECKING:
+    from tinylm.assistant.database import Database
+    from tinylm.assistant.passages import Passage
     from tinylm.assistant.runtime import Assistant, Event
     from tinylm.runs import Run
 
@@ -30,6 +32,7 @@ PORT = 8642  # of the page, unless another one is asked for
 
 def chat(
     documents: Path | None = None,
+    database: Path | None = None,
     run: Path | None = None,
     model: Path | None = None,
     session: Path | None = None,
@@ -41,8 +44,10 @@ def chat(
     """Talk to a small assistant that searches documents and calls tools, and watch what it does.
 
     Args:
-        documents: Folder (or file) of your own text, Markdown, HTML and PDF documents. Default: the
-            shipped handbook.
+        documents: Folder (or file) of your own text, Markdown, HTML, PDF, Word, Excel and
+            PowerPoint documents. Default: the shipped handbook.
+        database: A SQLite file, which is only read; its calls take the place of those for orders
+            and berths. `harbour` writes one to try into `out`.
         run: An assistant that was trained already. Default: the one in `out`, trained there on
             first use.
         model: A run with a chat template, such as runs/smollm2. You then talk to the model itself,
@@ -57,8 +62,10 @@ def chat(
     """
     check_page_options(serve, port, session)
     if model is not None:
-        if documents is not None or run is not None:
-            raise ValueError("--model talks to the model alone: leave out --documents and --run")
+        if documents is not None or run is not None or database is not None:
+            raise ValueError(
+                "--model talks to the model alone: leave out --documents, --database and --run"
+            )
         if serve:
             from tinylm.commands.serve import serve_model
 
@@ -73,15 +80,16 @@ def chat(
         say("standard input is empty: there is no question to answer")
         return
     texts = handbook(1) if documents is None else read_folder(documents)
+    tables = None if database is None else open_database(database, out)
     trained = open_run(run) if run else first_use(base, out)
     index = None if documents is None else out / f"index-{name_of(documents)}.json"
-    assistant = with_tools(trained, texts, index)
+    assistant = with_tools(trained, texts, index, tables)
     if serve:
         from tinylm.commands.serve import serve_assistant
 
         return serve_assistant(assistant, trained, port)
     say(END)
-    converse(assistant, first or ask_user(), session)
+    converse(assistant, first or ask_user(), session, documents)
 
 
 def check_page_options(serve: bool, port: int, session: Path | None) -> None:
@@ -92,9 +100,23 @@ def check_page_options(serve: bool, port: int, session: Path | None) -> None:
         raise ValueError("--port is the port of the page: add --serve")
 
 
-def with_tools(run: "Run", texts: dict[str, str], index: Path | None) -> "Assistant":
+def open_database(path: Path, out: Path) -> "Database":
+    """The user's database; for "harbour", where no such file is, the harbour company's."""
+    from tinylm.assistant.database import Database
+    from tinylm.assistant.harbour import write_harbour
+
+    if str(path) == "harbour" and not path.exists():
+        path = out / "harbour.sqlite"
+        if not path.exists():
+            say(f"wrote {write_harbour(path)}")
+    return Database(path)
+
+
+def with_tools(
+    run: "Run", texts: dict[str, str], index: Path | None, database: "Database | None" = None
+) -> "Assistant":
     """The assistant with its tools on these documents, whose index is kept in a file where one is
-    given; says what it can be asked."""
+    given, and on a database; says what it can be asked."""
     from tinylm.assistant.retrieval import Index
     from tinylm.assistant.runtime import Assistant
     from tinylm.assistant.tools import Orders, Search, calculator, toolbox
@@ -103,9 +125,13 @@ def with_tools(run: "Run", texts: dict[str, str], index: Path | None) -> "Assist
     network, tokenizer, _ = load_model(run)
     passages = Index(texts) if index is None else Index.open(index, texts)
     search, orders = Search(passages), Orders()
-    tools = toolbox(calculator(), search.tool(), *orders.tools())
+    rows = (orders if database is None else database).tools()
+    tools = toolbox(calculator(), search.tool(), *rows)
     say(f"documents: {len(texts)}, passages: {len(passages.passages)}")
-    say(HELLO.format(order=orders.numbers()[0]))
+    if database is None:
+        say(HELLO.format(order=orders.numbers()[0]))
+    else:
+        say(f"tables of {database.path.name}:\n{database.schema()}")
     return Assistant(network, tokenizer, tools, search)
 
 
@@ -115,12 +141,13 @@ def search(
     """Show the passages of your documents that fit a question; no model is needed.
 
     Args:
-        documents: A folder or a file: text, Markdown, HTML and PDF.
+        documents: A folder or a file: text, Markdown, HTML, PDF, Word, Excel and PowerPoint.
         question: What to look for, in plain words.
         count: Number of passages to show at most.
-        json: One JSON object per passage: text, document, place, score, context.
+        json: One JSON object per passage: text, document, place, score, context, where, path.
     """
     from tinylm.assistant.retrieval import Index
+    from tinylm.corpora.documents import path_of
 
     at_least(1, count=count)
     hits = Index(read_folder(documents)).search(question, count)
@@ -129,18 +156,20 @@ def search(
         if json:
             place = {"document": passage.source, "place": passage.place}
             more = {"score": round(hit.score, 4), "context": passage.context}
-            print_json({"text": passage.text, **place, **more})
+            file = {"where": passage.where, "path": str(path_of(documents, passage.source))}
+            print_json({"text": passage.text, **place, **more, **file})
         else:
-            print(clean(f"{hit.score:6.2f}  {passage.text}\n        {passage.name}"))
+            print(clean(f"{hit.score:6.2f}  {passage.text}"))
+            print(f"        {place_of(passage, documents)}")
     if not hits:
         say("no passage shares a word with the question")
 
 
 def read_folder(path: Path) -> dict[str, str]:
     """The user's documents by name; says which ones could not be read."""
-    from tinylm.corpora.documents import read_documents
+    from tinylm.corpora.documents import read_sources
 
-    contents = read_documents(path)
+    contents = read_sources(path)
     for left_out in contents.skipped:
         say(clean(f"left out: {left_out.source} ({left_out.reason})"))
     return dict(zip(contents.sources, contents.texts))
@@ -190,10 +219,12 @@ def first_use(base: Path, out: Path) -> "Run":
     return open_run(folder)
 
 
-def converse(assistant: "Assistant", message: str, session: Path | None) -> None:
+def converse(
+    assistant: "Assistant", message: str, session: Path | None, documents: Path | None = None
+) -> None:
     """Answer a message and those after it on standard output, until an empty one."""
     while message:
-        parts = [("user", message), *joined(list(show(assistant.reply(message))))]
+        parts = [("user", message), *joined(list(show(assistant.reply(message), documents)))]
         if session is not None:
             for role, text in parts:
                 append_line(session, {"role": role, "text": text})
@@ -251,16 +282,30 @@ def ask_user() -> str:
     return sys.stdin.readline().strip()
 
 
-def show(events: Iterator["Event"]) -> Iterator["Event"]:
-    """Print a reply as it comes, one line a part, and hand its events on."""
+def show(events: Iterator["Event"], documents: Path | None = None) -> Iterator["Event"]:
+    """Print a reply as it comes, one line a part, and hand its events on.
+
+    A source from the user's `documents` leads to its file.
+    """
     last = None
     for event in events:
         if event.kind != last:
             print(("\n" if last else "") + LABELS[event.kind], end="")
             last = event.kind
-        print(clean(event.text), end="", flush=True)
+        text = clean(event.text)
+        if documents is not None and event.passage is not None:
+            text = place_of(event.passage, documents)
+        print(text, end="", flush=True)
         yield event
     print()
+
+
+def place_of(passage: "Passage", documents: Path) -> str:
+    """The file of a passage, a link in a terminal, and the place in it; safe to print."""
+    from tinylm.corpora.documents import path_of
+
+    place = passage.name.removeprefix(passage.source)
+    return linked(path_of(documents, passage.source)) + clean(place)
 
 
 def joined(events: list["Event"]) -> Iterator[tuple[str, str]]:
