@@ -77,7 +77,7 @@ def test_help_needs_no_torch(command):
         "import sys; from tinylm.cli import main\n"
         f"try: main({[*command, '--help']!r})\n"
         "except SystemExit: pass\n"
-        "assert not {'torch', 'matplotlib', 'numpy'} & set(sys.modules)"
+        "assert not {'torch', 'matplotlib', 'numpy', 'starlette', 'uvicorn'} & set(sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True

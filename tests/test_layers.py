@@ -19,7 +19,7 @@ FLOORS = (
     ("commands", "api"),
     ("workshop",),
     ("lessons", "bench"),
-    ("compare", "formats", "assistant", "playground"),
+    ("compare", "formats", "assistant", "playground", "serve"),
     ("training", "pages"),
     ("evaluation", "corpora", "generation"),
     ("model", "text"),

@@ -66,9 +66,14 @@ BY_HEART = [
 @pytest.fixture(scope="session")
 def by_heart():
     """(model, tokenizer): writes the dialogues above without a slip."""
-    texts = "".join(part.text for dialogue in BY_HEART for part in dialogue)
+    return learned(BY_HEART)
+
+
+def learned(dialogues):
+    """A model that writes these dialogues without a slip, and its tokenizer."""
+    texts = "".join(part.text for dialogue in dialogues for part in dialogue)
     tokenizer = with_roles(CharTokenizer.train(texts))
-    rows = [encode_dialogue(dialogue, tokenizer) for dialogue in BY_HEART]
+    rows = [encode_dialogue(dialogue, tokenizer) for dialogue in dialogues]
     length = max(len(ids) for ids, _ in rows)
     ids, targets = (
         np.zeros((len(rows), length), dtype=np.int64),

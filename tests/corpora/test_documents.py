@@ -187,7 +187,7 @@ def test_broken_pages_limits_and_bombs_in_a_pdf_are_errors_of_one_line(
         with pytest.raises(ValueError, match=message) as caught:
             read_documents(file)
         assert "\n" not in str(caught.value)
-    monkeypatch.setattr(documents, "MAX_PDF_PAGES", 1)
+    monkeypatch.setattr("tinylm.corpora.pdf.MAX_PDF_PAGES", 1)
     file.write_bytes(pdf(page("a"), page("b")))
     with pytest.raises(ValueError, match="2 pages, above the limit of 1"):
         read_documents(file)
@@ -251,7 +251,6 @@ def test_utf_16_without_a_mark_is_refused_as_what_it_is(tmp_path, encoding):
 
 def test_office_files_are_read_with_their_tables_as_rows(tmp_path):
     docx, openpyxl = pytest.importorskip("docx"), pytest.importorskip("openpyxl")
-    pytest.importorskip("markitdown")
     document = docx.Document()
     document.add_heading("Ferry", level=1)
     document.add_paragraph("It sails at nine.")
@@ -271,8 +270,7 @@ def test_office_files_are_read_with_their_tables_as_rows(tmp_path):
 
 
 def test_an_office_file_that_unpacks_to_too_much_is_refused_unread(tmp_path, monkeypatch):
-    pytest.importorskip("markitdown")
-    monkeypatch.setattr("tinylm.corpora.documents.MAX_OFFICE_BYTES", 1_000)
+    monkeypatch.setattr("tinylm.corpora.office.MAX_OFFICE_BYTES", 1_000)
     with zipfile.ZipFile(tmp_path / "a.docx", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("word/document.xml", b"0" * 2_000)
     with pytest.raises(ValueError, match="above the limit"):

@@ -46,6 +46,15 @@ def test_abilities_that_rise_are_located_and_one_that_does_not_is_named():
     )
 
 
+@pytest.mark.parametrize(("ability", "chance"), [("facts", 0.25), ("grammar", 0.5)])
+def test_an_ability_that_comes_from_nothing_to_guessing_has_not_emerged(ability, chance):
+    # an untrained model likes all options alike, and a tie is no answer: it starts at 0
+    guessing = conclude(looks(**{ability: chance - 0.01}))
+    assert guessing.verdict != "supported"
+    assert f"not measurably risen: {ability}" in guessing.sentence
+    assert conclude(looks(**{ability: chance + 0.1})).verdict == "supported"
+
+
 def test_an_onset_lies_half_of_the_way_up_whatever_the_scale():
     assert onset([0, 100, 200], [0.25, 0.25, 0.75]) == onset([0, 100, 200], [0, 0, 8]) == 150
 

@@ -1,10 +1,11 @@
-"""Two processes on this machine, started as torchrun starts them, against one."""
+"""Two processes on this machine, started by torchrun or as it does, against one."""
 
 import json
 import multiprocessing
 import os
 import shutil
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -53,6 +54,31 @@ def work(rank: int, port: int, said: Path, words: list[str]) -> None:
         cli.main(words)
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def torchrun(*words: object) -> list[tuple[int, str]]:
+    """The exit code and standard error of a `tinylm` command on each of two machines."""
+    shared = ["--nnodes", "2", "--nproc-per-node", "1", "--master-addr", "127.0.0.1"]
+    shared += ["--master-port", str(free_port())]
+    command = [sys.executable, "-m", "torch.distributed.run", *shared]
+    machines = [
+        subprocess.Popen(
+            [*command, "--node-rank", str(rank), "-m", "tinylm", *map(str, words)],
+            env=os.environ | {"OMP_NUM_THREADS": "1", "USE_LIBUV": "0"},
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
+        for rank in range(2)
+    ]
+    errors = [machine.communicate(timeout=180)[1] for machine in machines]
+    return [(machine.returncode, error) for machine, error in zip(machines, errors)]
+
+
 class Pair:
     """The same `tinylm` command in two processes."""
 
@@ -63,9 +89,7 @@ class Pair:
         context = multiprocessing.get_context("forkserver" if servers else "spawn")
         if servers:
             context.set_forkserver_preload(["tests.training.test_distributed"])
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         self.said = [place / f"said-{rank}.txt" for rank in range(2)]
         self.processes = [
             context.Process(target=work, args=(rank, port, said, [str(word) for word in words]))
@@ -106,9 +130,9 @@ def alone(tmp_path_factory, recipe):
 
 @pytest.fixture(scope="module")
 def together(tmp_path_factory, recipe):
-    """The run of two processes, and what each of them said."""
+    """The run of two machines, as torchrun starts it on each, and what each of them said."""
     folder = tmp_path_factory.mktemp("together") / "run"
-    return folder, Pair(folder.parent, "train", recipe, "--out", folder).ended(0, 0)
+    return folder, [said for code, said in torchrun("train", recipe, "--out", folder) if code == 0]
 
 
 def test_two_processes_follow_the_loss_curve_of_one(alone, together):
@@ -118,6 +142,9 @@ def test_two_processes_follow_the_loss_curve_of_one(alone, together):
     assert max(abs(a - b) for a, b in zip(one[:50], two[:50])) < 1e-4
     ends = [open_run(run).manifest["best"]["nats_per_token"] for run in (alone, folder)]
     assert ends[0] == pytest.approx(ends[1], rel=0.01)
+    # Adam and Muon do not see the scale of a gradient: its norm tells a sum from a mean.
+    norms = [open_run(run).records("train")[0]["grad_norm"] for run in (alone, folder)]
+    assert norms[0] == pytest.approx(norms[1], rel=1e-5)
     assert "done in" in first and second == ""  # one of them reports
 
 

@@ -1,12 +1,11 @@
-"""Retrieval: documents cut into passages, and the passages that share the rarest words with a
-question.
+"""Retrieval: the passages of documents that share the rarest words with a question.
 
     index = Index({"ferry.md": text, ...})
     for hit in index.search("What does a ticket cost?"): print(hit.passage.source, hit.score)
 
-A passage is one sentence, or one row of a table: small enough for a small model to read. It is
-found by its own words, counted three times, and by those of its headings, its document's name and
-the sentence before it, counted once, since "it opens at nine" does not say what does.
+A passage is one sentence, or one row of a table (see passages.py). It is found by its own words,
+counted three times, and by those of its headings, its document's name and the sentence before it,
+counted once, since "it opens at nine" does not say what does.
 
 Passages are ranked by BM25 (Robertson & Zaragoza, "The Probabilistic Relevance Framework", 2009),
 computed by the library bm25s (Lu 2024). For each word w of the question that a passage holds,
@@ -14,8 +13,7 @@ computed by the library bm25s (Lu 2024). For each word w of the question that a 
     score += idf(w) * count(w) / (count(w) + 1.5 * (0.25 + 0.75 * length / mean length))
 
 so that rare words weigh more (idf), a second occurrence weighs less than the first, and a long
-passage needs more of them. Text is read by markdown-it-py (CommonMark and tables), sentences end
-where pysbd says, and words meet by their Snowball stems (PyStemmer).
+passage needs more of them. Words meet by their Snowball stems (PyStemmer).
 
 An index is a cache: `Index.open` takes a saved one where the documents are still the same, and cuts
 anew those that changed.
@@ -29,7 +27,7 @@ import hashlib
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -37,20 +35,14 @@ from typing import Any
 
 import bm25s
 from bm25s.stopwords import STOPWORDS_EN
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
 
-from tinylm.corpora.documents import html_to_text
+from tinylm.assistant.passages import Passage, split_passages
 from tinylm.runs import read_json, write_json
 
 # Layout of a saved index: a file of an older one counts as damaged, and is written anew.
-FORMAT = "tinylm-index-2"
-LONGEST = 40  # words in a sentence before it is cut: a passage must fit into a small context
+FORMAT = "tinylm-index-3"
 MANY = 200  # passages; in fewer, how many of them hold a word says little
 OWN_WEIGHT = 3  # how often a passage's own words count against once for those of its context
-WRAPPED = 40  # characters from which on a line may be one of a paragraph that was wrapped by hand
-HEADING = re.compile(r"^#{1,6} ", re.MULTILINE)
-BLANK_LINE = re.compile(r"\n\s*\n")
 # A number with its points, commas and colons (3.40, 22:40), or a word with its hyphens.
 WORD = re.compile(r"\d+(?:[.,:]\d+)*|\w+(?:[-'’]\w+)*")
 # Han, Hiragana, Katakana, Thai, Lao, Khmer: no blanks between words.
@@ -58,24 +50,6 @@ UNSPACED = re.compile(r"[\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]+"
 # Every question holds some of these, so they say nothing about which passage answers it.
 ASKING = "do does how many much what when where which who whom whose i my me"
 STOPWORDS = frozenset(STOPWORDS_EN) | frozenset(ASKING.split())
-
-
-@dataclass(frozen=True)
-class Passage:
-    """One sentence or table row of a document.
-
-    `place` is its number there, counted from 1; `context` its headings and the sentence before it.
-    """
-
-    text: str
-    source: str
-    place: int
-    context: str = ""
-
-    @property
-    def name(self) -> str:
-        """Where it stands, for people: "ferry, sentence 8"."""
-        return f"{self.source}, sentence {self.place}"
 
 
 @dataclass(frozen=True)
@@ -89,165 +63,6 @@ class Found:
     passage: Passage
     score: float
     share: float
-
-
-# -- from text to passages ------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Block:
-    """A paragraph, a table row or a line of code, with the headings above it."""
-
-    text: str
-    headings: tuple[str, ...]
-    whole: bool = False  # not to be cut into sentences
-
-
-def split_passages(text: str, source: str) -> list[Passage]:
-    """The passages of a text in Markdown or plain text.
-
-    >>> [(p.text, p.context) for p in split_passages("# Ferry\\nIt sails. It waits.", "boats")]
-    [('It sails.', 'Ferry'), ('It waits.', 'Ferry It sails.')]
-    """
-    passages: list[Passage] = []
-    for block in blocks(text):
-        before = ""  # a paragraph's first sentence has none before it
-        sentences = [block.text] if block.whole else sentences_of(block.text)
-        for sentence in sentences:
-            for piece in short_pieces(sentence):
-                # "It opens at nine." is about whatever the heading and the last sentence name.
-                parts = [*block.headings, before]
-                context = " ".join(part for part in parts if part)
-                passages.append(Passage(piece, source, len(passages) + 1, context))
-                before = piece
-    return passages
-
-
-def blocks(text: str) -> Iterator[Block]:
-    """The blocks of a text as a reader of the rendered page sees them, without markup."""
-    # Without blank lines Markdown would see one single paragraph.
-    if not BLANK_LINE.search(text) and not HEADING.search(text):
-        text = unwrapped(text)
-    headings: list[tuple[int, str]] = []  # (level, text), outermost first
-    silent = ""  # a heading that nothing has followed yet
-    # One iterator for all: whoever reads a heading or a table takes its tokens out of the loop.
-    tokens = iter(parser().parse(text))
-    for token in tokens:
-        if token.type == "heading_open":
-            if silent:  # what a heading alone says can be found
-                yield Block(silent, tuple(text for _, text in headings[:-1]), whole=True)
-            level = int(token.tag[1])  # 2 of "h2"
-            silent = plain(next(tokens))  # the token behind heading_open holds the words
-            # A heading ends all sections of its own level and below.
-            headings = [(above, text) for above, text in headings if above < level]
-            headings.append((level, silent))
-            continue
-        above = tuple(text for _, text in headings)
-        new_blocks: list[Block] = []
-        if token.type == "inline":
-            new_blocks = [Block(plain(token), above)]
-        elif token.type == "table_open":
-            new_blocks = list(table_rows(tokens, above))
-        elif token.type in ("fence", "code_block"):
-            # A line of code has no sentences: its full stops end nothing.
-            new_blocks = [Block(line, above, whole=True) for line in token.content.splitlines()]
-        elif token.type == "html_block":
-            new_blocks = [Block(line, above) for line in html_to_text(token.content).splitlines()]
-        for block in new_blocks:
-            if block.text.strip():
-                silent = ""
-                yield block
-    if silent:
-        yield Block(silent, tuple(text for _, text in headings[:-1]), whole=True)
-
-
-@cache
-def parser() -> MarkdownIt:
-    """CommonMark with tables."""
-    return MarkdownIt("commonmark").enable("table")
-
-
-def plain(inline: Token) -> str:
-    """The words of an inline token, without emphasis and link targets.
-
-    A link's target belongs to the source, not to the text: it would be searched and quoted.
-    """
-    words = []
-    for child in inline.children or []:
-        # The end of a line in the source is a blank on the page.
-        if child.type in ("softbreak", "hardbreak"):
-            words.append(" ")
-        elif child.type == "image":
-            words.append(child.content)  # its description
-        elif child.type in ("text", "code_inline", "text_special"):
-            words.append(child.content)
-    return "".join(words).strip()
-
-
-def table_rows(tokens: Iterator[Token], above: tuple[str, ...]) -> Iterator[Block]:
-    """Each row of a table as one block, its header as context; reads `tokens` to its end."""
-    header: tuple[str, ...] = ()
-    cells: list[str] = []
-    for token in tokens:
-        if token.type == "table_close":
-            return
-        if token.type == "inline":
-            cells.append(plain(token))
-        elif token.type == "tr_close":
-            if header:
-                # "3.40" is found by "price" because the header stands in its context.
-                row = ", ".join(cell for cell in cells if cell)
-                yield Block(row, (*above, *header), whole=True)
-            else:
-                header = tuple(cells)  # the first row of a Markdown table is its header
-            cells = []
-
-
-def unwrapped(text: str) -> str:
-    """A text without blank lines, its lines joined to paragraphs and those parted by blank lines.
-
-    A line goes on in the next one if it is long, as lines wrapped by hand are, and ends no
-    sentence. Short lines, as they come out of a web page, stay apart.
-    """
-    paragraphs: list[str] = []
-    goes_on = False
-    for line in text.splitlines():
-        # Headings, table rows, list items and quotes begin something new.
-        if goes_on and not line.startswith(("#", "|", "-", "*", ">")):
-            paragraphs[-1] += "\n" + line
-        else:
-            paragraphs.append(line)
-        is_complete = line.rstrip().endswith((".", "!", "?", ":"))
-        is_heading_or_row = line.startswith(("#", "|"))
-        goes_on = len(line) >= WRAPPED and not is_complete and not is_heading_or_row
-    joined = "\n\n".join(paragraphs)
-    return re.sub(r"(?m)^(\|.*)\n\n(?=\|)", r"\1\n", joined)  # rows of a table stay together
-
-
-@cache
-def segmenter() -> Any:
-    """Where English sentences end: not behind "Dr.", "3.40" or "e.g."."""
-    import pysbd  # here and not above: few commands cut sentences, and it takes time to import
-
-    return pysbd.Segmenter(language="en", clean=False)
-
-
-def sentences_of(paragraph: str) -> list[str]:
-    """The sentences of a paragraph.
-
-    >>> sentences_of("The doctor is Dr. Stone. Her room is number 5.")
-    ['The doctor is Dr. Stone.', 'Her room is number 5.']
-    """
-    # pysbd takes milliseconds a paragraph: most have one sentence, and need no look.
-    if not re.search(r"[.!?]\s", paragraph):
-        return [paragraph]
-    return [sentence.strip() for sentence in segmenter().segment(paragraph)]
-
-
-def short_pieces(sentence: str) -> list[str]:
-    """The sentence, cut every LONGEST words where it is longer; nothing for an empty one."""
-    words = sentence.split()
-    return [" ".join(words[start : start + LONGEST]) for start in range(0, len(words), LONGEST)]
 
 
 # -- from text to words ---------------------------------------------------------------------------

@@ -39,6 +39,7 @@ from typing import Literal, NamedTuple
 import torch
 
 from tinylm.assistant.conversation import ASSISTANT, CALL, DONT_KNOW, PASSAGE, RESULT, STEP, USER
+from tinylm.assistant.passages import Passage
 from tinylm.assistant.protocol import Excerpt, Exchange, protocol_of
 from tinylm.assistant.retrieval import WORD, Found
 from tinylm.assistant.tools import ERROR, Call, Search, Tool, parse_call, run_call
@@ -62,10 +63,11 @@ MOST_PARTS = 4  # steps and calls in one turn
 @dataclass(frozen=True)
 class Event:
     """What happened: a piece of an answer, step or call, as it is written; or a whole result,
-    passage or source."""
+    passage or source. A source carries its passage, from which its document can be opened."""
 
     kind: Kind
     text: str
+    passage: Passage | None = None
 
 
 class Limits(NamedTuple):
@@ -98,6 +100,7 @@ class Assistant:
     ) -> None:
         self.protocol = protocol_of(tokenizer)
         # The tables of a database among the tools, for a model that was made to read them.
+        self.schema = schema
         self.tables = self.protocol.tables(schema, model.config.context // 5)
         self.exchanges: list[Exchange] = []  # what was said so far
         self.limits = Limits.within(model.config.context)
@@ -196,7 +199,7 @@ class Turn:
                 hit.passage for hit in self.found if quote in " ".join(hit.passage.text.split())
             ]
             if held:
-                yield Event("source", held[0].name)
+                yield Event("source", held[0].name, held[0])
 
     def choose(self, role: str, written: int) -> int | None:
         """The likeliest token that may stand here, after `written` tokens of a part; None where the
@@ -285,7 +288,7 @@ class Turn:
         self.found = search.found[: self.protocol.candidates] if search is not None else []
         for hit in self.found:
             yield Event("passage", hit.passage.text)
-            yield Event("source", hit.passage.name)
+            yield Event("source", hit.passage.name, hit.passage)
         excerpts = [Excerpt(hit.passage.text, hit.passage.context) for hit in self.found]
         if not self.found:  # a tool of documents that is not the search
             yield Event("passage", result)

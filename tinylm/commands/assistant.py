@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
-from tinylm.commands.terminal import at_least, clean, print_json, say
+from tinylm.commands.terminal import at_least, clean, linked, print_json, say
 from tinylm.config import Sampling
 from tinylm.runs import append_line
 
 if TYPE_CHECKING:
+    from tinylm.assistant.database import Database
+    from tinylm.assistant.passages import Passage
     from tinylm.assistant.runtime import Assistant, Event
     from tinylm.commands.graduate import Worded
     from tinylm.runs import Run
@@ -25,11 +27,14 @@ NAMES = {"step": "step", "call": "call", "result": "result", "passage": "passage
          "source": "from", "quote": "quote"}  # fmt: skip
 LABELS = {kind: f"  {name:9}" for kind, name in NAMES.items()} | {"answer": ""}
 HELLO = """Ask about the documents, large sums, orders ("Where is order {order}?") or berths
-("Book berth 9 on Monday."). An empty line or Ctrl-D ends the conversation."""
+("Book berth 9 on Monday.")."""
+END = "An empty line or Ctrl-D ends the conversation."
+PORT = 8642  # of the page, unless another one is asked for
 
 
 def chat(
     documents: Path | None = None,
+    database: Path | None = None,
     run: Path | None = None,
     model: Path | None = None,
     plain: bool = False,
@@ -37,12 +42,16 @@ def chat(
     session: Path | None = None,
     base: Path = Path("runs/demo/base"),
     out: Path = Path("runs/assistant"),
+    serve: bool = False,
+    port: int = PORT,
 ) -> None:
     """Talk to a small assistant that searches documents and calls tools, and watch what it does.
 
     Args:
-        documents: Folder (or file) of your own text, Markdown, HTML and PDF documents. Default: the
-            shipped handbook.
+        documents: Folder (or file) of your own text, Markdown, HTML, PDF, Word, Excel and
+            PowerPoint documents. Default: the shipped handbook.
+        database: A SQLite file, which is only read; its calls take the place of those for orders
+            and berths. `harbour` writes one to try into `out`.
         run: An assistant that was trained already. Default: the one in `out`, trained there on
             first use.
         model: An imported model, such as runs/smollm2. It practises to search, to call tools and
@@ -55,44 +64,90 @@ def chat(
         base: The run that the assistant is fine-tuned from. It is trained first if it does not
             exist.
         out: Folder in which the assistant is kept.
+        serve: Show the conversation on a web page of this machine, with a switch for each ability;
+            Ctrl-C ends it.
+        port: With --serve: the page's port on 127.0.0.1; 0 takes any free one.
     """
     from tinylm.commands.graduate import can_practise, in_sentences, practised
     from tinylm.corpora.handbook import handbook
     from tinylm.runs import open_run
 
+    check_page_options(serve, port, session)
     graduate = None if model is None else open_run(model)
     if graduate is not None and (plain or not can_practise(graduate)):
-        if documents is not None or run is not None or free:
-            raise ValueError("this talks to the model alone: leave out --documents and --run, and "
-                             "--free")  # fmt: skip
-        talk(graduate, session)
-        return
-    check_model_options(graduate, run, plain, free)
-    first = first_message() if run is None else None
+        if documents is not None or run is not None or database is not None or free:
+            raise ValueError(
+                "this talks to the model alone: leave out --documents and --run, --database, --free"
+            )
+        return alone(graduate, session, serve, port)
+    check_model_options(graduate, run, plain, free and serve, free)
+    first = first_message() if run is None and not serve else None
     if first == "":  # before an assistant is trained for nobody
         say("standard input is empty: there is no question to answer")
         return
     texts = handbook(1) if documents is None else read_folder(documents)
+    tables = None if database is None else open_database(database, out)
     if graduate is not None:
         trained = practised(graduate, out)
     else:
         trained = open_run(run) if run else first_use(base, out)
     index = None if documents is None else out / f"index-{name_of(documents)}.json"
-    assistant = with_tools(trained, texts, index)
-    converse(assistant, first or ask_user(), session, in_sentences(trained) if free else None)
+    assistant = with_tools(trained, texts, index, tables)
+    if serve:
+        from tinylm.commands.serve import serve_assistant
+
+        return serve_assistant(assistant, trained, port)
+    say(END)
+    worded = in_sentences(trained) if free else None
+    converse(assistant, first or ask_user(), session, documents, worded)
 
 
-def check_model_options(model: "Run | None", run: Path | None, plain: bool, free: bool) -> None:
+def alone(model: "Run", session: Path | None, serve: bool, port: int) -> None:
+    """A conversation with a model as it is, in the terminal or on a page."""
+    if serve:
+        from tinylm.commands.serve import serve_model
+
+        return serve_model(model.folder, port)
+    talk(model, session)
+
+
+def check_model_options(
+    model: "Run | None", run: Path | None, plain: bool, on_page: bool, free: bool
+) -> None:
     """ValueError for options that do not go together."""
     if model is not None and run is not None:
         raise ValueError("--model makes an assistant of its own: leave out --run")
     if model is None and (plain or free):
         raise ValueError("--plain and --free are for an imported model: add --model RUN")
+    if on_page:
+        raise ValueError("--free words answers in the terminal: leave it or --serve out")
 
 
-def with_tools(run: "Run", texts: dict[str, str], index: Path | None) -> "Assistant":
+def check_page_options(serve: bool, port: int, session: Path | None) -> None:
+    """ValueError for options that belong to the page without it, or to the terminal with it."""
+    if serve and session is not None:
+        raise ValueError("--session keeps a conversation of the terminal: leave it or --serve out")
+    if not serve and port != PORT:
+        raise ValueError("--port is the port of the page: add --serve")
+
+
+def open_database(path: Path, out: Path) -> "Database":
+    """The user's database; for "harbour", where no such file is, the harbour company's."""
+    from tinylm.assistant.database import Database
+    from tinylm.assistant.harbour import write_harbour
+
+    if str(path) == "harbour" and not path.exists():
+        path = out / "harbour.sqlite"
+        if not path.exists():
+            say(f"wrote {write_harbour(path)}")
+    return Database(path)
+
+
+def with_tools(
+    run: "Run", texts: dict[str, str], index: Path | None, database: "Database | None" = None
+) -> "Assistant":
     """The assistant with its tools on these documents, whose index is kept in a file where one is
-    given; says what it can be asked."""
+    given, and on a database; says what it can be asked."""
     from tinylm.assistant.graduate import search_for
     from tinylm.assistant.retrieval import Index
     from tinylm.assistant.runtime import Assistant
@@ -102,10 +157,15 @@ def with_tools(run: "Run", texts: dict[str, str], index: Path | None) -> "Assist
     network, tokenizer, _ = load_model(run)
     passages = Index(texts) if index is None else Index.open(index, texts)
     search, orders = search_for(tokenizer, passages), Orders()
-    tools = toolbox(calculator(), search.tool(), *orders.tools())
+    rows = (orders if database is None else database).tools()
+    tools = toolbox(calculator(), search.tool(), *rows)
     say(f"documents: {len(texts)}, passages: {len(passages.passages)}")
-    say(HELLO.format(order=orders.numbers()[0]))
-    return Assistant(network, tokenizer, tools, search)
+    if database is None:
+        say(HELLO.format(order=orders.numbers()[0]))
+    else:
+        say(f"tables of {database.path.name}:\n{database.schema()}")
+    schema = "" if database is None else database.schema()
+    return Assistant(network, tokenizer, tools, search, schema)
 
 
 def search(
@@ -114,12 +174,13 @@ def search(
     """Show the passages of your documents that fit a question; no model is needed.
 
     Args:
-        documents: A folder or a file: text, Markdown, HTML and PDF.
+        documents: A folder or a file: text, Markdown, HTML, PDF, Word, Excel and PowerPoint.
         question: What to look for, in plain words.
         count: Number of passages to show at most.
-        json: One JSON object per passage: text, document, place, score, context.
+        json: One JSON object per passage: text, document, place, score, context, where, path.
     """
     from tinylm.assistant.retrieval import Index
+    from tinylm.corpora.documents import path_of
 
     at_least(1, count=count)
     hits = Index(read_folder(documents)).search(question, count)
@@ -128,18 +189,20 @@ def search(
         if json:
             place = {"document": passage.source, "place": passage.place}
             more = {"score": round(hit.score, 4), "context": passage.context}
-            print_json({"text": passage.text, **place, **more})
+            file = {"where": passage.where, "path": str(path_of(documents, passage.source))}
+            print_json({"text": passage.text, **place, **more, **file})
         else:
-            print(clean(f"{hit.score:6.2f}  {passage.text}\n        {passage.name}"))
+            print(clean(f"{hit.score:6.2f}  {passage.text}"))
+            print(f"        {place_of(passage, documents)}")
     if not hits:
         say("no passage shares a word with the question")
 
 
 def read_folder(path: Path) -> dict[str, str]:
     """The user's documents by name; says which ones could not be read."""
-    from tinylm.corpora.documents import read_documents
+    from tinylm.corpora.documents import read_sources
 
-    contents = read_documents(path)
+    contents = read_sources(path)
     for left_out in contents.skipped:
         say(clean(f"left out: {left_out.source} ({left_out.reason})"))
     return dict(zip(contents.sources, contents.texts))
@@ -190,14 +253,18 @@ def first_use(base: Path, out: Path) -> "Run":
 
 
 def converse(
-    assistant: "Assistant", message: str, session: Path | None, worded: "Worded | None" = None
+    assistant: "Assistant",
+    message: str,
+    session: Path | None,
+    documents: Path | None = None,
+    worded: "Worded | None" = None,
 ) -> None:
     """Answer a message and those after it on standard output, until an empty one; `worded` puts
     what is quoted into sentences."""
     while message:
         events = assistant.reply(message)
         events = worded(events, message) if worded else events
-        parts = [("user", message), *joined(list(show(events)))]
+        parts = [("user", message), *joined(list(show(events, documents)))]
         if session is not None:
             for role, text in parts:
                 append_line(session, {"role": role, "text": text})
@@ -222,7 +289,7 @@ def talk(run: "Run", session: Path | None) -> None:
     model, tokenizer, _ = load_model(run)
     room = model.config.context - min(ANSWER, model.config.context // 2)
     messages: list[dict[str, str]] = []
-    say("An empty line or Ctrl-D ends the conversation.")
+    say(END)
     while message := ask_user():
         messages.append({"role": "user", "content": message})
         try:
@@ -253,16 +320,30 @@ def ask_user() -> str:
     return sys.stdin.readline().strip()
 
 
-def show(events: Iterator["Event"]) -> Iterator["Event"]:
-    """Print a reply as it comes, one line a part, and hand its events on."""
+def show(events: Iterator["Event"], documents: Path | None = None) -> Iterator["Event"]:
+    """Print a reply as it comes, one line a part, and hand its events on.
+
+    A source from the user's `documents` leads to its file.
+    """
     last = None
     for event in events:
         if event.kind != last:
             print(("\n" if last else "") + LABELS[event.kind], end="")
             last = event.kind
-        print(clean(event.text), end="", flush=True)
+        text = clean(event.text)
+        if documents is not None and event.passage is not None:
+            text = place_of(event.passage, documents)
+        print(text, end="", flush=True)
         yield event
     print()
+
+
+def place_of(passage: "Passage", documents: Path) -> str:
+    """The file of a passage, a link in a terminal, and the place in it; safe to print."""
+    from tinylm.corpora.documents import path_of
+
+    place = passage.name.removeprefix(passage.source)
+    return linked(path_of(documents, passage.source)) + clean(place)
 
 
 def joined(events: list["Event"]) -> Iterator[tuple[str, str]]:

@@ -2,7 +2,9 @@
 
 import errno
 import json
+import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from tinylm.config import Section
@@ -61,6 +63,20 @@ def is_harmless(character: str) -> bool:
 def sign(character: str) -> str:
     """The picture of a control character, or the replacement character."""
     return chr(0x2400 + ord(character)) if ord(character) < 32 else "\N{REPLACEMENT CHARACTER}"
+
+
+def linked(path: Path) -> str:
+    """The path of a file, safe to print; in a terminal a link that opens it (OSC 8).
+
+    Terminals without such links show the path alone. NO_COLOR and TERM=dumb switch links off, and
+    Windows' old console, which would print their signs, has none.
+    """
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    old_console = os.name == "nt" and not os.environ.get("WT_SESSION")
+    if plain or old_console or not sys.stdout.isatty():
+        return clean(str(path))
+    # as_uri writes every character that a terminal could obey as %1B and the like
+    return f"\x1b]8;;{path.resolve().as_uri()}\x1b\\{clean(str(path))}\x1b]8;;\x1b\\"
 
 
 def print_json(value: Any) -> None:

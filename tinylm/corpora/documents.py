@@ -4,11 +4,11 @@ One file or a whole folder. What cannot be read is never dropped in silence: for
 an error, in a folder it stands in the `skipped` list beside its reason.
 
 Trade-offs: text must be UTF-8 unless its encoding is named, because guessing is wrong often enough
-to spoil a corpus unseen; a web page may declare its own. Markdown stays as it was typed. HTML loses
-its tags, its scripts and its styles, and keeps one line per block and per row of a table. A PDF
-gives the text that it stores, in the order in which it stores it: columns may interleave, and a
-scanned page holds no text at all. Symbolic links and hidden folders are not followed, so a loop of
-links cannot trap the reader and a folder never pulls in text from outside itself.
+to spoil a corpus unseen; a web page may declare its own. Markdown stays as it was typed. To train
+on, HTML loses its tags, its scripts and its styles, and keeps one line per block and per row of a
+table; to be searched, its headings and tables become those of Markdown (`read_sources`). Symbolic
+links and hidden folders are not followed, so a loop of links cannot trap the reader and a folder
+never pulls in text from outside itself.
 """
 
 from __future__ import annotations
@@ -17,17 +17,16 @@ import codecs
 import hashlib
 import io
 import re
-import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from html import unescape
 from pathlib import Path
 
+from tinylm.corpora.layout import Piece, as_markdown, as_text
+from tinylm.corpora.office import office_pieces
+from tinylm.corpora.pdf import pdf_pages, pdf_pieces
+from tinylm.corpora.web_pages import html_to_text, page_pieces
+
 MIB = 1 << 20
-MAX_PDF_PAGES = 2_000
-MAX_OFFICE_BYTES = 256 * MIB  # of all parts together, unpacked
-# one page's drawing commands after decompression; an ordinary page has some 10 kB
-MAX_PDF_PAGE_BYTES = 16 * MIB
 
 
 @dataclass(frozen=True)
@@ -58,18 +57,43 @@ def read_documents(path: Path, separator: str | None = None, encoding: str = "ut
     Raises ValueError when `path` is missing, when a single file cannot be read (wrong encoding, too
     large, broken) or when nothing readable is found.
     """
+    return _collect(path, lambda file: _read_file(file, separator, encoding), separator is not None)
+
+
+def read_sources(path: Path) -> Documents:
+    """The same files as Markdown, to be searched: what is a heading or a table stays one.
+
+    Pages, slides, sheets and their rows stand in comments, from which `retrieval.split_passages`
+    takes the place of each passage. Text and Markdown files stay as they are. Raises ValueError as
+    `read_documents` does.
+    """
+    return _collect(path, lambda file: [_read_source(file)], False)
+
+
+def path_of(folder: Path, source: str) -> Path:
+    """The file that a source of `read_documents` or `read_sources` was read from.
+
+    >>> path_of(Path("."), "rules/pay.md").as_posix()
+    'rules/pay.md'
+    """
+    return folder / source if folder.is_dir() else folder
+
+
+def _collect(path: Path, read: Callable[[Path], list[str]], several: bool) -> Documents:
+    """What `read` makes of a file or of each file of a folder; `several` documents a file are
+    numbered."""
     documents = Documents()
     seen: dict[bytes, str] = {}  # fingerprint of a text -> the source it was first read from
     for file, source in _files(path, documents.skipped):
         try:
-            texts = _read_file(file, separator, encoding)
+            texts = read(file)
         except (ValueError, OSError) as error:
             if file == path:
                 raise ValueError(str(error)) from error
             documents.skipped.append(Skipped(source, str(error).removeprefix(f"{file}: ")))
             continue
         for number, text in enumerate(texts, start=1):
-            _add(documents, seen, text, source if separator is None else f"{source}#{number}")
+            _add(documents, seen, text, f"{source}#{number}" if several else source)
     if not documents.texts:
         first = (
             f" (skipped {documents.skipped[0].source}: {documents.skipped[0].reason})"
@@ -160,75 +184,6 @@ def iter_documents(path: Path, separator: str, encoding: str = "utf-8") -> Itera
         yield tail
 
 
-def html_to_text(html: str) -> str:
-    """The words of a web page, one line per block, without tags, scripts and styles.
-
-    >>> html_to_text("<h1>Ferry</h1><style>p{}</style><p>At <b>nine</b>,<br>fish &amp; all.</p>")
-    'Ferry\\nAt nine,\\nfish & all.'
-    """
-    pieces: list[str] = []
-    place, dropped = 0, ""  # where the next text begins; the dropped element that is open, if any
-    preformatted = False
-    while tag := _TAG.search(html, place):
-        if not dropped:
-            pieces.append(_page_text(html[place : tag.start()], preformatted))
-        place, name = tag.end(), (tag[1] or "").lower()
-        if dropped:
-            dropped = "" if name == f"/{dropped}" else dropped
-        elif not name:  # a comment, to its end or the page's
-            end = html.find("-->", place - 2)
-            place = len(html) if end < 0 else end + 3
-        elif name in _DROPPED:
-            dropped = name
-        elif name in ("td", "th"):
-            pieces.append(_CELL)  # the cells of a row share a line: a price keeps its goods
-        elif name.removeprefix("/") not in (*_INLINE, "td", "th"):
-            preformatted = name == "pre" or (preformatted and name != "/pre")
-            pieces.append("\n")
-    pieces.append("" if dropped else _page_text(html[place:], preformatted))
-    lines = [" ".join(line.split()).strip() for line in "".join(pieces).split("\n")]
-    rows = [_in_row(line) for line in lines]
-    return "\n".join(row for row in rows if row)
-
-
-_CELL = "\N{SYMBOL FOR UNIT SEPARATOR}"
-
-
-def _in_row(line: str) -> str:
-    """A line of a page; the cells of a table's row with commas between them."""
-    if _CELL not in line:
-        return line
-    return ", ".join(cell.strip() for cell in line.split(_CELL) if cell.strip())
-
-
-# A comment's beginning, or a tag with its name. A tag never reaches over the next "<" and nothing
-# is tried twice (*+), so that a page of unfinished tags is read in one pass; the standard library's
-# parser takes minutes over 60 kB of them.
-_TAG = re.compile(
-    r"""<!--|<(/?[a-zA-Z!?][^\s<>/"']*+)(?:"[^"<]*+"|'[^'<]*+'|[^<>"']++)*+[^<>]*+>"""
-)
-# above the last code point; Python refuses thousands of digits
-_NO_CHARACTER = re.compile(r"&#[0-9]{8,};?")
-_DROPPED = frozenset({"script", "style", "template"})
-# these stand within a line; every other tag begins a new one (HTML standard, WHATWG, section 4)
-_INLINE = frozenset(
-    re.findall(
-        r"\w+",
-        "a abbr b bdi bdo cite code data del dfn em font i ins kbd label mark q s samp small span "
-        "strong sub sup time tt u var wbr",
-    )
-)
-
-
-def _page_text(text: str, preformatted: bool = False) -> str:
-    """Text between tags as a page shows it: &amp; becomes &.
-
-    A newline in the source is only a space, except in preformatted text.
-    """
-    plain = unescape(_NO_CHARACTER.sub("\ufffd", text)).replace(_CELL, " ")
-    return plain if preformatted else plain.replace("\n", " ")
-
-
 def _files(path: Path, skipped: list[Skipped]) -> Iterator[tuple[Path, str]]:
     """Yield (file, its name in reports) in sorted order; write what is passed over into
     `skipped`."""
@@ -246,6 +201,8 @@ def _files(path: Path, skipped: list[Skipped]) -> Iterator[tuple[Path, str]]:
             skipped.append(Skipped(source, "a symbolic link; copy the file itself into the folder"))
         elif entry.name.startswith("."):
             skipped.append(Skipped(source, "hidden (its name begins with a dot)"))
+        elif entry.name.startswith("~$"):
+            skipped.append(Skipped(source, "made by Office while the document is open"))
         elif entry.is_dir():
             try:
                 waiting.extend(sorted(entry.iterdir(), reverse=True))
@@ -260,6 +217,27 @@ def _files(path: Path, skipped: list[Skipped]) -> Iterator[tuple[Path, str]]:
 def _read_file(file: Path, separator: str | None, encoding: str) -> list[str]:
     """The documents of one file; a name with an unknown ending, given by hand, is taken for
     text."""
+    read = _reader(file)
+    if read is _read_text:
+        if separator is not None:
+            return list(iter_documents(file, separator, encoding))
+        return ["".join(iter_text(file, encoding=encoding))]
+    return [read(file)]
+
+
+def _read_source(file: Path) -> str:
+    """One file as Markdown."""
+    read, pieces = _reader(file), PIECES.get(file.suffix.lower())
+    if pieces is None:
+        return read(file)
+    try:
+        return as_markdown(pieces(file))
+    except ValueError as error:
+        raise ValueError(f"{file}: {str(error).removeprefix(f'{file}: ')}") from error
+
+
+def _reader(file: Path) -> Callable[[Path], str]:
+    """How a file is read, if it is an ordinary one and not too large."""
     read, max_bytes = READERS.get(file.suffix.lower(), READERS[".txt"])
     if not file.is_file():
         raise ValueError(f"{file}: not an ordinary file")
@@ -269,11 +247,7 @@ def _read_file(file: Path, separator: str | None, encoding: str) -> list[str]:
             f"{file}: {size / MIB:,.0f} MiB, above the limit of {max_bytes // MIB:,} MiB. Split it "
             "first"
         )
-    if read is _read_text:
-        if separator is not None:
-            return list(iter_documents(file, separator, encoding))
-        return ["".join(iter_text(file, encoding=encoding))]
-    return [read(file)]
+    return read
 
 
 def _read_text(file: Path) -> str:
@@ -284,72 +258,27 @@ _CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?([\w-]{1,40})""",
 
 
 def _read_html(file: Path) -> str:
-    """A web page in UTF-8, or in the encoding that it declares."""
+    """The source of a web page in UTF-8, or in the encoding that it declares."""
     with file.open("rb") as page:
         declared = _CHARSET.search(page.read(2048))  # HTML wants it within the first kilobyte
     encoding = declared[1].decode("ascii") if declared else "utf-8"
     # Browsers read Latin-1 as Windows-1252, which has signs where Latin-1 has controls (WHATWG).
     if encoding.lower() in ("iso-8859-1", "latin-1", "latin1", "us-ascii", "ascii"):
         encoding = "cp1252"
-    return html_to_text("".join(iter_text(file, encoding=encoding)))
+    return "".join(iter_text(file, encoding=encoding))
 
 
-def _read_office(file: Path) -> str:
-    """Word, Excel and PowerPoint as Markdown, tables as rows; needs the package markitdown.
-
-    Such a file is a zip archive: what it would unpack to is looked at before it is unpacked.
-    """
-    try:
-        from markitdown import MarkItDown
-    except ImportError as error:
-        advice = 'pip install "tinylm[documents]"'
-        raise ValueError(
-            f"{file}: reading Office files needs one more package: {advice}"
-        ) from error
-    try:
-        with zipfile.ZipFile(file) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-        if size > MAX_OFFICE_BYTES:
-            limit = f"{MAX_OFFICE_BYTES // MIB} MiB"
-            raise ValueError(f"unpacks to {size // MIB:,} MiB, above the limit of {limit}")
-        return MarkItDown(enable_plugins=False).convert_local(file).text_content
-    # A broken file makes the parsers fail in any of a dozen ways; each has the same cure.
-    except Exception as error:
-        reason = " ".join(str(error).split())
-        if not isinstance(error, ValueError):
-            reason = f"not a readable Office file ({type(error).__name__})"
-        raise ValueError(f"{file}: {reason}") from error
+def _html_text(file: Path) -> str:
+    return html_to_text(_read_html(file))
 
 
-def _read_pdf(file: Path) -> str:
-    """The text of all pages, pages parted by an empty line; needs the optional package pypdf."""
-    try:
-        import pypdf
-    except ImportError as error:
-        raise ValueError(
-            f'{file}: reading PDF needs one more package: pip install "tinylm[documents]"'
-        ) from error
-    try:
-        reader = pypdf.PdfReader(file)
-        if reader.is_encrypted:
-            raise ValueError("protected by a password. Save an open copy first")
-        if len(reader.pages) > MAX_PDF_PAGES:
-            raise ValueError(
-                f"{len(reader.pages):,} pages, above the limit of {MAX_PDF_PAGES:,}. Split it first"
-            )
-        for number, page in enumerate(reader.pages, start=1):
-            commands = page.get_contents()
-            if commands is not None and len(commands.get_data()) > MAX_PDF_PAGE_BYTES:
-                raise ValueError(
-                    f"page {number} unpacks to more than {MAX_PDF_PAGE_BYTES // MIB} MiB"
-                )
-        return "\n\n".join(page.extract_text().strip() for page in reader.pages)
-    # a broken PDF makes the parser fail in any of a dozen ways; each has the same cure
-    except Exception as error:
-        reason = " ".join(str(error).split())  # on one line
-        if not isinstance(error, ValueError):  # not one of the refusals above
-            reason = f"not a readable PDF ({type(error).__name__}: {reason})"
-        raise ValueError(f"{file}: {reason}") from error
+def _office_text(file: Path) -> str:
+    return as_text(office_pieces(file))
+
+
+def _pdf_text(file: Path) -> str:
+    """The text of all pages, pages parted by an empty line."""
+    return "\n\n".join(page.strip() for page in pdf_pages(file))
 
 
 def _add(documents: Documents, seen: dict[bytes, str], text: str, source: str) -> None:
@@ -368,17 +297,26 @@ def _add(documents: Documents, seen: dict[bytes, str], text: str, source: str) -
         documents.sources.append(source)
 
 
-# how each kind of file is read, and how large it may be: parsing HTML or PDF costs far more per
-# byte than text
+# How each kind of file is read to train on, and how large it may be: parsing HTML or PDF costs far
+# more per byte than text.
 READERS: dict[str, tuple[Callable[[Path], str], int]] = {
     ".txt": (_read_text, 4096 * MIB),
     ".text": (_read_text, 4096 * MIB),
     ".md": (_read_text, 4096 * MIB),
     ".markdown": (_read_text, 4096 * MIB),
-    ".html": (_read_html, 64 * MIB),
-    ".htm": (_read_html, 64 * MIB),
-    ".pdf": (_read_pdf, 256 * MIB),
-    ".docx": (_read_office, 64 * MIB),
-    ".xlsx": (_read_office, 64 * MIB),
-    ".pptx": (_read_office, 64 * MIB),
+    ".html": (_html_text, 64 * MIB),
+    ".htm": (_html_text, 64 * MIB),
+    ".pdf": (_pdf_text, 256 * MIB),
+    ".docx": (_office_text, 64 * MIB),
+    ".xlsx": (_office_text, 64 * MIB),
+    ".pptx": (_office_text, 64 * MIB),
+}
+# The same kinds as Markdown, to be searched; text stays as it is.
+PIECES: dict[str, Callable[[Path], Iterable[Piece]]] = {
+    ".html": lambda file: page_pieces(_read_html(file)),
+    ".htm": lambda file: page_pieces(_read_html(file)),
+    ".pdf": pdf_pieces,
+    ".docx": office_pieces,
+    ".xlsx": office_pieces,
+    ".pptx": office_pieces,
 }

@@ -13,7 +13,8 @@ that double or so it is asked what it can do, and the tokens seen by then are no
                                  hero was given another name (chance 0)
                       facts      share of four-way questions on the people, in wordings that it
                                  never read of them (chance 1/4)
-    null            a rise of 0 in any of the four: the verdict needs all of them
+    null            a rise of 0 in any of the four: the verdict needs all of them. Less than
+                    chance counts as chance
     control         the untrained model, at the first look: the same network and questions without
                     the training
     price           a look takes time from the training minutes, so there are a dozen of them
@@ -32,11 +33,17 @@ never copy those: finished ones lose 0.9 to 1.6 nats a token the second time. Na
 do repeat, take their place. From stories alone a fact is read too seldom to be known (see the
 demo's scoreboard). The portraits make facts learnable in minutes.
 
+Rises counted from the first look alone until the control was first run. There, facts rose from 2 %
+to 25 %, which is guessing: to an untrained model many options are equally likely, and a tie counts
+as wrong. Its verdict was right all the same, since no other ability rose. An onset is still half
+way between the two looks, so that of facts lies a little early.
+
 Trade-offs. Half way is a convention. It needs no threshold chosen by eye, but it moves with the
 length of the run. An ability that jumps in one measure may rise smoothly in another (Schaeffer et
 al. 2023): grammar and facts count right answers, copying counts nats.
 """
 
+import math
 import random
 import re
 from collections.abc import Generator, Sequence
@@ -90,6 +97,8 @@ SIZES = {
         samples=24,
     ),
 }
+# What guessing gets, where answers count. An untrained model may score less: a tie is wrong.
+CHANCE = {"grammar": 1 / 2, "facts": 1 / 4}
 ABILITIES = {
     "spelling": "share of words",
     "grammar": "share of sentences",
@@ -256,7 +265,7 @@ def conclude(looks: dict[int, list[dict[str, Any]]]) -> Result:
     for name in ABILITIES:
         curves[name] = [[look[name] for look in own] for own in looks.values()]
     onsets = {name: onset_arm(name, tokens_of_seeds, seeds) for name, seeds in curves.items()}
-    rises = {name: rise(seeds) for name, seeds in curves.items()}
+    rises = {name: rise(seeds, CHANCE.get(name, -math.inf)) for name, seeds in curves.items()}
     # An onset without a rise would be noise that crosses its own middle.
     risen = [name for name in ABILITIES if above(rises[name]) == "supported"]
     # The order in which they appear is a result, so it is not set anywhere.
@@ -293,12 +302,12 @@ def onset_arm(name: str, tokens: Sequence[Sequence[int]], curves: Sequence[Seque
     return Arm(f"onset of {name}", "tokens", values, on_log_scale(values))
 
 
-def rise(seeds: Sequence[Sequence[float]]) -> Interval:
-    """How far an ability has come from the untrained model to the last look, seed by seed."""
+def rise(seeds: Sequence[Sequence[float]], chance: float = -math.inf) -> Interval:
+    """How far an ability has come from the untrained model to the last look, seed by seed; what
+    lies below `chance` counts as chance."""
     # Two looks at one model: what its seed brings along stands on both sides.
-    return paired_difference(
-        [own[-1] for own in seeds], [own[0] for own in seeds], groups=range(len(seeds))
-    )
+    begin, end = ([max(own[place], chance) for own in seeds] for place in (0, -1))
+    return paired_difference(end, begin, groups=range(len(seeds)))
 
 
 def on_log_scale(values: Sequence[float]) -> Interval:
