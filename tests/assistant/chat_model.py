@@ -14,7 +14,7 @@ from tinylm.model.gpt import GPT
 from tinylm.text.batches import IGNORE
 from tinylm.text.tokenizer_files import LibraryTokenizer
 
-SPECIALS = (END_OF_TEXT, IM_START, *CHAT_ROLES.values())
+SPECIALS = (END_OF_TEXT, IM_START, *dict.fromkeys(CHAT_ROLES.values()))
 
 
 def chat_tokenizer() -> LibraryTokenizer:

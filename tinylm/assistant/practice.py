@@ -320,8 +320,7 @@ def encode_drill(drill: Drill, tokens: ChatTokens) -> tuple[list[int], list[int]
         if part.role == USER:
             new, learned = tokens.message(part.text, 10**6), 0
         elif part.role in (CALL, STEP):
-            end = RESULT if part.role == CALL else ASSISTANT
-            new = [tokens.ids[part.role], *text(f" {part.text}"), tokens.ids[end]]
+            new = [tokens.ids[part.role], *text(f" {part.text}"), tokens.ids[USER]]
         elif part.role == RESULT:
             new, learned = tokens.result(part.text, 10**6), 0
         elif part.text:
@@ -330,6 +329,9 @@ def encode_drill(drill: Drill, tokens: ChatTokens) -> tuple[list[int], list[int]
             new = [*words, tokens.ids[USER]]
         ids += new
         mask += [learned] * len(new)
+        if part.role == STEP:
+            ids += tokens.after_step()
+            mask += [0] * len(tokens.after_step())
         if part.role == ASSISTANT and part.text and place + 1 < len(drill.dialogue):
             ids += tokens.line
             mask += [0] * len(tokens.line)

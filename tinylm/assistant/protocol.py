@@ -5,15 +5,20 @@ answers, a passage is read. A protocol says which token stands for which role an
 writes around the text of each.
 
     RoleTokens    the toy: a new special token for each role, trained from a random row
-    ChatTokens    a model with a chat format of its own: its <|im_start|> and <|im_end|>, and for
-                  what that format lacks, special tokens that its makers reserved and trained for
-                  other documents. No table row is added:
+    ChatTokens    a model with a chat format of its own. Every turn begins with <|im_start|> and a
+                  name, and it and every part of it ends with <|im_end|>; a tool's result is a turn
+                  of "tool". For what that format lacks, special tokens that its makers reserved,
+                  so that no table row is added:
 
-                  <jupyter_code>    opens a call          in notebooks: code that is run
-                  <jupyter_output>  ends it, result next  what came out of it
-                  <jupyter_text>    hands the word back   the text below a cell
-                  <jupyter_script>  opens a worked step
-                  <file_sep>        a passage             another file begins
+                  <filename>    opens a call
+                  <repo_name>   opens a worked step
+                  <reponame>    a passage
+
+Tried: <jupyter_code>, <jupyter_output>, <jupyter_text> and <file_sep>, whose names say what they
+would be for. In SmolLM2-135M their rows were never trained: with 29 others, ordinary tokens such as
+" transistorsum" among them, they are one and the same row (cosine 1.00), and a head that is tied to
+the table cannot tell them apart. After practice every call came out as " transistorsum search".
+The rows of the three above are their own: no ordinary token's has a cosine above 0.96.
 
 In both, text from outside is encoded as text: it never yields a special token.
 
@@ -34,9 +39,9 @@ from tinylm.text.tokenizers import DOCUMENT, Tokenizer
 EXCHANGES = 3  # questions with their answers that are remembered
 REMEMBERED = 40  # tokens of a remembered message or answer, at most
 IM_START, IM_END, END_OF_TEXT = "<|im_start|>", "<|im_end|>", "<|endoftext|>"
-CHAT_ROLES = {  # role -> the special token of the chat format that opens or ends it
-    USER: IM_END, ASSISTANT: "<jupyter_text>", STEP: "<jupyter_script>", CALL: "<jupyter_code>",
-    RESULT: "<jupyter_output>", PASSAGE: "<file_sep>",
+CHAT_ROLES = {  # role -> the special token of the chat format that opens it, or ends the one before
+    USER: IM_END, ASSISTANT: IM_END, RESULT: IM_END, STEP: "<repo_name>", CALL: "<filename>",
+    PASSAGE: "<reponame>",
 }  # fmt: skip
 
 
@@ -71,7 +76,7 @@ class Protocol(ABC):
     def __init__(self, tokenizer: Tokenizer, names: dict[str, str]) -> None:
         self.tokenizer = tokenizer
         self.ids = {role: tokenizer.special_id(name) for role, name in names.items()}
-        self.roles = {id: role for role, id in self.ids.items()}
+        self.opens = {self.ids[role]: role for role in (STEP, CALL)}  # what the model may begin
         # All of them: those without a role must never be generated.
         self.specials = {tokenizer.special_id(name) for name in tokenizer.specials}
 
@@ -100,12 +105,18 @@ class Protocol(ABC):
     def passages(self, excerpts: Sequence[Excerpt], question: str, longest: int) -> Framed:
         """Passages, and whatever stands between them and the model's answer."""
 
+    @abstractmethod
     def result(self, text: str, longest: int) -> list[int]:
         """What a tool answered, up to where the model goes on; the model itself wrote the token
-        before it."""
-        # A blank first: a word at the beginning is then cut into the same tokens as inside a
-        # sentence, and can be copied token by token.
-        return [*self.tokenizer.encode(f" {text}")[:longest], self.ids[ASSISTANT]]
+        that ends its call.
+
+        A blank first: a word at the beginning is then cut into the same tokens as inside a
+        sentence, and can be copied token by token.
+        """
+
+    @abstractmethod
+    def after_step(self) -> list[int]:
+        """What stands between the end of a worked step and what follows it."""
 
 
 class RoleTokens(Protocol):
@@ -138,6 +149,14 @@ class RoleTokens(Protocol):
         """The call itself: its search takes no words, it looks for the user's message."""
         return call
 
+    def result(self, text: str, longest: int) -> list[int]:
+        """text <|assistant|>."""
+        return [*self.tokenizer.encode(f" {text}")[:longest], self.ids[ASSISTANT]]
+
+    def after_step(self) -> list[int]:
+        """Nothing: the token that ends a step opens the answer."""
+        return []
+
     def passages(self, excerpts: Sequence[Excerpt], question: str, longest: int) -> Framed:
         """<|passage|> text <|assistant|>, in the turn itself."""
         words = self.tokenizer.encode(f" {excerpts[0].text}")
@@ -157,6 +176,7 @@ class ChatTokens(Protocol):
         self.line = tokenizer.encode("\n")
         self.user = [self.start, *tokenizer.encode("user\n")]
         self.own = [self.start, *tokenizer.encode("assistant\n")]
+        self.tool = [self.start, *tokenizer.encode("tool\n")]
         self.end_of_text = tokenizer.special_id(END_OF_TEXT)
 
     @property
@@ -191,6 +211,15 @@ class ChatTokens(Protocol):
             ids = turn + ids
         return ids
 
+    def result(self, text: str, longest: int) -> list[int]:
+        """A turn of the tool, and the opening of the model's next one."""
+        words = self.tokenizer.encode(f" {text}")[:longest]
+        return [*self.line, *self.tool, *words, self.ids[USER], *self.after_step()]
+
+    def after_step(self) -> list[int]:
+        """The opening of the model's next turn."""
+        return [*self.line, *self.own]
+
     def completed(self, call: str, message: str) -> str:
         """A bare "search" looks for the user's message: what needs no rewriting is not copied."""
         return f"search {' '.join(message.split())}" if call.strip() == "search" else call
@@ -212,7 +241,7 @@ class ChatTokens(Protocol):
     def question(self, question: str, longest: int) -> list[int]:
         """The question behind passages, up to where the model's quote begins."""
         words = self.tokenizer.encode(question)[:longest]
-        return [*words, self.ids[USER], *self.line, *self.own, self.ids[ASSISTANT]]
+        return [*words, self.ids[USER], *self.line, *self.own]
 
 
 def lacking(tokenizer: Tokenizer) -> list[str]:

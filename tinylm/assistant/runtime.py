@@ -174,7 +174,8 @@ class Turn:
         role, text, decoder = ASSISTANT, "", StreamDecoder(self.tokenizer)
         written = 0
         while (token := self.choose(role, written)) is not None:
-            if (name := self.protocol.roles.get(token)) == USER:
+            ended = token == self.protocol.ids[ENDS[role]]
+            if (name := ENDS[role] if ended else self.protocol.opens.get(token)) == USER:
                 break
             self.insert([token])
             written += 1
@@ -188,6 +189,8 @@ class Turn:
             if name == RESULT:
                 yield from self.answer_call(text + decoder.flush())
                 name = ASSISTANT
+            elif name == ASSISTANT and (between := self.protocol.after_step()):
+                self.insert(between)
             self.parts += name != ASSISTANT
             role, text, decoder, written = name, "", StreamDecoder(self.tokenizer), 0
         yield from self.quoted()
