@@ -22,37 +22,31 @@ Who may do what follows from where a token comes from, not from what it says:
   and the model
   repeats the same call.
 
-Trade-offs: the second rule costs questions that need a passage and then a calculation. And a model
-of this size understands one question at a time: of what was said before, it sees only a proposal
-that waits for a yes or no.
+How roles are written as tokens is the protocol's business (protocol.py): the toy has tokens of its
+own for them, an imported model has its chat format. The rules above are one for both.
+
+Trade-offs: the second rule costs questions that need a passage and then a calculation. And the toy
+understands one question at a time: of what was said before, it sees only a proposal that waits for
+a yes or no. An imported model sees the last questions with their answers; an answer may be a quote,
+so a document can put a few words before a later call. It still cannot write: that takes a yes.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Literal, NamedTuple
 
 import torch
 
-from tinylm.assistant.conversation import (
-    ASSISTANT,
-    CALL,
-    DONT_KNOW,
-    PASSAGE,
-    RESULT,
-    ROLES,
-    STEP,
-    USER,
-    Part,
-    encode_part,
-)
+from tinylm.assistant.conversation import ASSISTANT, CALL, DONT_KNOW, PASSAGE, RESULT, STEP, USER
 from tinylm.assistant.passages import Passage
-from tinylm.assistant.retrieval import WORD
+from tinylm.assistant.protocol import Excerpt, Exchange, protocol_of
+from tinylm.assistant.retrieval import WORD, Found
 from tinylm.assistant.tools import ERROR, Call, Search, Tool, parse_call, run_call
 from tinylm.model.gpt import GPT, Cache
-from tinylm.text.tokenizers import DOCUMENT, StreamDecoder, Tokenizer
+from tinylm.text.tokenizers import StreamDecoder, Tokenizer
 
-Kind = Literal["answer", "step", "call", "result", "passage", "source"]
+Kind = Literal["answer", "step", "call", "result", "passage", "source", "quote"]
 KINDS: dict[str, Kind] = {ASSISTANT: "answer", STEP: "step", CALL: "call"}
 # the token by which the model ends each kind of part
 ENDS = {ASSISTANT: USER, STEP: ASSISTANT, CALL: RESULT}
@@ -61,9 +55,8 @@ YES = frozenset(
     ("yes", "yes please", "ok", "okay", "sure", "please do", "do it", "go ahead", "i confirm")
 )
 NO = frozenset(("no", "no thanks", "no thank you", "stop", "cancel", "better not", "please don't"))
-# nats by which DONT_KNOW must beat the passage: the search has left out most of what does not
-# answer
-SURE = 3.0
+# What a quote begins and ends with: a word, or a number with the sign of its currency or unit.
+QUOTABLE = re.compile(rf"[$€£]?(?:{WORD.pattern})[%°]?")
 MOST_PARTS = 4  # steps and calls in one turn
 
 
@@ -103,12 +96,13 @@ class Assistant:
         tokenizer: Tokenizer,
         tools: Mapping[str, Tool],
         search: Search | None = None,
+        schema: str = "",
     ) -> None:
-        if missing := [name for name in (DOCUMENT, *ROLES) if name not in tokenizer.specials]:
-            raise ValueError(
-                "this model was not trained as an assistant: its tokenizer lacks "
-                f"{', '.join(missing)}"
-            )
+        self.protocol = protocol_of(tokenizer)
+        # The tables of a database among the tools, for a model that was made to read them.
+        self.schema = schema
+        self.tables = self.protocol.tables(schema, model.config.context // 5)
+        self.exchanges: list[Exchange] = []  # what was said so far
         self.limits = Limits.within(model.config.context)
         self.model, self.tokenizer, self.tools, self.search = (
             model.eval(),
@@ -125,10 +119,14 @@ class Assistant:
         answer = message.strip(" .!\n").lower()
         if self.search is not None:
             self.search.message = message
-        proposed, past = self.proposed, self.last if answer in YES | NO else []
+        proposed = self.proposed
+        past = self.protocol.history(self.exchanges, self.model.config.context // 4)
+        if answer in YES | NO:
+            past = past or self.last
         self.proposed, self.last = None, []
         turn = Turn(self, past, message, proposed if answer in YES else None)
         yield from turn.run()
+        self.exchanges.append(Exchange(message, turn.answer.strip()))
         if turn.proposed:
             self.proposed, self.last = turn.proposed, turn.ids[-self.model.config.context // 3 :]
 
@@ -140,19 +138,23 @@ class Turn:
         self, assistant: Assistant, past: list[int], message: str, confirmed: Call | None
     ) -> None:
         self.assistant, self.confirmed = assistant, confirmed
-        self.tokenizer = assistant.tokenizer
+        self.tokenizer, self.protocol = assistant.tokenizer, assistant.protocol
         self.proposed: Call | None = None  # a call that writes, if this turn makes one
-        self.names = {self.tokenizer.special_id(name): name for name in self.tokenizer.specials}
-        model = assistant.model
-        self.cache = Cache(model.config, 1, model.tokens.weight.dtype, model.tokens.weight.device)
+        self.message, self.answer = message, ""
         self.ids: list[int] = []  # of this turn
         self.parts = 0
-        self.passage: list[int] = []  # ids of the passage that was read in this turn
+        self.found: list[Found] = []  # what was read in this turn
+        self.passage: list[int] = []  # its ids, a special one between two passages
         # the ids among them with which words begin and end
         self.starts, self.ends = set[int](), set[int]()
-        self.feed([self.tokenizer.special_id(DOCUMENT), *past])
-        message_ids = encode_part(Part(USER, message), self.tokenizer)[: assistant.limits.message]
-        self.insert([*message_ids, self.tokenizer.special_id(ASSISTANT)])
+        self.forget()
+        self.feed([*self.protocol.begin, *assistant.tables, *past])
+        self.insert(self.protocol.message(message, assistant.limits.message))
+
+    def forget(self) -> None:
+        """Begin with an empty context."""
+        model = self.assistant.model
+        self.cache = Cache(model.config, 1, model.tokens.weight.dtype, model.tokens.weight.device)
 
     @torch.no_grad()
     def feed(self, ids: list[int]) -> None:
@@ -172,8 +174,9 @@ class Turn:
         role, text, decoder = ASSISTANT, "", StreamDecoder(self.tokenizer)
         written = 0
         while (token := self.choose(role, written)) is not None:
-            if (name := self.names.get(token)) == USER:
-                return
+            ended = token == self.protocol.ids[ENDS[role]]
+            if (name := ENDS[role] if ended else self.protocol.opens.get(token)) == USER:
+                break
             self.insert([token])
             written += 1
             if name is None:
@@ -181,12 +184,25 @@ class Turn:
                 piece = piece if text else piece.lstrip()  # the blank that every part begins with
                 text += piece
                 yield Event(KINDS[role], piece)
+                self.answer += piece * (role == ASSISTANT)
                 continue
             if name == RESULT:
                 yield from self.answer_call(text + decoder.flush())
                 name = ASSISTANT
+            elif name == ASSISTANT and (between := self.protocol.after_step()):
+                self.insert(between)
             self.parts += name != ASSISTANT
             role, text, decoder, written = name, "", StreamDecoder(self.tokenizer), 0
+        yield from self.quoted()
+
+    def quoted(self) -> Iterator[Event]:
+        """Of several passages, the name of the one that the answer stands in."""
+        if len(self.found) > 1 and (quote := self.answer.strip().removesuffix(".")):
+            held = [
+                hit.passage for hit in self.found if quote in " ".join(hit.passage.text.split())
+            ]
+            if held:
+                yield Event("source", held[0].name, held[0])
 
     def choose(self, role: str, written: int) -> int | None:
         """The likeliest token that may stand here, after `written` tokens of a part; None where the
@@ -200,12 +216,13 @@ class Turn:
         if room == 0:
             return None
         if written >= part:
-            return self.tokenizer.special_id(ENDS[role])
+            return self.protocol.ids[ENDS[role]]
         allowed = {ENDS[role]} if written else set()
         if role == ASSISTANT and not written and self.parts < MOST_PARTS and room > part + 8:
             allowed |= {STEP} if self.passage else {STEP, CALL}
         scores = self.scores
-        scores[[id for id, name in self.names.items() if name not in allowed]] = float("-inf")
+        ends = {self.protocol.ids[name] for name in allowed}
+        scores[list(self.protocol.specials - ends)] = float("-inf")
         if role == ASSISTANT and self.passage:
             quote, unknown = (
                 self.ids[len(self.ids) - written :],
@@ -213,12 +230,13 @@ class Turn:
             )
             keep = self.quotable(quote)
             if not written or quote == unknown or self.is_quote(quote):
-                keep |= set(map(self.tokenizer.special_id, allowed))
+                keep |= ends
             if not quote:
-                scores[unknown[0]] -= SURE
+                scores[unknown[0]] -= self.protocol.sure
             if quote == unknown[:written]:
                 keep |= set(unknown[written : written + 1])
-            scores[[id for id in range(len(scores)) if id not in keep]] = float("-inf")
+            places = sorted(keep)
+            return places[int(scores[places].argmax())] if places else None
         return int(scores.argmax())
 
     def quotable(self, written: list[int]) -> set[int]:
@@ -226,9 +244,8 @@ class Turn:
         then a full stop."""
         count, stop = len(written), self.tokenizer.encode(".")[-1]
         after = [i + count for i in self.starts if self.passage[i : i + count] == written]
-        return {self.passage[i] for i in after if i < len(self.passage)} | {
-            stop for i in after if i in self.ends
-        }
+        words = {self.passage[i] for i in after if i < len(self.passage)}
+        return words - self.protocol.specials | {stop for i in after if i in self.ends}
 
     def is_quote(self, written: list[int]) -> bool:
         """Whether an answer may end here: whole words of the passage, with or without a full
@@ -245,33 +262,58 @@ class Turn:
     def answer_call(self, text: str) -> Iterator[Event]:
         """Run a call that the model has finished, and insert what comes back, as text and nothing
         else."""
-        role, result = RESULT, ""
+        result, is_passage = "", False
         try:
-            call = parse_call(text, self.assistant.tools)
+            call = parse_call(self.protocol.completed(text, self.message), self.assistant.tools)
             if call.tool.writes and call != self.confirmed:
                 self.proposed, result = call, CONFIRM
             else:
                 self.confirmed = None  # a yes counts once
                 result = run_call(call)
-                if call.tool.documents and not result.startswith(ERROR):
-                    role = PASSAGE
+                is_passage = call.tool.documents and not result.startswith(ERROR)
         except ValueError as error:
             result = f"{ERROR}{error}"
-        yield Event("passage" if role == PASSAGE else "result", result)
-        if role == PASSAGE and self.assistant.search is not None:
-            passage = self.assistant.search.found[0].passage
-            yield Event("source", passage.name, passage)
-        inserted = encode_part(Part(role, result), self.tokenizer)
-        if role == RESULT:
-            inserted = inserted[1:]  # the model wrote <|result|> itself, to end the call
         limits = self.assistant.limits
         # a quote and an answer
         room = self.assistant.model.config.context - self.cache.length - limits.part * 3 // 2
-        inserted = inserted[: max(0, min(limits.inserted, room))]
-        if role == PASSAGE:
-            self.passage = inserted[1:]
-            self.starts, self.ends = words_in([self.tokenizer.decode([id]) for id in self.passage])
-        self.insert([*inserted, self.tokenizer.special_id(ASSISTANT)])
+        longest = max(0, min(limits.inserted, room))
+        if is_passage:
+            yield from self.read(
+                result, call, limits.inserted if self.protocol.rereads else longest
+            )
+        else:
+            yield Event("result", result)
+            self.insert(self.protocol.result(result, longest))
+
+    def read(self, result: str, call: Call, longest: int) -> Iterator[Event]:
+        """Let the model read what a search has found, as passages."""
+        search = self.assistant.search
+        self.found = search.found[: self.protocol.candidates] if search is not None else []
+        for hit in self.found:
+            yield Event("passage", hit.passage.text)
+            yield Event("source", hit.passage.name, hit.passage)
+        excerpts = [Excerpt(hit.passage.text, hit.passage.context) for hit in self.found]
+        if not self.found:  # a tool of documents that is not the search
+            yield Event("passage", result)
+            excerpts = [Excerpt(result)]
+        question = str(call.arguments[0]) if call.arguments else self.message
+        framed = self.protocol.passages(excerpts, question, longest)
+        for place in framed.passages:
+            ids = framed.ids[place.start : place.stop]
+            starts, ends = words_in(pieces_of(ids, self.tokenizer))
+            before = len(self.passage)
+            self.starts |= {before + i for i in starts}
+            self.ends |= {before + i for i in ends}
+            self.passage += [*ids, self.protocol.ids[PASSAGE]]
+        if self.protocol.rereads:
+            self.forget()
+        self.insert(framed.ids)
+
+
+def pieces_of(ids: Sequence[int], tokenizer: Tokenizer) -> list[str]:
+    """The text of each id; of a character in several ids, nothing but for the last one."""
+    decoder = StreamDecoder(tokenizer)
+    return [decoder.push(id) for id in ids]
 
 
 def words_in(pieces: Sequence[str]) -> tuple[set[int], set[int]]:
@@ -281,14 +323,15 @@ def words_in(pieces: Sequence[str]) -> tuple[set[int], set[int]]:
     >>> words_in([" A", " tick", "et", " (", "blue", ")", " costs", " 3", ".", "40"])
     ({0, 1, 4, 6, 7}, {1, 3, 5, 7, 10})
     """
-    words = list(WORD.finditer("".join(pieces)))
+    words = list(QUOTABLE.finditer("".join(pieces)))
     first, last = {match.start() for match in words}, {match.end() for match in words}
-    ends = list(accumulate(map(len, pieces)))
-    return (
-        {
-            i
-            for i, (piece, end) in enumerate(zip(pieces, ends))
-            if end - len(piece.lstrip()) in first
-        },
-        {i + 1 for i, end in enumerate(ends) if end in last},
-    )
+    starts, ends, end = set[int](), set[int](), 0
+    begun = 0  # the first id of a character that has not ended
+    for i, piece in enumerate(pieces):
+        end += len(piece)
+        if piece and end - len(piece.lstrip()) in first:
+            starts.add(begun)
+        if piece and end in last:
+            ends.add(i + 1)
+        begun = i + 1 if piece else begun
+    return starts, ends

@@ -41,6 +41,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tinylm.bench.assistant import assistant
 from tinylm.bench.gpu import gpu_foundation, gpu_loss, gpu_mfu, gpu_resume, gpu_reward
 from tinylm.bench.measure import Reading, Setup, Skip, Watch, shown
 from tinylm.bench.page import page
@@ -85,6 +86,7 @@ ROWS = {
     "a100-loss": Row(a100_loss, default=False),
     "memory": Row(memory, default=False),
     "demo": Row(demo, default=False),
+    "assistant": Row(assistant, default=False),
 }
 
 

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from tinylm.assistant.database import Database
     from tinylm.assistant.passages import Passage
     from tinylm.assistant.runtime import Assistant, Event
+    from tinylm.commands.graduate import Worded
     from tinylm.runs import Run
 
 ANSWER = 256  # tokens that a conversation leaves free for the answer
 # Cooler than for verse: an answer should be the model's best, with a little variety.
 CHAT_SAMPLING = Sampling(temperature=0.5, top_p=0.9)
-NAMES = {"step": "step", "call": "call", "result": "result", "passage": "passage", "source": "from"}
+NAMES = {"step": "step", "call": "call", "result": "result", "passage": "passage",
+         "source": "from", "quote": "quote"}  # fmt: skip
 LABELS = {kind: f"  {name:9}" for kind, name in NAMES.items()} | {"answer": ""}
 HELLO = """Ask about the documents, large sums, orders ("Where is order {order}?") or berths
 ("Book berth 9 on Monday.")."""
@@ -35,6 +37,8 @@ def chat(
     database: Path | None = None,
     run: Path | None = None,
     model: Path | None = None,
+    plain: bool = False,
+    free: bool = False,
     session: Path | None = None,
     base: Path = Path("runs/demo/base"),
     out: Path = Path("runs/assistant"),
@@ -50,8 +54,12 @@ def chat(
             and berths. `harbour` writes one to try into `out`.
         run: An assistant that was trained already. Default: the one in `out`, trained there on
             first use.
-        model: A run with a chat template, such as runs/smollm2. You then talk to the model itself,
-            without documents or tools.
+        model: An imported model, such as runs/smollm2. It practises to search, to call tools and
+            to read, about eight minutes on first use, and is kept in `out`.
+        plain: With --model: talk to the model as it is, by its own chat template, without
+            documents or tools. A model without the special tokens that practice needs always does.
+        free: With --model: let it word its answers. A sentence is shown only if all its numbers and
+            names stand in the passage; else the quote is.
         session: A file to append the conversation to, one JSON object a line.
         base: The run that the assistant is fine-tuned from. It is trained first if it does not
             exist.
@@ -60,28 +68,29 @@ def chat(
             Ctrl-C ends it.
         port: With --serve: the page's port on 127.0.0.1; 0 takes any free one.
     """
-    check_page_options(serve, port, session)
-    if model is not None:
-        if documents is not None or run is not None or database is not None:
-            raise ValueError(
-                "--model talks to the model alone: leave out --documents, --database and --run"
-            )
-        if serve:
-            from tinylm.commands.serve import serve_model
-
-            return serve_model(model, port)
-        talk(model, session)
-        return
+    from tinylm.commands.graduate import can_practise, in_sentences, practised
     from tinylm.corpora.handbook import handbook
     from tinylm.runs import open_run
 
+    check_page_options(serve, port, session)
+    graduate = None if model is None else open_run(model)
+    if graduate is not None and (plain or not can_practise(graduate)):
+        if documents is not None or run is not None or database is not None or free:
+            raise ValueError(
+                "this talks to the model alone: leave out --documents and --run, --database, --free"
+            )
+        return alone(graduate, session, serve, port)
+    check_model_options(graduate, run, plain, free and serve, free)
     first = first_message() if run is None and not serve else None
     if first == "":  # before an assistant is trained for nobody
         say("standard input is empty: there is no question to answer")
         return
     texts = handbook(1) if documents is None else read_folder(documents)
     tables = None if database is None else open_database(database, out)
-    trained = open_run(run) if run else first_use(base, out)
+    if graduate is not None:
+        trained = practised(graduate, out)
+    else:
+        trained = open_run(run) if run else first_use(base, out)
     index = None if documents is None else out / f"index-{name_of(documents)}.json"
     assistant = with_tools(trained, texts, index, tables)
     if serve:
@@ -89,7 +98,29 @@ def chat(
 
         return serve_assistant(assistant, trained, port)
     say(END)
-    converse(assistant, first or ask_user(), session, documents)
+    worded = in_sentences(trained) if free else None
+    converse(assistant, first or ask_user(), session, documents, worded)
+
+
+def alone(model: "Run", session: Path | None, serve: bool, port: int) -> None:
+    """A conversation with a model as it is, in the terminal or on a page."""
+    if serve:
+        from tinylm.commands.serve import serve_model
+
+        return serve_model(model.folder, port)
+    talk(model, session)
+
+
+def check_model_options(
+    model: "Run | None", run: Path | None, plain: bool, on_page: bool, free: bool
+) -> None:
+    """ValueError for options that do not go together."""
+    if model is not None and run is not None:
+        raise ValueError("--model makes an assistant of its own: leave out --run")
+    if model is None and (plain or free):
+        raise ValueError("--plain and --free are for an imported model: add --model RUN")
+    if on_page:
+        raise ValueError("--free words answers in the terminal: leave it or --serve out")
 
 
 def check_page_options(serve: bool, port: int, session: Path | None) -> None:
@@ -117,14 +148,15 @@ def with_tools(
 ) -> "Assistant":
     """The assistant with its tools on these documents, whose index is kept in a file where one is
     given, and on a database; says what it can be asked."""
+    from tinylm.assistant.graduate import search_for
     from tinylm.assistant.retrieval import Index
     from tinylm.assistant.runtime import Assistant
-    from tinylm.assistant.tools import Orders, Search, calculator, toolbox
+    from tinylm.assistant.tools import Orders, calculator, toolbox
     from tinylm.training.load import load_model
 
     network, tokenizer, _ = load_model(run)
     passages = Index(texts) if index is None else Index.open(index, texts)
-    search, orders = Search(passages), Orders()
+    search, orders = search_for(tokenizer, passages), Orders()
     rows = (orders if database is None else database).tools()
     tools = toolbox(calculator(), search.tool(), *rows)
     say(f"documents: {len(texts)}, passages: {len(passages.passages)}")
@@ -132,7 +164,8 @@ def with_tools(
         say(HELLO.format(order=orders.numbers()[0]))
     else:
         say(f"tables of {database.path.name}:\n{database.schema()}")
-    return Assistant(network, tokenizer, tools, search)
+    schema = "" if database is None else database.schema()
+    return Assistant(network, tokenizer, tools, search, schema)
 
 
 def search(
@@ -220,11 +253,18 @@ def first_use(base: Path, out: Path) -> "Run":
 
 
 def converse(
-    assistant: "Assistant", message: str, session: Path | None, documents: Path | None = None
+    assistant: "Assistant",
+    message: str,
+    session: Path | None,
+    documents: Path | None = None,
+    worded: "Worded | None" = None,
 ) -> None:
-    """Answer a message and those after it on standard output, until an empty one."""
+    """Answer a message and those after it on standard output, until an empty one; `worded` puts
+    what is quoted into sentences."""
     while message:
-        parts = [("user", message), *joined(list(show(assistant.reply(message), documents)))]
+        events = assistant.reply(message)
+        events = worded(events, message) if worded else events
+        parts = [("user", message), *joined(list(show(events, documents)))]
         if session is not None:
             for role, text in parts:
                 append_line(session, {"role": role, "text": text})
@@ -236,17 +276,15 @@ def first_message() -> str | None:
     return None if sys.stdin.isatty() else sys.stdin.readline().strip()
 
 
-def talk(folder: Path, session: Path | None) -> None:
+def talk(run: "Run", session: Path | None) -> None:
     """A conversation with an instruction model by its own chat template, until an empty line.
 
     The whole history is its prompt, for as long as it fits beside an answer into the context.
     """
     from tinylm.formats.chat import end_of_turn, recent_turns, template_of
     from tinylm.generation import Request, continue_text
-    from tinylm.runs import open_run
     from tinylm.training.load import load_model
 
-    run = open_run(folder)
     template = template_of(run)
     model, tokenizer, _ = load_model(run)
     room = model.config.context - min(ANSWER, model.config.context // 2)

@@ -103,7 +103,8 @@ def with_only(assistant: "Assistant", documents: bool, tools: bool) -> "Assistan
         # one of its own, of the same kind: a search remembers what it looked for
         search = type(assistant.search)(assistant.search.index)
         chosen.append(search.tool())
-    return Assistant(assistant.model, assistant.tokenizer, toolbox(*chosen), search)
+    schema = assistant.schema if tools else ""
+    return Assistant(assistant.model, assistant.tokenizer, toolbox(*chosen), search, schema)
 
 
 def untuned(run: "Run") -> "Run | None":
