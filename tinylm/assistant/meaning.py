@@ -272,10 +272,10 @@ def half_whitening(centred: Array) -> Array:
     Divided by the deviation itself (full whitening), the many directions of noise would count as
     much as those of meaning; undivided, a few directions that all texts share decide everything.
     """
-    _, spread, directions = np.linalg.svd(centred, full_matrices=False)
-    kept = min(RANK, int((spread > 1e-4 * spread[0]).sum()))
-    deviations = spread[:kept] / np.sqrt(len(centred))
-    return (directions[:kept].T / np.sqrt(deviations)).astype(np.float32)
+    # Eigenvectors of the covariance (W, W), in ascending order of the variance.
+    variances, directions = np.linalg.eigh(np.cov(centred.T.astype(np.float64), bias=True))
+    kept = slice(None, -min(RANK, int((variances > 1e-8 * variances[-1]).sum())) - 1, -1)
+    return (directions[:, kept] / variances[kept] ** 0.25).astype(np.float32)
 
 
 def learn_head(sentences: Array, questions: Array, practised: Practised) -> Array:
