@@ -1,13 +1,23 @@
 """Search by meaning beside search by words, with a small model of random weights: what is found is
 measured by `tinylm bench search`; here, that all of it is wired up, kept and brought up to date."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
 from tinylm.assistant import meaning
-from tinylm.assistant.fused import FusedIndex, Hit, fuse, likelihood, open_fused, ranks
+from tinylm.assistant.fused import (
+    LONGEST_QUESTION,
+    FusedIndex,
+    Hit,
+    fuse,
+    likelihood,
+    open_fused,
+    ranks,
+)
 from tinylm.assistant.meaning import (
     Encoder,
     Practised,
@@ -108,6 +118,17 @@ def test_texts_longer_than_the_context_are_read_from_their_end():
     long = Passage("The soup is hot. " * 20, "soup.md", 1)
     index = FusedIndex(Index({"soup.md": long.text}), narrow)
     assert np.isfinite([hit.score for hit in index.search("Who? " * 50, 5)]).all()
+
+
+def test_a_page_pasted_into_the_search_costs_no_more_than_a_long_question(index):
+    started = time.perf_counter()
+    index.search("How long? " * 2_000)
+    assert time.perf_counter() - started < 5
+    longest = "x" * (LONGEST_QUESTION - 1)
+    one, other = (
+        likelihood(index.encoder, longest + end, index.passages) for end in ("a", "b" * 9)
+    )
+    assert np.array_equal(one, other)
 
 
 def test_reciprocal_ranks_are_summed_and_words_count_by_the_share_that_was_found():

@@ -66,6 +66,9 @@ from tinylm.assistant.retrieval import Found, Index, Passage
 K = 5  # ranks behind which a search's opinion counts half
 LIKELIEST = 20  # passages that the likelihood is asked about: 1.3 s on one core, 135 M parameters
 WITH_CONTEXT = False
+# Tokens that the likelihood reads of a question, and before it: a page pasted into the search must
+# not take a minute or a gigabyte.
+LONGEST_QUESTION, LONGEST_BEFORE = 64, 192
 SURE = 0.6  # share of the question's words that one passage holds: words alone will do
 
 
@@ -168,8 +171,8 @@ def likelihood(encoder: Encoder, question: str, passages: Sequence[Passage]) -> 
     probability of each behind the passage and the tokens before.
     """
     model, encode = encoder.model, encoder.tokenizer.encode
-    asked = encode(f" {question}")[: model.config.context // 2]
-    room = model.config.context - len(asked)
+    asked = encode(f" {question}")[: min(LONGEST_QUESTION, model.config.context // 2)]
+    room = min(LONGEST_BEFORE, model.config.context - len(asked))
     before = [encode(before_question(passage))[-room:] for passage in passages]
     # All layers, but the head only where the question is predicted: on the position before each of
     # its tokens. The head alone is a fifth of the work.
