@@ -60,6 +60,7 @@ from tinylm.assistant.meaning import (
     name_of,
     practice_texts,
     text_of,
+    unit,
 )
 from tinylm.assistant.retrieval import Found, Index, Passage
 
@@ -69,6 +70,7 @@ WITH_CONTEXT = False
 # Tokens that the likelihood reads of a question, and before it: a page pasted into the search must
 # not take a minute or a gigabyte.
 LONGEST_QUESTION, LONGEST_BEFORE = 64, 192
+OF_DOCUMENT = 0.3  # how much a document's mean vector counts beside the passage's own
 SURE = 0.6  # share of the question's words that one passage holds: words alone will do
 
 
@@ -92,6 +94,13 @@ class FusedIndex(Index):
         if self.passages:
             self.space = Space.fit(vectors, Practised.read_by(encoder, watch))
             self.places = self.space.place_passages(vectors)  # (passages, R)
+            # What a document is about as a whole stands behind each of its sentences.
+            rows: dict[str, list[int]] = {}
+            for place, passage in enumerate(self.passages):
+                rows.setdefault(passage.source, []).append(place)
+            self.documents = np.zeros_like(self.places)  # (passages, R)
+            for places in rows.values():
+                self.documents[places] = unit(self.places[places].mean(0, keepdims=True))
 
     def search(self, question: str, count: int = 3) -> list[Found]:
         """The `count` best passages by all searches, best first."""
@@ -135,9 +144,11 @@ class FusedIndex(Index):
         return scores, shares
 
     def by_meaning(self, question: str) -> Array:
-        """The cosine of each passage's vector with the question's, (passages,)."""
+        """The cosine of each passage's vector with the question's, and a share of its document's,
+        (passages,)."""
         vector = self.encoder.read([("", question)])  # not kept: nobody asks it again
-        return self.places @ self.space.place_questions(vector)[0]
+        asked = self.space.place_questions(vector)[0]
+        return (self.places + OF_DOCUMENT * self.documents) @ asked
 
     def updated(self, documents: Mapping[str, str], watch: Watch = iter) -> "FusedIndex":
         """An index of `documents`; only passages that are new or changed are read by the model."""
