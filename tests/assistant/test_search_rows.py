@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.conftest import train_run
 from tinylm import cli
 from tinylm.assistant.retrieval import Index, split_passages, stems
 
@@ -104,3 +105,16 @@ def test_the_command_shows_passages_with_their_places(tmp_path, capsys):
     assert captured.out == "" and "no passage" in captured.err
     with pytest.raises(SystemExit):
         cli.main(["search", str(tmp_path / "nowhere"), "zebra"])
+
+
+def test_with_a_model_the_command_shows_what_each_search_thinks(tmp_path, capsys, text_file):
+    run = train_run(tmp_path / "run", text_file, tokenizer={"kind": "bpe", "vocab_size": 300})
+    (tmp_path / "gym.md").write_text("# Gym\n\nIt costs 4 pounds.\n\nIt opens at nine.\n")
+    command = ["search", str(tmp_path / "gym.md"), "zebra", "--out", str(tmp_path / "kept")]
+    cli.main([*command, "--model", str(run.folder), "--json"])
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {line["text"] for line in lines} == {"It costs 4 pounds.", "It opens at nine."}
+    assert all(line["scores"].keys() == {"words", "meaning", "likelihood"} for line in lines)
+    cli.main([*command, "--model", str(run.folder)])
+    assert "; words 0.00; meaning " in capsys.readouterr().out
+    assert {path.suffix for path in (tmp_path / "kept").iterdir()} == {".json", ".vectors"}

@@ -7,11 +7,13 @@ import re
 
 import pytest
 
-from tinylm.corpora.handbook import handbook, questions
+from tinylm.assistant.retrieval import stems
+from tinylm.corpora.handbook import handbook, paraphrases, questions
 from tinylm.corpora.world import PEOPLE
 from tinylm.recipes import shipped
 
 FIRST, SECOND, QUESTIONS = handbook(1), handbook(2), questions()
+PARAPHRASES = paraphrases() + paraphrases(tuning=True)
 CHANGES = json.loads(
     (shipped("data") / "handbook" / "second-edition.json").read_text(encoding="utf-8")
 )
@@ -93,3 +95,29 @@ def test_nobody_from_the_stories_appears_so_that_no_story_can_answer() -> None:
 def test_another_edition_is_refused() -> None:
     with pytest.raises(ValueError, match="editions 1 and 2, not 3"):
         handbook(3)
+
+
+def test_no_paraphrase_shares_a_content_word_with_the_sentence_that_answers_it() -> None:
+    assert len(paraphrases()) == 100 and len(paraphrases(tuning=True)) == 61
+    assert [q for q in PARAPHRASES if set(stems(q.question)) & set(stems(q.evidence))] == []
+
+
+def test_paraphrases_are_about_other_sentences_each_and_can_be_graded() -> None:
+    for field in ("id", "question", "evidence"):
+        assert len({getattr(question, field) for question in PARAPHRASES}) == len(PARAPHRASES)
+    for question in PARAPHRASES:
+        assert 1 <= len(question.answer.split()) <= 5 and question.question.endswith("?")
+        assert stands_in(question.answer, question.evidence) == 1, question
+        assert FIRST[question.document].count(question.evidence) == 1, question
+        assert not stands_in(question.answer.lower(), question.question.lower()), question
+
+
+def test_the_second_edition_answers_the_paraphrases_too() -> None:
+    for question in PARAPHRASES:
+        if question.new_answer is None:
+            held = question.evidence in SECOND[question.document]
+            new = [c["new"] for c in CHANGES if c["old"] == question.evidence]
+            assert held or stands_in(question.answer, new[0]) == 1, question
+        else:
+            (new,) = [c["new"] for c in CHANGES if c["old"] == question.evidence]
+            assert stands_in(question.new_answer, new) == 1, question

@@ -1,8 +1,17 @@
 """The lesson on retrieval: who is asked what, and how an answer is judged."""
 
+import torch
+
+from tinylm.assistant.fused import FusedIndex
+from tinylm.assistant.meaning import Encoder
+from tinylm.assistant.retrieval import Index
+from tinylm.assistant.search_quality import search_quality
 from tinylm.assistant.training import questions_held_out
-from tinylm.corpora.handbook import questions
+from tinylm.config import ModelConfig
+from tinylm.corpora.handbook import handbook, paraphrases, questions
 from tinylm.lessons.retrieval import conclude, evidence_in, hit_rates
+from tinylm.model.gpt import GPT
+from tinylm.text.tokenizers import BpeTokenizer
 
 
 def rows(right: int, of: int, stale: int = 0) -> list[dict]:
@@ -56,3 +65,29 @@ def test_at_smoke_scale_every_arm_is_asked(smoke_lesson):
         question.id for seed in results["seeds"] for question in questions_held_out(seed)
     }
     assert {"closed book", "fine-tuned", "retrieved", "oracle"} <= results["arms"].keys()
+
+
+def test_the_search_by_meaning_is_reported_and_changes_no_verdict():
+    without = conclude(marks(retrieved=28, closed=0), HITS)
+    assert "not measured" in without.sentence and without.details["meaning"] is None
+    rows = {"found": [20.0, 45.0, 70.0], "seconds": 0.5}
+    meaning = {name: rows for name in ("words", "meaning", "likelihood", "fused")}
+    with_it = conclude(marks(retrieved=28, closed=0), HITS, meaning)
+    assert with_it.details["meaning"] == meaning and "45 %" in with_it.sentence
+    assert "likelihood takes 0.5 s a question, BM25 500 ms" in with_it.sentence
+    assert (with_it.verdict, with_it.targets) == (without.verdict, without.targets)
+
+
+def test_every_search_is_measured_on_the_same_questions():
+    model = GPT(ModelConfig(vocab_size=256, context=200, depth=2, width=16, heads=2))
+    model.initialise(torch.Generator().manual_seed(0))
+    tokenizer = BpeTokenizer([])
+    index = FusedIndex(
+        Index({"pay": handbook(1)["pay"]}), Encoder(model.eval(), tokenizer, "small")
+    )
+    asked = [question for question in paraphrases() if question.document == "pay"]
+    quality = search_quality(index, asked)
+    assert quality.percent("words", 10_000) < quality.percent("meaning", 10_000) == 100
+    assert {len(row) for row in quality.ranks.values()} == {len(asked)}
+    assert quality.row("fused")[0] <= quality.row("fused")[1] <= quality.row("fused")[2]
+    assert all(spent >= 0 for spent in quality.seconds.values())

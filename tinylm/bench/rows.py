@@ -47,6 +47,7 @@ from tinylm.bench.measure import Reading, Setup, Skip, Watch, shown
 from tinylm.bench.page import page
 from tinylm.bench.processes import processes
 from tinylm.bench.sampling import sampling
+from tinylm.bench.search import search
 from tinylm.bench.texts import bpe, meter
 from tinylm.bench.training import a100_loss, demo, memory, mfu, nanogpt_loss, optimiser, throughput
 from tinylm.config import closest
@@ -83,6 +84,7 @@ ROWS = {
     "gpu-resume": Row(gpu_resume),
     "processes": Row(processes, default=False),
     "page": Row(page, default=False),
+    "search": Row(search, default=False),
     "a100-loss": Row(a100_loss, default=False),
     "memory": Row(memory, default=False),
     "demo": Row(demo, default=False),

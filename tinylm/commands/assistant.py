@@ -3,9 +3,9 @@ shown."""
 
 import hashlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional
 
@@ -15,6 +15,7 @@ from tinylm.runs import append_line
 
 if TYPE_CHECKING:
     from tinylm.assistant.database import Database
+    from tinylm.assistant.fused import FusedIndex
     from tinylm.assistant.passages import Passage
     from tinylm.assistant.runtime import Assistant, Event
     from tinylm.commands.graduate import Worded
@@ -169,7 +170,12 @@ def with_tools(
 
 
 def search(
-    documents: Positional[Path], question: Positional[str], count: int = 3, json: bool = False
+    documents: Positional[Path],
+    question: Positional[str],
+    count: int = 3,
+    json: bool = False,
+    model: Path | None = None,
+    out: Path = Path("runs/assistant"),
 ) -> None:
     """Show the passages of your documents that fit a question; no model is needed.
 
@@ -178,24 +184,53 @@ def search(
         question: What to look for, in plain words.
         count: Number of passages to show at most.
         json: One JSON object per passage: text, document, place, score, context, where, path.
+        model: A run such as runs/smollm2. With it, passages are found by meaning too, and each is
+            shown with what each search thinks of it.
+        out: Folder in which the index of --model is kept.
     """
     from tinylm.assistant.retrieval import Index
     from tinylm.corpora.documents import path_of
 
     at_least(1, count=count)
-    hits = Index(read_folder(documents)).search(question, count)
+    texts = read_folder(documents)
+    index = Index(texts) if model is None else by_meaning(model, texts, documents, out)
+    hits = index.search(question, count)
     for hit in hits:
-        passage = hit.passage
+        passage, scores = hit.passage, getattr(hit, "scores", {})  # of each search, by meaning
         if json:
             place = {"document": passage.source, "place": passage.place}
-            more = {"score": round(hit.score, 4), "context": passage.context}
+            more: dict[str, Any] = {"score": round(hit.score, 4), "context": passage.context}
+            if scores:
+                more["scores"] = {name: round(score, 4) for name, score in scores.items()}
             file = {"where": passage.where, "path": str(path_of(documents, passage.source))}
             print_json({"text": passage.text, **place, **more, **file})
         else:
+            each = "".join(f"; {name} {score:.2f}" for name, score in scores.items())
             print(clean(f"{hit.score:6.2f}  {passage.text}"))
-            print(f"        {place_of(passage, documents)}")
+            print(f"        {place_of(passage, documents)}{each}")
     if not hits:
         say("no passage shares a word with the question")
+
+
+def by_meaning(model: Path, texts: dict[str, str], documents: Path, out: Path) -> "FusedIndex":
+    """The index by words and meaning of these documents, read by a model on first use and kept in
+    `out`."""
+    from tqdm.auto import tqdm
+
+    from tinylm.assistant.fused import open_fused
+    from tinylm.assistant.meaning import Encoder
+    from tinylm.runs import open_run
+    from tinylm.training.load import load_model
+
+    run = open_run(model)
+    network, tokenizer, _ = load_model(run)
+    encoder = Encoder(network, tokenizer, run.fingerprint)
+
+    def watch(batches: Sequence[list[int]]) -> Iterable[list[int]]:
+        # A second or two of waiting needs no bar.
+        return tqdm(batches, desc="reading for the search", unit="batch", delay=2)
+
+    return open_fused(out / f"index-{name_of(documents)}.json", texts, encoder, watch)
 
 
 def read_folder(path: Path) -> dict[str, str]:

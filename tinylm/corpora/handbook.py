@@ -67,6 +67,17 @@ def handbook(edition: int) -> dict[str, str]:
 
 
 def questions() -> list[Question]:
-    """All questions about the handbook, document by document."""
-    file = shipped("data") / "handbook" / "questions.jsonl"
-    return [Question(**json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines()]
+    """All questions about the handbook, document by document, in much the words of its text."""
+    return read_questions("questions.jsonl")
+
+
+def paraphrases(tuning: bool = False) -> list[Question]:
+    """100 questions in other words than the text's: none shares a stem with the sentence that
+    answers it. With `tuning`, 61 others of the same kind, to choose settings by."""
+    return read_questions("paraphrases-tuning.jsonl" if tuning else "paraphrases.jsonl")
+
+
+def read_questions(name: str) -> list[Question]:
+    """The questions in a file of data/handbook."""
+    text = (shipped("data") / "handbook" / name).read_text(encoding="utf-8")
+    return [Question(**json.loads(line)) for line in text.splitlines()]

@@ -27,6 +27,13 @@ model shape.
                     reads and quotes; the oracle stays, to show that it can. Expected: as few right
                     answers as from the weights, in both editions
 
+Beside it, at full scale and where runs/smollm2 is at hand (tinylm import smollm2), a second search
+is measured; it takes no part in the verdict. The 100 paraphrases of the handbook share no content
+word with their sentence, so BM25 cannot find it. A vector can, and so can the question itself: the
+foundation model reads a passage and says how likely it finds the question behind it (query
+likelihood). That is next-token prediction, used as a search engine, and its price is a pass of the
+model over every passage that is asked about.
+
 Tried before. At first the verdict asked for more than half of the questions in both. That is a
 hoped-for size; it is a target now. The lesson was supported either way when the two were separated.
 
@@ -36,25 +43,29 @@ Trade-off: one sentence answers every question. Real questions often need two.
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from random import Random
 from typing import Any
 
 from tinylm.assistant.conversation import ASSISTANT, USER, Dialogue, Part
+from tinylm.assistant.fused import FusedIndex
 from tinylm.assistant.grading import ask, same_answer
+from tinylm.assistant.meaning import Encoder
 from tinylm.assistant.retrieval import Index
 from tinylm.assistant.runtime import Assistant
+from tinylm.assistant.search_quality import SEARCHES, search_quality
 from tinylm.assistant.training import (
     assistant_recipe,
     dialogue_corpus,
     held_out,
     questions_held_out,
 )
-from tinylm.corpora.handbook import Question, handbook, questions
+from tinylm.corpora.handbook import Question, handbook, paraphrases, questions
 from tinylm.evaluation.statistics import Interval, interval, paired_difference
 from tinylm.lessons.assistants import assistant, equipped, percent_arm, pooled, start_of
 from tinylm.lessons.experiment import Experiment, Progress, WithProgress
 from tinylm.lessons.lesson import Lesson, Result, above, below, dots, together
-from tinylm.runs import Run
+from tinylm.runs import Run, open_run
 from tinylm.training.load import load_model
 
 
@@ -72,6 +83,7 @@ SIZES = {"smoke": Size(2, 2, 3), "full": Size(250, 20, 297)}
 # The name of an arm: the share of changed questions that the weights answer as they once learned.
 STALE = "fine-tuned: still the old answer"
 UNIT = "% of questions"
+FOUNDATION = Path("runs/smollm2")  # for the search by meaning; the lesson goes on without it
 GUESSABLE = 0.1  # a share: with more right answers of the closed book the questions give them away
 Marks = list[dict[str, Any]]  # one a question: {"id", "answer", "right"} and, for a search, "hit"
 
@@ -115,7 +127,14 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
         experiment.measure(f"hits, edition {edition}", edition, partial(hit_rates, edition))
         for edition in (1, 2)
     ]
-    return conclude(marks, hits)
+    meaning = None
+    if experiment.scale == "full" and (FOUNDATION / "manifest.json").is_file():
+        yield Progress("searching by meaning", 0, 1)
+        run = open_run(FOUNDATION)
+        meaning = experiment.measure(
+            "search by meaning", run.fingerprint, partial(search_by_meaning, run)
+        )
+    return conclude(marks, hits, meaning)
 
 
 def pairs_model(
@@ -234,12 +253,29 @@ def hit_rates(edition: int) -> dict[str, float]:
     return {"at 1": hits_at_1 / asked, "at 3": hits_at_3 / asked}
 
 
+def search_by_meaning(run: Run) -> dict[str, Any]:
+    """Of each search and of all fused: percentages of the paraphrases found first, among three and
+    among ten, and seconds a question."""
+    model, tokenizer, _ = load_model(run)
+    # The model reads all passages once; a question is then one short pass and a product.
+    index = FusedIndex(Index(handbook(1)), Encoder(model, tokenizer, run.fingerprint))
+    # The likelihood cannot be kept like that: it depends on question and passage together.
+    quality = search_quality(index, paraphrases())
+    return {
+        name: {"found": quality.row(name), "seconds": quality.seconds[name]} for name in SEARCHES
+    }
+
+
 # -- what follows ---------------------------------------------------------------------------------
 
 
-def conclude(marks: dict[str, list[Marks]], hits: Sequence[dict[str, float]]) -> Result:
+def conclude(
+    marks: dict[str, list[Marks]],
+    hits: Sequence[dict[str, float]],
+    meaning: dict[str, Any] | None = None,
+) -> Result:
     """The verdict: retrieved beats closed book on what was never trained on, and the old weights on
-    the second edition."""
+    the second edition. The search by `meaning` is only reported."""
     arms = [percent_arm(name, UNIT, rows) for name, rows in marks.items()]
     # Not an arm of its own: the same answers, counted for being what was right before.
     arms.append(percent_arm(STALE, UNIT, marks["fine-tuned, second edition"], "stale"))
@@ -260,11 +296,11 @@ def conclude(marks: dict[str, list[Marks]], hits: Sequence[dict[str, float]]) ->
     # The claim has three parts, and falls with any of them.
     return Result(
         together(above(gain), guessed, above(gain_updated)),
-        sentence(mean, hits[0]),
+        f"{sentence(mean, hits[0])} {meaning_sentence(meaning)}",
         arms,
         {"retrieval.png": dots(title, arms, "right answers, % of questions")},
         targets(mean, gain, interval(updated, groups=seeds_updated)),
-        {"hit_rates": list(hits), "marks": marks},
+        {"hit_rates": list(hits), "marks": marks, "meaning": meaning},
     )
 
 
@@ -292,6 +328,21 @@ def sentence(mean: dict[str, float], hits: dict[str, float]) -> str:
         f"{share['retrieved, second edition']} of the changed questions at once; the model that "
         f"was fine-tuned on the answers {share['fine-tuned, second edition']}, and it gives the "
         f"old answer to {share[STALE]}."
+    )
+
+
+def meaning_sentence(meaning: dict[str, Any] | None) -> str:
+    """What the search by meaning found on questions in other words than the text's."""
+    if meaning is None:
+        return f"Search by meaning was not measured: it needs {FOUNDATION} and full scale."
+    # The middle one of first, among three, among ten.
+    three = {name: f"{row['found'][1]:.0f} %" for name, row in meaning.items()}
+    return (
+        f"Asked in other words, BM25 has the right sentence among three {three['words']} of the "
+        f"time, vectors of a foundation model {three['meaning']}, the likelihood of the question "
+        f"behind the sentence {three['likelihood']}, all three together {three['fused']}; the "
+        f"likelihood takes {meaning['likelihood']['seconds']:.1f} s a question, BM25 "
+        f"{1000 * meaning['words']['seconds']:.0f} ms."
     )
 
 
