@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 
+from tinylm.assistant.fused import FusedIndex
 from tinylm.assistant.practice import SHARES, Piece, encode_all, pieces
 from tinylm.assistant.protocol import END_OF_TEXT, ChatTokens, protocol_of
 from tinylm.assistant.retrieval import Index
@@ -82,7 +83,7 @@ def practice_recipe(parent: Run, corpus: Corpus, seed: int, size: Size) -> Recip
     train = base.train.model_copy(
         update={
             "steps": steps, "seed": seed, "evaluate_every": steps, "batch_size": size.batch,
-            "micro_batch_size": size.batch, "optimizer": "adamw", "learning_rate": 2e-3,
+            "micro_batch_size": size.batch, "optimizer": "adamw", "learning_rate": 1e-3,
             "weight_decay": 0.0, "warmup": 0.05, "decay": 0.6,
         }
     )  # fmt: skip
@@ -106,15 +107,15 @@ def practice_recipe(parent: Run, corpus: Corpus, seed: int, size: Size) -> Recip
 class AskedSearch(Search):
     """The search tool whose call names the question; up to `most` passages, best first.
 
-    `enough` is the share of the question that the best passage must hold, as in `Search`; 0 where
-    the index finds by meaning too, and the reader alone says what nobody knows.
+    Where the index finds by words alone, the best passage must hold ENOUGH of the question, as in
+    `Search`. Where it finds by meaning too, the reader alone says what nobody knows.
     """
 
     most = 3  # near misses of the best stand beside it: the reader decides between them
 
-    def __init__(self, index: Index, enough: float = ENOUGH) -> None:
+    def __init__(self, index: Index) -> None:
         super().__init__(index)
-        self.enough = enough
+        self.enough = 0.0 if isinstance(index, FusedIndex) else ENOUGH
 
     def find(self, question: str) -> str:
         """The texts of the best passages, a line each; ValueError where the best does not hold

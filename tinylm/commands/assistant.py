@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tinylm.assistant.database import Database
     from tinylm.assistant.fused import FusedIndex
     from tinylm.assistant.passages import Passage
+    from tinylm.assistant.retrieval import Index
     from tinylm.assistant.runtime import Assistant, Event
     from tinylm.commands.graduate import Worded
     from tinylm.runs import Run
@@ -69,6 +70,7 @@ def chat(
             Ctrl-C ends it.
         port: With --serve: the page's port on 127.0.0.1; 0 takes any free one.
     """
+    from tinylm.assistant.retrieval import Index
     from tinylm.commands.graduate import can_practise, in_sentences, practised
     from tinylm.corpora.handbook import handbook
     from tinylm.runs import open_run
@@ -92,8 +94,12 @@ def chat(
         trained = practised(graduate, out)
     else:
         trained = open_run(run) if run else first_use(base, out)
-    index = None if documents is None else out / f"index-{name_of(documents)}.json"
-    assistant = with_tools(trained, texts, index, tables)
+    index = out / f"index-{'handbook' if documents is None else name_of(documents)}.json"
+    if graduate is not None:
+        passages: Index = by_meaning(graduate, texts, index)
+    else:
+        passages = Index(texts) if documents is None else Index.open(index, texts)
+    assistant = with_tools(trained, passages, len(texts), tables)
     if serve:
         from tinylm.commands.serve import serve_assistant
 
@@ -145,22 +151,20 @@ def open_database(path: Path, out: Path) -> "Database":
 
 
 def with_tools(
-    run: "Run", texts: dict[str, str], index: Path | None, database: "Database | None" = None
+    run: "Run", passages: "Index", documents: int, database: "Database | None" = None
 ) -> "Assistant":
-    """The assistant with its tools on these documents, whose index is kept in a file where one is
-    given, and on a database; says what it can be asked."""
+    """The assistant with its tools on the passages of so many documents, and on a database; says
+    what it can be asked."""
     from tinylm.assistant.graduate import search_for
-    from tinylm.assistant.retrieval import Index
     from tinylm.assistant.runtime import Assistant
     from tinylm.assistant.tools import Orders, calculator, toolbox
     from tinylm.training.load import load_model
 
     network, tokenizer, _ = load_model(run)
-    passages = Index(texts) if index is None else Index.open(index, texts)
     search, orders = search_for(tokenizer, passages), Orders()
     rows = (orders if database is None else database).tools()
     tools = toolbox(calculator(), search.tool(), *rows)
-    say(f"documents: {len(texts)}, passages: {len(passages.passages)}")
+    say(f"documents: {documents}, passages: {len(passages.passages)}")
     if database is None:
         say(HELLO.format(order=orders.numbers()[0]))
     else:
@@ -190,10 +194,13 @@ def search(
     """
     from tinylm.assistant.retrieval import Index
     from tinylm.corpora.documents import path_of
+    from tinylm.runs import open_run
 
     at_least(1, count=count)
     texts = read_folder(documents)
-    index = Index(texts) if model is None else by_meaning(model, texts, documents, out)
+    index = Index(texts)
+    if model is not None:
+        index = by_meaning(open_run(model), texts, out / f"index-{name_of(documents)}.json")
     hits = index.search(question, count)
     for hit in hits:
         passage, scores = hit.passage, getattr(hit, "scores", {})  # of each search, by meaning
@@ -212,17 +219,15 @@ def search(
         say("no passage shares a word with the question")
 
 
-def by_meaning(model: Path, texts: dict[str, str], documents: Path, out: Path) -> "FusedIndex":
-    """The index by words and meaning of these documents, read by a model on first use and kept in
-    `out`."""
+def by_meaning(run: "Run", texts: dict[str, str], path: Path) -> "FusedIndex":
+    """The index by words and meaning of these documents, read by a model on first use and kept at
+    `path`."""
     from tqdm.auto import tqdm
 
     from tinylm.assistant.fused import open_fused
     from tinylm.assistant.meaning import Encoder
-    from tinylm.runs import open_run
     from tinylm.training.load import load_model
 
-    run = open_run(model)
     network, tokenizer, _ = load_model(run)
     encoder = Encoder(network, tokenizer, run.fingerprint)
 
@@ -230,7 +235,7 @@ def by_meaning(model: Path, texts: dict[str, str], documents: Path, out: Path) -
         # A second or two of waiting needs no bar.
         return tqdm(batches, desc="reading for the search", unit="batch", delay=2)
 
-    return open_fused(out / f"index-{name_of(documents)}.json", texts, encoder, watch)
+    return open_fused(path, texts, encoder, watch)
 
 
 def read_folder(path: Path) -> dict[str, str]:
