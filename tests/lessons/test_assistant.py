@@ -1,16 +1,30 @@
 """The lesson on the assistant: a mix of messages, none of them trained on."""
 
+from collections import Counter
+
 from tinylm.assistant.conversation import DONT_KNOW
 from tinylm.assistant.dialogues import SORRY
 from tinylm.assistant.tools import Orders
 from tinylm.assistant.training import assistant_cases, held_out
-from tinylm.lessons.assistant import MIX, conclude, messages
+from tinylm.lessons.assistant import (
+    HIRE,
+    MIX,
+    PRACTICE,
+    STRANGER,
+    WORDINGS,
+    conclude,
+    messages,
+    needed_for,
+)
+from tinylm.lessons.lesson import Arm
 
 
-def test_a_hundred_messages_of_all_kinds_are_asked():
+def test_a_hundred_messages_of_all_kinds_are_asked_in_each_wording():
     made = messages(1, 1.0, Orders(5))
-    assert len(made) == sum(MIX.values()) == 100
-    assert {message.kind for message in made} == MIX.keys()
+    assert sum(MIX.values()) == 100
+    for wording in WORDINGS:
+        kinds = Counter(message.kind for message in made if message.wording == wording)
+        assert kinds == MIX
     assert SORRY not in {message.case.answer for message in made}
 
 
@@ -32,22 +46,42 @@ def test_no_question_about_the_documents_was_trained_on():
     assert not asked & {case.message for case in assistant_cases(1, 500)}
 
 
-def test_the_numbers_are_told_as_they_are():
-    def rows(decided: int, right: int) -> list[list[dict]]:
-        of = [
-            {"kind": kind, "decision right": n < decided, "right": n < right}
-            for n in range(10)
-            for kind in MIX
-        ]
-        return [of] * 3
-
-    good = conclude({"educated hire": rows(10, 9), "stranger": rows(7, 4)})
-    assert good.verdict == "supported" and all(good.targets.values())
-    bad = conclude({"educated hire": rows(4, 3), "stranger": rows(7, 6)})
-    assert bad.verdict == "not supported" and not any(bad.targets.values())
+def rows(decided: int, right: int) -> list[list[dict]]:
+    """Rows of three seeds, of which so many of ten are right."""
+    own = [
+        {"kind": kind, "wording": wording, "decision right": n < decided, "right": n < right}
+        for n in range(10)
+        for kind in ("known", "unknown")
+        for wording in WORDINGS
+    ]
+    return [own] * 3
 
 
-def test_at_smoke_scale_both_answer_every_message(smoke_lesson):
+def by_amount(decided: int, *right: int) -> dict[str, list[list[dict]]]:
+    return {amount: rows(decided, own) for amount, own in zip(PRACTICE.values(), right)}
+
+
+def test_a_hire_that_is_ahead_on_the_way_and_decides_rightly_in_the_end_supports_the_claim():
+    stranger = by_amount(10, 1, 5, 9)
+    ahead = conclude({HIRE: by_amount(10, 4, 7, 9), STRANGER: stranger})
+    assert ahead.verdict == "supported" and all(ahead.targets.values())
+    same = conclude({HIRE: stranger, STRANGER: stranger})
+    assert same.verdict == "no measurable difference"
+    undecided = conclude({HIRE: by_amount(3, 4, 7, 8), STRANGER: stranger})
+    assert undecided.verdict == "not supported" and not all(undecided.targets.values())
+    assert conclude({HIRE: by_amount(10, 1, 1, 9), STRANGER: stranger}).verdict == "not supported"
+
+
+def test_the_practice_needed_for_a_level_is_read_off_the_curve():
+    curve = [Arm("", "", [value]) for value in (50.0, 70.0, 90.0)]
+    assert needed_for(curve, 70) == "0.25" and needed_for(curve, 80) == "0.50"
+    assert needed_for(curve, 40) == "at most 0.06" and needed_for(curve, 95) == "more than all"
+
+
+def test_at_smoke_scale_both_answer_every_message_after_every_amount_of_practice(smoke_lesson):
     results = smoke_lesson("assistant")
-    for rows in results["details"]["rows"].values():
-        assert {row["kind"] for seed in rows for row in seed} == MIX.keys()
+    for amounts in results["details"]["rows"].values():
+        assert list(amounts) == list(PRACTICE.values())
+        for by_seed in amounts.values():
+            assert {row["kind"] for seed in by_seed for row in seed} == MIX.keys()
+            assert {row["wording"] for seed in by_seed for row in seed} == set(WORDINGS)

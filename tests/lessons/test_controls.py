@@ -303,8 +303,8 @@ def test_the_assistant_of_a_control_starts_from_noise_and_is_no_assistant_of_oth
     experiments, noted
 ):
     def starts(control):
-        seen = noted(assistant, control, lambda seen: "educated hire, seed 1" in seen.measured)
-        return seen.measured["educated hire, seed 1"].args[0]
+        name = "educated hire, practice all, seed 1"
+        return noted(assistant, control, lambda seen: name in seen.measured).measured[name].args[0]
 
     own, other = starts(control=False), starts(control=True)
     assert own.name.startswith("assistant-seed-1") and other.name.startswith("control-assistant")

@@ -89,10 +89,10 @@ def reworded(kind: str, chance: Chance, orders: Orders) -> Case:
     return MAKERS[kind](chance, orders)
 
 
-def asked_of_documents(reading: Reading, chance: Chance) -> Case:
-    """A question about the documents behind a few words of politeness."""
-    lead = chance.pick(LEADS)
-    return looked_up(Reading(reading.passage, lead.format(reading.question), reading.answer))
+def about_documents_reworded(question: str, number: int) -> str:
+    """A question about the documents behind a few words of politeness, in turn."""
+    # Behind the colon a question goes on in small letters.
+    return LEADS[number % len(LEADS)].format(question[0].lower() + question[1:])
 
 
 def calculation(chance: Chance, _: Orders) -> Case:
