@@ -37,20 +37,15 @@ difference is expected.
 """
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from tinylm.assistant.dialogues import SORRY, Case, cases, looked_up, order
 from tinylm.assistant.grading import ask, same_answer
-from tinylm.assistant.reading_practice import Reading
 from tinylm.assistant.tools import Orders
-from tinylm.assistant.training import assistant_recipe, handbook_practice, questions_held_out
-from tinylm.corpora.chance import Chance
+from tinylm.assistant.training import assistant_recipe
 from tinylm.corpora.handbook import handbook
 from tinylm.evaluation.statistics import Interval, interval, paired_difference
 from tinylm.lessons import assistants
@@ -58,42 +53,18 @@ from tinylm.lessons.assistants import percent_arm, pooled
 from tinylm.lessons.experiment import Experiment, Progress, WithProgress
 from tinylm.lessons.lesson import Arm, Lesson, Result, above, band, together
 from tinylm.lessons.shared import interval_json, noise_base
-from tinylm.lessons.wordings import about_documents_reworded, reworded
+from tinylm.lessons.wordings import MIX, PRACTISED, TEST_SEED, USERS, WORDINGS, messages
 from tinylm.pages.figures import canvas, colour
 from tinylm.runs import Run
 from tinylm.text.batches import Corpus
 
-TEST_SEED = 20_000  # beyond all training seeds, and beyond those of the lesson tools
-MIX = {  # how many of a hundred messages are of each kind
-    "known": 35,  # about documents in the index, none of which was trained on
-    "unknown": 15,  # about a document that was taken out of the index
-    "foreign": 5,  # about what no handbook holds
-    "calculator": 15,  # large numbers: a call
-    "order": 10,  # a record: a call to the database
-    "book": 5,  # a call that writes: the right answer is to propose it, and to wait
-    "step": 10,  # small numbers: worked in steps, without a tool
-    "talk": 5,  # the words come from the weights
-}
 NOT_KNOWABLE = ("unknown", "foreign")  # "I don't know." is the right answer
 HIRE, STRANGER = "educated hire", "stranger"
 STARTS = (HIRE, STRANGER)
 # Share of the practice -> its name, from little to all: each is four times the one before.
 PRACTICE = {1 / 16: "1/16", 1 / 4: "1/4", 1.0: "all"}
-PRACTISED, USERS = "practised wordings", "users' wordings"
-WORDINGS = (PRACTISED, USERS)
 LEVEL = 75.0  # % of right answers: how much practice does each start need to get there?
 UNIT = "% of messages"
-
-
-@dataclass(frozen=True)
-class Message:
-    """A case, and the documents that can be searched when it is asked."""
-
-    kind: str
-    case: Case
-    without: str = ""  # a document that is not in the index
-    wording: str = PRACTISED
-
 
 Rows = list[dict[str, Any]]  # one a message, as `examine` makes them
 # start -> amount of practice -> rows for each seed
@@ -139,58 +110,6 @@ def practised(
 
 
 # -- asking ---------------------------------------------------------------------------------------
-
-
-def messages(seed: int, share: float, orders: Orders) -> list[Message]:
-    """The mix in both wordings, at least one of each kind, with orders that are in the database."""
-    chance, practice = Chance(TEST_SEED + seed), handbook_practice(seed)
-    drawn: list[Message] = []
-    for kind, of_hundred in MIX.items():
-        # At smoke scale the rounding would lose the rare kinds.
-        count = max(1, round(share * of_hundred))
-        if kind in ("known", "unknown"):
-            drawn += about_documents(kind, seed, count)
-            continue
-        if kind == "order":
-            # Drawn from the database: an order that does not exist would need no looking up.
-            numbers = [chance.pick(orders.numbers()) for _ in range(count)]
-            looked_for = [order(chance, number, orders.look_up(number)) for number in numbers]
-            drawn += [Message(kind, case) for case in looked_for]
-        else:
-            # The training's own generator with a seed that training never had: other numbers.
-            new_cases = cases(practice, TEST_SEED + seed, ((kind, 1.0),))
-            answerable = (case for case in new_cases if not fails(case))
-            drawn += [Message(kind, case) for case in islice(answerable, count)]
-        others = [reworded(kind, chance, orders) for _ in range(count)]
-        drawn += [Message(kind, case, wording=USERS) for case in others]
-    return drawn
-
-
-def about_documents(kind: str, seed: int, count: int) -> list[Message]:
-    """Questions about documents that the assistant of this seed has never seen, in both wordings.
-
-    "known" takes every other held-out question from the first on, "unknown" every other one from
-    the middle on; of the latter the document is taken out of the index.
-    """
-    held = questions_held_out(seed)
-    chosen = held[::2][:count] if kind == "known" else held[len(held) // 2 :: 2][:count]
-    about: list[Message] = []
-    for number, question in enumerate(chosen):
-        # Without evidence the right answer of the case is "I don't know."
-        evidence = (question.evidence, question.answer) if kind == "known" else ("",)
-        for wording in WORDINGS:
-            asked = question.question
-            if wording == USERS:
-                asked = about_documents_reworded(asked, number)
-            case = looked_up(Reading(evidence[0], asked, *evidence[1:]))
-            without = question.document if kind == "unknown" else ""
-            about.append(Message(kind, case, without, wording))
-    return about
-
-
-def fails(case: Case) -> bool:
-    """Whether a tool fails in this case, as it now and then does in training."""
-    return case.answer == SORRY
 
 
 def examine(run: Run, seed: int, share: float) -> Rows:

@@ -263,8 +263,8 @@ def conclude(scores: Scores, words: dict[str, list[float]], beside: Yardsticks) 
     }
     accuracy = [accuracy_arm(scores, arm) for arm in ARMS]
     arms = [
+        Arm("bits: stories: base as it is", "bits/byte", beside.familiar),
         *(Arm(f"bits: {arm}", "bits/byte", loss[arm]) for arm in ARMS),
-        Arm("bits: base as it is, stories", "bits/byte", beside.familiar),
         *accuracy,
         *(word_arm(name, values) for name, values in words.items()),
     ]
@@ -334,12 +334,12 @@ def picture(arms: Sequence[Arm], guessing: float) -> Figure:
         f"A word of the log costs the base {mean[f'tokens: {LOGS}']:.1f} tokens, a word of a story "
         f"{mean[f'tokens: {STORIES}']:.1f}; trained on logs, it answers "
         f"{percent(mean['answers: base adapted'])} instead of "
-        f"{percent(mean['answers: base as it is'])}"
+        f"{percent(mean['answers: base as it is'])} of the questions"
     )
     labels = {
         "tokens": "tokens per word",
-        "bits": "bits per byte, unseen logs",
-        "answers": "share of right answers",
+        "bits": "bits per byte of unseen logs (on top: of stories)",
+        "answers": "share of questions answered rightly",
     }
     # An arm may predict the log well and still not know its rules: the measures stay apart.
     with canvas(title, (9.0, 8.2)) as figure:
@@ -349,7 +349,7 @@ def picture(arms: Sequence[Arm], guessing: float) -> Figure:
         # From a fifth of a bit to a dozen: equal ratios are equal distances.
         logarithmic(panels[1].xaxis)
         panels[2].axvline(guessing, color=MUTED, linewidth=1, linestyle=":")
-        panels[2].annotate("guessing", (guessing, -0.55), ha="center", va="top", color=MUTED)
+        panels[2].annotate(" guessing", (guessing, 2.5), va="center", color=MUTED)
         panels[2].set_xlim(0, 1.03)
     return figure
 
@@ -366,7 +366,7 @@ def summary(
         f"A word of the log takes {mean[f'tokens: {LOGS}']:.1f} of the base's tokens, one of the "
         f"stories {mean[f'tokens: {STORIES}']:.1f}; with tokens of the log's own it takes "
         f"{mean[f'tokens: {OWN}']:.1f} ({verdicts['tokens per word']}). Bits per byte of logs: "
-        f"{bits}; of stories the base needs {mean['bits: base as it is, stories']:.2f} "
+        f"{bits}; of stories the base needs {mean['bits: stories: base as it is']:.2f} "
         f"({verdicts['bits per byte']}). Right answers: {answers} (guessing: "
         f"{percent(guessing)}); adapting brings {100 * gain.mean:.0f} points ({low:.0f} to "
         f"{high:.0f}; {verdicts['right answers']})."

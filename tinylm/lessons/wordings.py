@@ -1,27 +1,30 @@
-"""Messages as users word them: the same things asked in sentences that the assistant's practice
-never uses. No torch here.
+"""The messages of lesson `assistant`: a mix of all kinds, in wordings that the practice uses and in
+such as users might put it, which it never uses.
 
-Design. No claim is tested here. Lesson `assistant` asks every kind of message twice: once as
-practice words it (assistant/dialogues.py), and once as here. Numbers, names, orders and berths are
-drawn alike for both.
+Design. No claim is tested here. Numbers, names, orders and berths are drawn alike for both
+wordings; the practised ones come from assistant/dialogues.py, the others stand here.
 
-    manipulated     the sentence around them
+    manipulated     the sentence around what is drawn
     constant        what is asked, the decision and the answer that are right, the mix of kinds
-    effect          none by itself
+    seeds           those of the lesson: each has held-out documents and numbers of its own
 
 Trade-off: the sentences were written by one author, before any model was asked one of them. They
 say what users would say, in plain words; a list that real users wrote would be a better one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
 
+from tinylm.assistant import dialogues
 from tinylm.assistant.dialogues import (
     OPERATIONS,
     SMALL,
-    TALK,
+    SORRY,
     THINGS,
     Case,
     called,
+    cases,
     direct,
     looked_up,
     number,
@@ -29,9 +32,23 @@ from tinylm.assistant.dialogues import (
 from tinylm.assistant.reading_practice import Reading
 from tinylm.assistant.runtime import CONFIRM
 from tinylm.assistant.tools import BERTHS, CUSTOMERS, DAYS, Orders, calculate
+from tinylm.assistant.training import handbook_practice, questions_held_out
 from tinylm.assistant.vocabulary import new_word
 from tinylm.corpora.chance import Chance
 
+TEST_SEED = 20_000  # beyond all training seeds, and beyond those of the lesson tools
+MIX = {  # how many of a hundred messages are of each kind
+    "known": 35,  # about documents in the index, none of which was trained on
+    "unknown": 15,  # about a document that was taken out of the index
+    "foreign": 5,  # about what no handbook holds
+    "calculator": 15,  # large numbers: a call
+    "order": 10,  # a record: a call to the database
+    "book": 5,  # a call that writes: the right answer is to propose it, and to wait
+    "step": 10,  # small numbers: worked in steps, without a tool
+    "talk": 5,  # the words come from the weights
+}
+PRACTISED, USERS = "practised wordings", "users' wordings"
+WORDINGS = (PRACTISED, USERS)
 # Before a question about the documents: nothing in it is worth searching for.
 LEADS = (
     "Can you tell me: {}",
@@ -81,7 +98,73 @@ SMALL_TALK = {
     ),
     "I am well, thank you.": ("How are you today?", "How do you feel?", "Is all well with you?"),
 }
-assert SMALL_TALK.keys() == TALK.keys()
+
+
+@dataclass(frozen=True)
+class Message:
+    """A case, and the documents that can be searched when it is asked."""
+
+    kind: str
+    case: Case
+    without: str = ""  # a document that is not in the index
+    wording: str = PRACTISED
+
+
+def messages(seed: int, share: float, orders: Orders) -> list[Message]:
+    """The mix in both wordings, at least one of each kind, with orders that are in the database."""
+    chance, practice = Chance(TEST_SEED + seed), handbook_practice(seed)
+    drawn: list[Message] = []
+    for kind, of_hundred in MIX.items():
+        # At smoke scale the rounding would lose the rare kinds.
+        count = max(1, round(share * of_hundred))
+        if kind in ("known", "unknown"):
+            drawn += about_documents(kind, seed, count)
+            continue
+        if kind == "order":
+            # Drawn from the database: an order that does not exist would need no looking up.
+            numbers = [chance.pick(orders.numbers()) for _ in range(count)]
+            looked_for = [
+                dialogues.order(chance, number, orders.look_up(number)) for number in numbers
+            ]
+            drawn += [Message(kind, case) for case in looked_for]
+        else:
+            # The training's own generator with a seed that training never had: other numbers.
+            new_cases = cases(practice, TEST_SEED + seed, ((kind, 1.0),))
+            answerable = (case for case in new_cases if not fails(case))
+            drawn += [Message(kind, case) for case in islice(answerable, count)]
+        others = [reworded(kind, chance, orders) for _ in range(count)]
+        drawn += [Message(kind, case, wording=USERS) for case in others]
+    return drawn
+
+
+def about_documents(kind: str, seed: int, count: int) -> list[Message]:
+    """Questions about documents that the assistant of this seed has never seen, in both wordings.
+
+    "known" takes every other held-out question from the first on, "unknown" every other one from
+    the middle on; of the latter the document is taken out of the index.
+    """
+    held = questions_held_out(seed)
+    chosen = held[::2][:count] if kind == "known" else held[len(held) // 2 :: 2][:count]
+    about: list[Message] = []
+    for place, question in enumerate(chosen):
+        # Without evidence the right answer of the case is "I don't know."
+        evidence = (question.evidence, question.answer) if kind == "known" else ("",)
+        for wording in WORDINGS:
+            asked = question.question
+            if wording == USERS:
+                asked = about_documents_reworded(asked, place)
+            case = looked_up(Reading(evidence[0], asked, *evidence[1:]))
+            without = question.document if kind == "unknown" else ""
+            about.append(Message(kind, case, without, wording))
+    return about
+
+
+def fails(case: Case) -> bool:
+    """Whether a tool fails in this case, as it now and then does in training."""
+    return case.answer == SORRY
+
+
+# -- users' wordings -----------------------------------------------------------------------------
 
 
 def reworded(kind: str, chance: Chance, orders: Orders) -> Case:
@@ -167,9 +250,3 @@ MAKERS: dict[str, Callable[[Chance, Orders], Case]] = {
     "talk": talk,
     "foreign": foreign,
 }
-
-
-def templates() -> Sequence[str]:
-    """Every sentence of this file, before anything is drawn for it."""
-    fixed = [*LEADS, *SUMS, *PRICES, *BERTH_WISHES, *FOREIGN]
-    return [*fixed, *(message for own in SMALL_TALK.values() for message in own)]
