@@ -6,17 +6,8 @@ from tinylm.assistant.conversation import DONT_KNOW
 from tinylm.assistant.dialogues import SORRY
 from tinylm.assistant.tools import Orders
 from tinylm.assistant.training import assistant_cases, held_out
-from tinylm.lessons.assistant import (
-    HIRE,
-    MIX,
-    PRACTICE,
-    STRANGER,
-    WORDINGS,
-    conclude,
-    messages,
-    needed_for,
-)
-from tinylm.lessons.lesson import Arm
+from tinylm.lessons.assistant import HIRE, ON_THE_WAY, PRACTICE, STRANGER, conclude, needed_for
+from tinylm.lessons.wordings import MIX, USERS, WORDINGS, messages
 
 
 def test_a_hundred_messages_of_all_kinds_are_asked_in_each_wording():
@@ -62,26 +53,32 @@ def by_amount(decided: int, *right: int) -> dict[str, list[list[dict]]]:
 
 
 def test_a_hire_that_is_ahead_on_the_way_and_decides_rightly_in_the_end_supports_the_claim():
-    stranger = by_amount(10, 1, 5, 9)
+    stranger = by_amount(10, 1, 5)
     ahead = conclude({HIRE: by_amount(10, 4, 7, 9), STRANGER: stranger})
     assert ahead.verdict == "supported" and all(ahead.targets.values())
-    same = conclude({HIRE: stranger, STRANGER: stranger})
+    same = conclude({HIRE: by_amount(10, 1, 5, 9), STRANGER: stranger})
     assert same.verdict == "no measurable difference"
     undecided = conclude({HIRE: by_amount(3, 4, 7, 8), STRANGER: stranger})
     assert undecided.verdict == "not supported" and not all(undecided.targets.values())
-    assert conclude({HIRE: by_amount(10, 1, 1, 9), STRANGER: stranger}).verdict == "not supported"
 
 
-def test_the_practice_needed_for_a_level_is_read_off_the_curve():
-    curve = [Arm("", "", [value]) for value in (50.0, 70.0, 90.0)]
-    assert needed_for(curve, 70) == "0.25" and needed_for(curve, 80) == "0.50"
-    assert needed_for(curve, 40) == "at most 0.06" and needed_for(curve, 95) == "more than all"
+def test_the_practice_needed_for_what_a_stranger_reaches_is_read_off_the_curve():
+    stranger = by_amount(10, 1, 5)
+    for hire, needed in (
+        ((3, 5, 9), "0.25"),
+        ((3, 7, 9), "0.13"),
+        ((5, 7, 9), "at most 0.06"),
+        ((1, 2, 4), "more than all"),
+    ):
+        assert needed_for({HIRE: by_amount(10, *hire), STRANGER: stranger}, USERS) == needed
 
 
 def test_at_smoke_scale_both_answer_every_message_after_every_amount_of_practice(smoke_lesson):
     results = smoke_lesson("assistant")
-    for amounts in results["details"]["rows"].values():
-        assert list(amounts) == list(PRACTICE.values())
+    amounts_of = results["details"]["rows"]
+    assert list(amounts_of[HIRE]) == list(PRACTICE.values())
+    assert list(amounts_of[STRANGER]) == list(ON_THE_WAY)
+    for amounts in amounts_of.values():
         for by_seed in amounts.values():
             assert {row["kind"] for seed in by_seed for row in seed} == MIX.keys()
             assert {row["wording"] for seed in by_seed for row in seed} == set(WORDINGS)

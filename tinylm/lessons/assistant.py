@@ -1,21 +1,20 @@
 """A foundation model with retrieval and tools makes a capable assistant.
 
-Design. A hundred mixed messages a seed, none of them trained on: questions about held-out documents
-of the handbook, questions about documents that were taken out of the index ("I don't know." is
-right), questions about something else altogether, sums large and small, orders, berths, small talk.
-They are asked twice: in wordings that practice uses, and as users put it, in wordings that it never
-uses (lessons/wordings.py).
+Design. Mixed messages, none of them trained on: questions about held-out documents of the handbook,
+questions about documents that were taken out of the index ("I don't know." is right), questions
+about something else altogether, sums large and small, orders, berths, small talk. They are asked in
+wordings that practice uses, and as users might put it (lessons/wordings.py).
 
     manipulated     the start of the assistant's training:
                       educated hire   the shared base, which has read stories
                       stranger        random weights
-                    and how much it practises: a sixteenth of the steps, a quarter, all of them
-    constant        dialogues, tokens a step, network, tokenizer, rates, messages, grading; what is
-                    practised is read once, in one order
-    effect          right answers, educated hire minus stranger, over all amounts of practice and
-                    both wordings: how far the hire is ahead on the way; and the hire's first
-                    decisions after all of the practice (which kind of part it begins with, which
-                    tool it names)
+                    and how much it practises: a sixteenth of 1,600 steps, a quarter; the hire also
+                    all of them
+    constant        dialogues, tokens a step, network, tokenizer, rates, messages, grading
+    effect          right answers, educated hire minus stranger, over both amounts and both
+                    wordings: how far the hire is ahead on the way; and the hire's first decisions
+                    after all of the practice (which kind of part it begins with, which tool it
+                    names)
     null            0 for the difference, one half for the decisions
     control         the stranger: what practice alone brings. A hire that is no better would have
                     gained nothing from its education
@@ -24,16 +23,16 @@ uses (lessons/wordings.py).
     seeds           three: each with a base, dialogues, held-out documents and messages of its own
     control run     the hire's base has read noise (shared.noise_base): as much training, and no
                     education. Practice and stranger stay. Expected: no more right answers than the
-                    stranger gives, at any amount
+                    stranger gives, after either amount
 
 Tried before. (1) The verdict first asked that decisions and answers reach hoped-for sizes too.
 Those are targets now. (2) Both practised for 1,600 steps and were asked in practised wordings
 alone: 90 and 91 % right answers, "no measurable difference". Practice was so plentiful that the
-start no longer counted; so the question is now how much of it each start needs.
+start no longer counted; so the question is now how much of it each start needs. The stranger's
+1,600 steps are left out: they took most of the lesson's minutes to say that both meet in the end.
 
-Trade-offs. After a search nothing can be called (assistant/runtime.py), so no message here needs a
-passage and a sum. The mean over three amounts is one number for a curve: at the right end of it no
-difference is expected.
+Trade-off: after a search nothing can be called (assistant/runtime.py), so no message here needs a
+passage and a sum.
 """
 
 from collections.abc import Generator, Sequence
@@ -63,8 +62,11 @@ HIRE, STRANGER = "educated hire", "stranger"
 STARTS = (HIRE, STRANGER)
 # Share of the practice -> its name, from little to all: each is four times the one before.
 PRACTICE = {1 / 16: "1/16", 1 / 4: "1/4", 1.0: "all"}
-LEVEL = 75.0  # % of right answers: how much practice does each start need to get there?
+ON_THE_WAY = ("1/16", "1/4")  # the amounts after which both are asked
+# Of the hundred messages in each wording, so many are asked.
+SHARE = {"smoke": 0.03, "full": 0.4}  # smoke asks one of each kind
 UNIT = "% of messages"
+IN_USERS = "right answers, users' wordings"
 
 Rows = list[dict[str, Any]]  # one a message, as `examine` makes them
 # start -> amount of practice -> rows for each seed
@@ -73,8 +75,9 @@ RowsByAmount = dict[str, dict[str, list[Rows]]]
 
 def run(experiment: Experiment) -> Generator[Progress, None, Result]:
     """The same messages for the educated hire and the stranger, after each amount of practice."""
-    rows: RowsByAmount = {start: {name: [] for name in PRACTICE.values()} for start in STARTS}
-    share = 1.0 if experiment.scale == "full" else 0.03  # of the mix; smoke asks one of each kind
+    rows: RowsByAmount = {HIRE: {name: [] for name in PRACTICE.values()}}
+    rows[STRANGER] = {name: [] for name in ON_THE_WAY}
+    share = SHARE[experiment.scale]
     for seed in experiment.seeds:
         base = (yield from noise_base(experiment, seed)) if experiment.control else None
         # Drawn once: all models of a seed practise on the same dialogues.
@@ -82,6 +85,8 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
         corpus = assistants.corpus_of(experiment, tokenizer_of, seed)
         for start in STARTS:
             for part, amount in PRACTICE.items():
+                if amount not in rows[start]:
+                    continue
                 model = yield from practised(experiment, seed, (start, part), base, corpus)
                 name = f"{start}, practice {amount}, seed {seed}"
                 yield Progress(f"asking: {name}", 0, 1)
@@ -153,17 +158,14 @@ def conclude(rows: RowsByAmount) -> Result:
     # "Capable" needs a floor of its own: being better than a stranger who fails is not enough.
     decisions, seeds = pooled(rows[HIRE]["all"], "decision right")
     mostly = above(interval(decisions, groups=seeds), 0.5)
-    curves = {
-        wording: {start: curve(rows[start], wording) for start in STARTS} for wording in WORDINGS
-    }
-    needed = {start: needed_for(curves[USERS][start], LEVEL) for start in STARTS}
+    needed = {wording: needed_for(rows, wording) for wording in WORDINGS}
     arms = arms_of(rows)
     mean = {arm.name: arm.interval.mean for arm in arms}
     return Result(
         together(above(gain), mostly),
-        sentence(mean, gain, needed),
+        sentence(mean, gain, needed[USERS]),
         arms,
-        {"assistant.png": picture(curves, mean)},
+        {"assistant.png": picture(rows, mean)},
         {
             "right decisions >= 90 %": mean["right decisions"] >= 90,
             "right answers >= 85 %": mean["right answers"] >= 85,
@@ -172,7 +174,7 @@ def conclude(rows: RowsByAmount) -> Result:
         {
             "hire minus stranger": interval_json(gain),
             "by wording": {wording: interval_json(own) for wording, own in gains.items()},
-            f"practice needed for {LEVEL:.0f} %": needed,
+            "practice of the hire for what the stranger reaches with 1/4": needed,
             "by_kind": {wording: shares_by_kind(rows, wording) for wording in WORDINGS},
             "rows": rows,
         },
@@ -186,13 +188,13 @@ def in_wordings(rows_by_seed: Sequence[Rows], wordings: Sequence[str]) -> list[R
 
 
 def ahead(rows: RowsByAmount, wordings: Sequence[str]) -> Interval:
-    """Right answers of the hire minus those of the stranger, message by message, over all amounts
-    of practice."""
+    """Right answers of the hire minus those of the stranger, message by message, over both
+    amounts of practice."""
     right: dict[str, list[bool]] = {}
     seeds: list[int] = []
     for start in STARTS:
         right[start], seeds = [], []
-        for amount in PRACTICE.values():
+        for amount in ON_THE_WAY:
             own, groups = pooled(in_wordings(rows[start][amount], wordings))
             right[start] += own
             seeds += groups
@@ -203,15 +205,16 @@ def ahead(rows: RowsByAmount, wordings: Sequence[str]) -> Interval:
 def curve(by_amount: dict[str, list[Rows]], wording: str) -> list[Arm]:
     """Right answers in one wording after each amount of practice."""
     return [
-        percent_arm(amount, UNIT, in_wordings(by_amount[amount], [wording]))
-        for amount in PRACTICE.values()
+        percent_arm(amount, UNIT, in_wordings(by_seed, [wording]))
+        for amount, by_seed in by_amount.items()
     ]
 
 
-def needed_for(points: Sequence[Arm], level: float) -> str:
-    """The share of the practice after which the mean curve reaches a level, in percent of
-    messages: straight lines between the points, whose amounts are drawn at equal ratios."""
-    means = np.array([point.interval.mean for point in points])  # (amounts,)
+def needed_for(rows: RowsByAmount, wording: str) -> str:
+    """The share of the practice after which the hire answers as much as the stranger after a
+    quarter: straight lines between the means, with amounts drawn at equal ratios."""
+    level = curve(rows[STRANGER], wording)[-1].interval.mean
+    means = np.array([point.interval.mean for point in curve(rows[HIRE], wording)])  # (amounts,)
     shares = np.array(list(PRACTICE))
     if means[0] >= level:
         return f"at most {shares[0]:.2f}"
@@ -224,26 +227,23 @@ def needed_for(points: Sequence[Arm], level: float) -> str:
 
 
 def arms_of(rows: RowsByAmount) -> list[Arm]:
-    """After all of the practice, decisions and answers of both and the hire's answers to what it
-    cannot know; then right answers in users' wordings after each amount."""
-    hire, stranger = (in_wordings(rows[start]["all"], [PRACTISED]) for start in STARTS)
+    """The hire after all of the practice: decisions, answers, and answers to what it cannot know;
+    then right answers of both on the way."""
+    hire = in_wordings(rows[HIRE]["all"], [PRACTISED])
     # An assistant that always answers looks good on the rest: this arm shows what it invents.
     not_knowable = of_kinds(hire, NOT_KNOWABLE)
     return [
         percent_arm("right decisions", UNIT, hire, "decision right"),
         percent_arm("right answers", UNIT, hire),
         percent_arm("unknown told as such", UNIT, not_knowable),
-        # What the same practice brings without the stories that the base has read.
-        percent_arm("stranger: right decisions", UNIT, stranger, "decision right"),
-        percent_arm("stranger: right answers", UNIT, stranger),
+        percent_arm(IN_USERS, UNIT, in_wordings(rows[HIRE]["all"], [USERS])),
         *(
             percent_arm(
-                f"{start}, users' wordings, practice {amount}",
-                UNIT,
-                in_wordings(rows[start][amount], [USERS]),
+                f"{start}, {amount}, {wording}", UNIT, in_wordings(rows[start][amount], [wording])
             )
+            for wording in reversed(WORDINGS)
+            for amount in ON_THE_WAY
             for start in STARTS
-            for amount in PRACTICE.values()
         ),
     ]
 
@@ -253,43 +253,40 @@ def of_kinds(rows_by_seed: Sequence[Rows], kinds: Sequence[str]) -> list[Rows]:
     return [[row for row in rows if row["kind"] in kinds] for rows in rows_by_seed]
 
 
-def sentence(mean: dict[str, float], gain: Interval, needed: dict[str, str]) -> str:
+def sentence(mean: dict[str, float], gain: Interval, needed: str) -> str:
     """The outcome with its numbers, which are percentages by arm."""
-    hire, stranger = (
-        [mean[f"{start}, users' wordings, practice {amount}"] for amount in PRACTICE.values()]
-        for start in STARTS
+    listing = "; ".join(
+        f"after {amount} of the practice {mean[f'{HIRE}, {amount}, {USERS}']:.0f} % (stranger "
+        f"{mean[f'{STRANGER}, {amount}, {USERS}']:.0f} %)"
+        for amount in ON_THE_WAY
     )
-    listing = ", ".join(
-        f"{amount} {own:.0f} (stranger {other:.0f})"
-        for amount, own, other in zip(PRACTICE.values(), hire, stranger)
-    )
-    low, high = 100 * gain.low, 100 * gain.high
     return (
-        f"Right answers to users' wordings after 1/16, 1/4 and all of the practice, in %: "
-        f"{listing}. Over both wordings and all amounts the educated hire is "
-        f"{100 * gain.mean:.1f} points ahead ({low:.1f} to {high:.1f}). For {LEVEL:.0f} % it needs "
-        f"{needed[HIRE]} of the practice, the stranger {needed[STRANGER]}. In practised wordings "
-        f"it ends with {mean['right decisions']:.0f} % right decisions and "
-        f"{mean['right answers']:.0f} % right answers; of what it cannot know, it says so for "
-        f"{mean['unknown told as such']:.0f} %."
+        f"Right answers to messages in users' wordings: {listing}. Over both amounts and both "
+        f"wordings the educated hire is {100 * gain.mean:.1f} points ahead ({100 * gain.low:.1f} "
+        f"to {100 * gain.high:.1f}); for what the stranger reaches with 1/4 of the practice it "
+        f"needs {needed}. After all of it, {mean['right decisions']:.0f} % right decisions and "
+        f"{mean['right answers']:.0f} % right answers in practised wordings, "
+        f"{mean[IN_USERS]:.0f} % in those of users; of what it cannot know, it says so "
+        f"for {mean['unknown told as such']:.0f} %."
     )
 
 
-def picture(curves: dict[str, dict[str, list[Arm]]], mean: dict[str, float]) -> Figure:
+def picture(rows: RowsByAmount, mean: dict[str, float]) -> Figure:
     """Right answers against practice, of both starts, in each wording."""
-    few = "users' wordings, practice 1/16"
+    own, other = (mean[f"{start}, {ON_THE_WAY[-1]}, {USERS}"] for start in STARTS)
     title = (
-        f"After 1/16 of the practice the educated hire answers {mean[f'{HIRE}, {few}']:.0f} % of "
-        f"users' messages, a stranger {mean[f'{STRANGER}, {few}']:.0f} %"
+        f"After a quarter of the practice the educated hire answers {own:.0f} % of the messages in "
+        f"users' wordings, a stranger {other:.0f} %"
     )
     with canvas(title, (8.6, 4.6)) as figure:
         for axes, wording in zip(figure.subplots(1, 2, sharey=True), reversed(WORDINGS)):
             for place, start in enumerate(STARTS):
-                points = curves[wording][start]
-                band(axes, list(PRACTICE), [own.interval for own in points], place, start)
-                for share, own in zip(PRACTICE, points):
+                points = curve(rows[start], wording)
+                shares = list(PRACTICE)[: len(points)]
+                band(axes, shares, [point.interval for point in points], place, start)
+                for share, point in zip(shares, points):
                     # Each seed by itself.
-                    axes.plot([share] * len(own.values), own.values, ".", color=colour(place))
+                    axes.plot([share] * len(point.values), point.values, ".", color=colour(place))
             # Equal ratios are equal steps to the right.
             axes.set(xscale="log", xlabel="share of the practice", title=wording, ylim=(0, 102))
             axes.set_xticks(list(PRACTICE), list(PRACTICE.values()))
