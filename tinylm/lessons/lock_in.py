@@ -167,14 +167,25 @@ def conclude(right: dict[str, list[list[int]]], redone: Sequence[Work], prices: 
 
 def facts_figure(arms: Sequence[Arm], known: dict[str, str]) -> Figure:
     """Who knows the new facts: each base above its child, and what guessing gives."""
-    title = f"The base learns {known['v2']} of the new facts; its old child knows {known[ARMS[1]]}"
-    figure = dots(title, arms, "share of the new facts known")
+    title = (
+        f"The next version of the base knows {known['v2']} of the new facts, the old child "
+        f"{known['child of v1']}, a new one {known['child of v2']}"
+    )
+    figure = dots(title, list(map(in_percent, arms)), "% of the new facts known")
     (axes,) = figure.axes
-    # Below this line stands who believes the old facts.
-    axes.axvline(GUESSING, color=MUTED, linewidth=1, linestyle=":")
-    axes.annotate("guessing", (GUESSING, len(arms) - 0.45), ha="center", va="bottom", color=MUTED)
-    axes.set_xlim(-0.05, 1.08)
+    # To the left of this line stands who believes the old facts.
+    axes.axvline(100 * GUESSING, color=MUTED, linewidth=1, linestyle=":")
+    axes.annotate(" guessing", (100 * GUESSING, 0), va="center", color=MUTED)
+    axes.set_xlim(-4, 106)
     return figure
+
+
+def in_percent(arm: Arm) -> Arm:
+    """A share as a percentage, with whole numbers to read."""
+    low, mean, high = (
+        100 * end for end in (arm.interval.low, arm.interval.mean, arm.interval.high)
+    )
+    return Arm(arm.name, "%", [100 * value for value in arm.values], Interval(mean, low, high))
 
 
 def sentence(
