@@ -9,8 +9,12 @@ Design. The harbour pilots keep a log in a language of their own (corpora/domain
                       from scratch, own tokens      random weights, a tokenizer learned from logs
     constant        network, steps, tokens a step (so the same time), a search over the same
                     learning rates for each of the three that train
-    effect          tokens per word, logs minus stories; bits per byte of unseen logs and right
-                    answers to questions that a rule of the log decides, adapted minus as it is
+    effect          three, each with a verdict of its own; the claim stands with all of them:
+                      tokens per word   logs minus stories, in the base's tokens
+                      bits per byte     the base on logs minus the base on stories, and on logs the
+                                        adapted base minus the base as it is
+                      right answers     the adapted base minus the base as it is, over questions
+                                        that a rule of the log decides
     null            0 for each
     control         from scratch in the base's tokens: training on logs without the base; in own
                     tokens: what the words alone cost
@@ -20,6 +24,17 @@ Design. The harbour pilots keep a log in a language of their own (corpora/domain
                     stories of the town, none of which the base has read, and in that of the rules
                     as many questions on its people. Arms keep their names. Expected: a word takes
                     as many tokens as in the stories; the rest changes little
+
+The questions are on every rule that has a handful of answers, and each answer of a rule is right
+equally often: a model that knows which one is common gains nothing by it. Target: that the right
+answers of all four arms can be told apart.
+
+Tried before. (1) 300 questions on three rules, not balanced, after 320 steps of twelve rows: 18,
+52, 69 and 54 % right answers, "no measurable difference". The seeds differed, not the questions:
+one rule (code) is learned within 80 steps and others (watch, tug, anchorage) all at once, late, and
+in some seeds only. After 320 steps of the adapted base, right answers on the watch were 48, 76 and
+20 %. (2) So there are more rules now, and steps are smaller and more: 560 of six rows, which take
+as long.
 
 A tokenizer of its own reads more text in as many tokens. That is its advantage, and it keeps it.
 
@@ -40,7 +55,7 @@ from tinylm.corpora.domain import documents, probes
 from tinylm.corpora.stories import stories
 from tinylm.evaluation.knowledge import Question
 from tinylm.evaluation.statistics import Interval, difference, interval, paired_difference
-from tinylm.lessons.experiment import Experiment, Progress
+from tinylm.lessons.experiment import Experiment, Progress, with_rates
 from tinylm.lessons.lesson import (
     Arm,
     Lesson,
@@ -54,7 +69,6 @@ from tinylm.lessons.lesson import (
 )
 from tinylm.lessons.shared import (
     arms_of_measure,
-    best_rates,
     bits_per_byte,
     document_corpus,
     fact_questions,
@@ -64,6 +78,7 @@ from tinylm.lessons.shared import (
 )
 from tinylm.pages.figures import MUTED, canvas, percent
 from tinylm.runs import Run
+from tinylm.text.batches import Corpus
 from tinylm.text.bpe_training import train_bpe_tokenizer
 from tinylm.text.tokenizers import DOCUMENT, Tokenizer
 from tinylm.training.load import load_model
@@ -71,7 +86,10 @@ from tinylm.training.load import load_model
 # From the smallest change to the largest: weights, then the start, then the words too.
 TRAINED = ("base adapted", "from scratch, base's tokens", "from scratch, own tokens")
 ARMS = ("base as it is", *TRAINED)
-RULES = ("code", "watch", "tug")  # those with a handful of answers
+# Those with a handful of answers.
+RULES = ("code", "watch", "tug", "anchorage", "class", "stream", "light")
+# Of the learning rates, tried for each arm on the first seed.
+FACTORS = {"smoke": (1.0, 3.0), "full": (1.0, 3.0, 6.0)}
 # Texts and tokenizers whose tokens per word are counted.
 STORIES, LOGS, OWN = "stories, base's tokens", "logs, base's tokens", "logs, own tokens"
 
@@ -86,7 +104,8 @@ class Sizes:
     steps: int  # of each of the three that train
 
 
-SIZES = {"smoke": Sizes(12, 2, 8, 4), "full": Sizes(1_000, 20, 100, 320)}
+SIZES = {"smoke": Sizes(12, 2, 9, 4), "full": Sizes(1_000, 20, 48, 560)}
+ROWS = {"smoke": 4, "full": 6}  # of text in a step: half of the base's, for twice as many steps
 
 
 @dataclass(frozen=True)
@@ -111,7 +130,7 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
     scores: Scores = {arm: [] for arm in ARMS}
     familiar = []  # the base's bits per byte of stories, one a seed
     at_home = unseen_stories(sizes.unseen)
-    rates: dict[str, dict[str, str]] = {}  # arm -> fields of its recipe
+    factors: dict[str, float] = {}  # arm -> what its learning rates are multiplied by
     for seed in experiment.seeds:
         base = yield from experiment.base(seed)
         general = load_model(base).tokenizer  # learned from stories: the same for all seeds
@@ -122,10 +141,10 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
             corpus = document_corpus(tokenizer, train, unseen[:4])
             start = {"start_from": str(base.folder)} if arm == "base adapted" else {}
             # The first seed searches, for each arm over the same factors; the others follow.
-            if arm not in rates:
-                first_guess = recipe_of(experiment, seed, start)
-                rates[arm] = yield from best_rates(experiment, arm, first_guess, corpus)
-            recipe = recipe_of(experiment, seed, {**start, **rates[arm]})
+            if arm not in factors:
+                tried = recipe_of(experiment, seed, start)
+                factors[arm] = yield from best_factor(experiment, arm, tried, corpus)
+            recipe = with_rates(recipe_of(experiment, seed, start), factors[arm])
             runs[arm] = yield from experiment.train(f"{arm}, seed {seed}", recipe, corpus)
         # All four on the same logs and questions, so that every difference is paired.
         for place, arm in enumerate(ARMS):
@@ -159,18 +178,26 @@ def ordinary(sizes: Sizes) -> tuple[list[str], list[str], list[Question]]:
 
 def recipe_of(experiment: Experiment, seed: int, fields: dict[str, str]) -> Recipe:
     """The base's recipe with this lesson's steps, at rates between those of pretraining and
-    fine-tuning."""
+    fine-tuning; `fields` hold the start."""
     steps = SIZES[experiment.scale].steps
     values = {
         "train.steps": str(steps),
+        "train.batch_size": str(ROWS[experiment.scale]),
         "train.evaluate_every": str(max(1, steps // 4)),
-        # Where the search begins; it tries a third and three times of these.
+        # Where the search begins; it tries multiples of these.
         "train.learning_rate": "0.003",
         "train.muon_learning_rate": "0.015",
         "sample.prompts": "[]",
     }
-    # The caller's fields win: they hold the start and the rates that the search has found.
     return experiment.base_recipe(seed, **{**values, **fields})
+
+
+def best_factor(
+    experiment: Experiment, arm: str, recipe: Recipe, corpus: Corpus
+) -> Generator[Progress, None, float]:
+    """What the learning rates of an arm are best multiplied by, after an eighth of the steps."""
+    best = yield from experiment.search_rates(arm, recipe, corpus, 1 / 8, FACTORS[experiment.scale])
+    return float(best.train.learning_rate / recipe.train.learning_rate)
 
 
 # -- measuring ------------------------------------------------------------------------------------
