@@ -6,7 +6,15 @@ from tinylm.assistant.conversation import DONT_KNOW
 from tinylm.assistant.dialogues import SORRY
 from tinylm.assistant.tools import Orders
 from tinylm.assistant.training import assistant_cases, held_out
-from tinylm.lessons.assistant import HIRE, ON_THE_WAY, PRACTICE, STRANGER, conclude, needed_for
+from tinylm.lessons.assistant import (
+    HIRE,
+    LACKING,
+    ON_THE_WAY,
+    PRACTICE,
+    STRANGER,
+    conclude,
+    needed_for,
+)
 from tinylm.lessons.wordings import MIX, USERS, WORDINGS, messages
 
 
@@ -52,13 +60,24 @@ def by_amount(decided: int, *right: int) -> dict[str, list[list[dict]]]:
     return {amount: rows(decided, own) for amount, own in zip(PRACTICE.values(), right)}
 
 
-def test_a_hire_that_is_ahead_on_the_way_and_decides_rightly_in_the_end_supports_the_claim():
+WORSE = dict(zip(LACKING, (rows(10, 5), rows(10, 6))))
+
+
+def test_documents_tools_and_education_that_each_add_answers_support_the_claim():
     stranger = by_amount(10, 1, 5)
-    ahead = conclude({HIRE: by_amount(10, 4, 7, 9), STRANGER: stranger})
+    ahead = conclude({HIRE: by_amount(10, 4, 7, 9), STRANGER: stranger}, WORSE)
     assert ahead.verdict == "supported" and all(ahead.targets.values())
-    same = conclude({HIRE: by_amount(10, 1, 5, 9), STRANGER: stranger})
-    assert same.verdict == "no measurable difference"
-    undecided = conclude({HIRE: by_amount(3, 4, 7, 8), STRANGER: stranger})
+    assert set(ahead.details["verdicts"].values()) == {"supported"}
+
+
+def test_each_part_that_adds_nothing_leaves_the_claim_without_support():
+    stranger, hire = by_amount(10, 1, 5), by_amount(10, 4, 7, 9)
+    same = conclude({HIRE: by_amount(10, 1, 5, 9), STRANGER: stranger}, WORSE)
+    assert same.details["verdicts"]["education"] == same.verdict == "no measurable difference"
+    for part, what in zip(("retrieval", "tools"), LACKING):
+        result = conclude({HIRE: hire, STRANGER: stranger}, WORSE | {what: rows(10, 9)})
+        assert result.details["verdicts"][part] == result.verdict == "no measurable difference"
+    undecided = conclude({HIRE: by_amount(3, 4, 7, 8), STRANGER: stranger}, WORSE)
     assert undecided.verdict == "not supported" and not all(undecided.targets.values())
 
 
@@ -78,7 +97,8 @@ def test_at_smoke_scale_both_answer_every_message_after_every_amount_of_practice
     amounts_of = results["details"]["rows"]
     assert list(amounts_of[HIRE]) == list(PRACTICE.values())
     assert list(amounts_of[STRANGER]) == list(ON_THE_WAY)
-    for amounts in amounts_of.values():
+    assert set(LACKING) < set(amounts_of)
+    for amounts in (amounts_of[HIRE], amounts_of[STRANGER]):
         for by_seed in amounts.values():
             assert {row["kind"] for seed in by_seed for row in seed} == MIX.keys()
             assert {row["wording"] for seed in by_seed for row in seed} == set(WORDINGS)

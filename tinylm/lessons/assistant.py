@@ -10,12 +10,17 @@ wordings that practice uses, and as users might put it (lessons/wordings.py).
                       stranger        random weights
                     and how much it practises: a sixteenth of 1,600 steps, a quarter; the hire also
                     all of them
+                    and what the hire may use after all of its practice: documents and tools, only
+                    tools, only documents
     constant        dialogues, tokens a step, network, tokenizer, rates, messages, grading
-    effect          right answers, educated hire minus stranger, over both amounts and both
-                    wordings: how far the hire is ahead on the way; and the hire's first decisions
-                    after all of the practice (which kind of part it begins with, which tool it
-                    names)
-    null            0 for the difference, one half for the decisions
+    effect          right answers; the claim stands with all of them, each has a verdict of its own:
+                      education   educated hire minus stranger, over both amounts on the way and
+                                  both wordings
+                      retrieval   with documents minus without
+                      tools       with tools minus without
+                    and the hire's first decisions after all of the practice (which kind of part it
+                    begins with, which tool it names)
+    null            0 for the differences, one half for the decisions
     control         the stranger: what practice alone brings. A hire that is no better would have
                     gained nothing from its education
     price           the base's training, which the stranger is spared; for each amount, steps and
@@ -50,7 +55,7 @@ from tinylm.evaluation.statistics import Interval, interval, paired_difference
 from tinylm.lessons import assistants
 from tinylm.lessons.assistants import percent_arm, pooled
 from tinylm.lessons.experiment import Experiment, Progress, WithProgress
-from tinylm.lessons.lesson import Arm, Lesson, Result, above, band, together
+from tinylm.lessons.lesson import Arm, Lesson, Result, Verdict, above, band, dots_on, together
 from tinylm.lessons.shared import interval_json, noise_base
 from tinylm.lessons.wordings import MIX, PRACTISED, TEST_SEED, USERS, WORDINGS, messages
 from tinylm.pages.figures import canvas, colour
@@ -67,6 +72,9 @@ ON_THE_WAY = ("1/16", "1/4")  # the amounts after which both are asked
 SHARE = {"smoke": 0.03, "full": 0.4}  # smoke asks one of each kind
 UNIT = "% of messages"
 IN_USERS = "right answers, users' wordings"
+# What is taken from the hire after all of the practice, and what that is put beside.
+WHOLE = "with both, all wordings"
+LACKING = ("without documents", "without tools")
 
 Rows = list[dict[str, Any]]  # one a message, as `examine` makes them
 # start -> amount of practice -> rows for each seed
@@ -77,6 +85,7 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
     """The same messages for the educated hire and the stranger, after each amount of practice."""
     rows: RowsByAmount = {HIRE: {name: [] for name in PRACTICE.values()}}
     rows[STRANGER] = {name: [] for name in ON_THE_WAY}
+    lacking: dict[str, list[Rows]] = {what: [] for what in LACKING}
     share = SHARE[experiment.scale]
     for seed in experiment.seeds:
         base = (yield from noise_base(experiment, seed)) if experiment.control else None
@@ -94,7 +103,13 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
                 settings = [model.fingerprint, share, MIX, WORDINGS]
                 asked = partial(examine, model, seed, share)
                 rows[start][amount].append(experiment.measure(name, settings, asked))
-    return conclude(rows)
+        # The hire after all of its practice, asked the same with a part of its equipment gone.
+        hire = yield from practised(experiment, seed, (HIRE, 1.0), base, corpus)
+        for what in LACKING:
+            settings = [hire.fingerprint, share, MIX, WORDINGS, what]
+            asked = partial(examine, hire, seed, share, what)
+            lacking[what].append(experiment.measure(f"{what}, seed {seed}", settings, asked))
+    return conclude(rows, lacking)
 
 
 def practised(
@@ -117,13 +132,18 @@ def practised(
 # -- asking ---------------------------------------------------------------------------------------
 
 
-def examine(run: Run, seed: int, share: float) -> Rows:
+def examine(run: Run, seed: int, share: float, lacking: str = "") -> Rows:
     """Ask every message; a row each, with the decision and the answer and whether they are
-    right."""
+    right. `lacking` is one of LACKING, or nothing."""
     # All models of a seed get a database of the same seed, and so the same orders.
     orders, documents = Orders(TEST_SEED + seed), handbook(1)
+    if lacking == "without documents":
+        documents = {}  # the search is there, and finds nothing
     # One assistant for all messages: only a proposal that waits for a yes outlives a turn.
     assistant = assistants.equipped(run, documents, orders)
+    if lacking == "without tools":
+        # A call of what is not there is answered by an error, as a misspelt one is.
+        assistant.tools = {"search": assistant.tools["search"]}
     assert assistant.search is not None
     full, rows = assistant.search.index, []
     for message in messages(seed, share, orders):
@@ -150,33 +170,40 @@ def examine(run: Run, seed: int, share: float) -> Rows:
 # -- what follows ---------------------------------------------------------------------------------
 
 
-def conclude(rows: RowsByAmount) -> Result:
-    """The verdict: on the way the educated hire answers more than the stranger, and in the end it
-    mostly decides rightly."""
-    gains = {wording: ahead(rows, [wording]) for wording in WORDINGS}
-    gain = ahead(rows, WORDINGS)
+def conclude(rows: RowsByAmount, lacking: dict[str, list[Rows]]) -> Result:
+    """The verdict: each of the three parts adds right answers, and in the end the hire mostly
+    decides rightly."""
+    whole, seeds = pooled(rows[HIRE]["all"])
+    effects = {"education": ahead(rows, WORDINGS)}
+    for part, what in zip(("retrieval", "tools"), LACKING):
+        # Paired: the same model was asked the same messages in the same order.
+        effects[part] = paired_difference(whole, pooled(lacking[what])[0], groups=seeds)
+    verdicts: dict[str, Verdict] = {part: above(effect) for part, effect in effects.items()}
     # "Capable" needs a floor of its own: being better than a stranger who fails is not enough.
     decisions, seeds = pooled(rows[HIRE]["all"], "decision right")
-    mostly = above(interval(decisions, groups=seeds), 0.5)
+    verdicts["decisions"] = above(interval(decisions, groups=seeds), 0.5)
     needed = {wording: needed_for(rows, wording) for wording in WORDINGS}
-    arms = arms_of(rows)
+    arms = arms_of(rows, lacking)
     mean = {arm.name: arm.interval.mean for arm in arms}
     return Result(
-        together(above(gain), mostly),
-        sentence(mean, gain, needed[USERS]),
+        together(*verdicts.values()),
+        sentence(mean, effects, needed[USERS]),
         arms,
-        {"assistant.png": picture(rows, mean)},
+        {"assistant.png": picture(rows, arms)},
         {
             "right decisions >= 90 %": mean["right decisions"] >= 90,
             "right answers >= 85 %": mean["right answers"] >= 85,
             '"I don\'t know" >= 80 % of the unknown': mean["unknown told as such"] >= 80,
         },
         {
-            "hire minus stranger": interval_json(gain),
-            "by wording": {wording: interval_json(own) for wording, own in gains.items()},
+            "verdicts": verdicts,
+            "effects": {part: interval_json(effect) for part, effect in effects.items()},
+            "education by wording": {
+                wording: interval_json(ahead(rows, [wording])) for wording in WORDINGS
+            },
             "practice of the hire for what the stranger reaches with 1/4": needed,
             "by_kind": {wording: shares_by_kind(rows, wording) for wording in WORDINGS},
-            "rows": rows,
+            "rows": rows | lacking,
         },
     )
 
@@ -226,7 +253,7 @@ def needed_for(rows: RowsByAmount, wording: str) -> str:
     return "more than all"
 
 
-def arms_of(rows: RowsByAmount) -> list[Arm]:
+def arms_of(rows: RowsByAmount, lacking: dict[str, list[Rows]]) -> list[Arm]:
     """The hire after all of the practice: decisions, answers, and answers to what it cannot know;
     then right answers of both on the way."""
     hire = in_wordings(rows[HIRE]["all"], [PRACTISED])
@@ -237,6 +264,8 @@ def arms_of(rows: RowsByAmount) -> list[Arm]:
         percent_arm("right answers", UNIT, hire),
         percent_arm("unknown told as such", UNIT, not_knowable),
         percent_arm(IN_USERS, UNIT, in_wordings(rows[HIRE]["all"], [USERS])),
+        percent_arm(WHOLE, UNIT, rows[HIRE]["all"]),
+        *(percent_arm(what, UNIT, lacking[what]) for what in LACKING),
         *(
             percent_arm(
                 f"{start}, {amount}, {wording}", UNIT, in_wordings(rows[start][amount], [wording])
@@ -253,46 +282,52 @@ def of_kinds(rows_by_seed: Sequence[Rows], kinds: Sequence[str]) -> list[Rows]:
     return [[row for row in rows if row["kind"] in kinds] for rows in rows_by_seed]
 
 
-def sentence(mean: dict[str, float], gain: Interval, needed: str) -> str:
+def sentence(mean: dict[str, float], effects: dict[str, Interval], needed: str) -> str:
     """The outcome with its numbers, which are percentages by arm."""
     listing = "; ".join(
         f"after {amount} of the practice {mean[f'{HIRE}, {amount}, {USERS}']:.0f} % (stranger "
         f"{mean[f'{STRANGER}, {amount}, {USERS}']:.0f} %)"
         for amount in ON_THE_WAY
     )
+    told = {
+        part: f"{100 * own.mean:.0f} points ({100 * own.low:.0f} to {100 * own.high:.0f})"
+        for part, own in effects.items()
+    }
     return (
-        f"Right answers to messages in users' wordings: {listing}. Over both amounts and both "
-        f"wordings the educated hire is {100 * gain.mean:.1f} points ahead ({100 * gain.low:.1f} "
-        f"to {100 * gain.high:.1f}); for what the stranger reaches with 1/4 of the practice it "
-        f"needs {needed}. After all of it, {mean['right decisions']:.0f} % right decisions and "
-        f"{mean['right answers']:.0f} % right answers in practised wordings, "
-        f"{mean[IN_USERS]:.0f} % in those of users; of what it cannot know, it says so "
-        f"for {mean['unknown told as such']:.0f} %."
+        f"After all of the practice {mean['right decisions']:.0f} % right decisions and "
+        f"{mean['right answers']:.0f} % right answers, {mean[IN_USERS]:.0f} % in users' wordings; "
+        f"of what it cannot know, it says so for {mean['unknown told as such']:.0f} %. The "
+        f"documents bring {told['retrieval']}, the tools {told['tools']}. On the way the base's "
+        f"education brings {told['education']}; in users' wordings: {listing}. For what the "
+        f"stranger reaches with 1/4 of the practice the educated hire needs {needed}."
     )
 
 
-def picture(rows: RowsByAmount, mean: dict[str, float]) -> Figure:
-    """Right answers against practice, of both starts, in each wording."""
-    own, other = (mean[f"{start}, {ON_THE_WAY[-1]}, {USERS}"] for start in STARTS)
+def picture(rows: RowsByAmount, arms: Sequence[Arm]) -> Figure:
+    """What documents and tools bring, and how far practice brings each start."""
+    mean = {arm.name: arm.interval.mean for arm in arms}
     title = (
-        f"After a quarter of the practice the educated hire answers {own:.0f} % of the messages in "
-        f"users' wordings, a stranger {other:.0f} %"
+        f"{mean[WHOLE]:.0f} % right answers with documents and tools, {mean[LACKING[0]]:.0f} % "
+        f"without documents, {mean[LACKING[1]]:.0f} % without tools"
     )
-    with canvas(title, (8.6, 4.6)) as figure:
-        for axes, wording in zip(figure.subplots(1, 2, sharey=True), reversed(WORDINGS)):
-            for place, start in enumerate(STARTS):
-                points = curve(rows[start], wording)
-                shares = list(PRACTICE)[: len(points)]
-                band(axes, shares, [point.interval for point in points], place, start)
-                for share, point in zip(shares, points):
-                    # Each seed by itself.
-                    axes.plot([share] * len(point.values), point.values, ".", color=colour(place))
-            # Equal ratios are equal steps to the right.
-            axes.set(xscale="log", xlabel="share of the practice", title=wording, ylim=(0, 102))
-            axes.set_xticks(list(PRACTICE), list(PRACTICE.values()))
-            axes.minorticks_off()
-        figure.axes[0].set_ylabel("% of messages answered rightly")
-        figure.axes[0].legend(frameon=False, loc="lower right")
+    with canvas(title, (9.4, 4.4)) as figure:
+        left, right = figure.subplots(1, 2)
+        equipment = [arm for arm in arms if arm.name in (WHOLE, *LACKING)]
+        dots_on(left, equipment, UNIT + " answered rightly")
+        left.set(xlim=(0, 103), title="after all of the practice")
+        for place, start in enumerate(STARTS):
+            points = curve(rows[start], USERS)
+            shares = list(PRACTICE)[: len(points)]
+            band(right, shares, [point.interval for point in points], place, start)
+            for share, point in zip(shares, points):
+                # Each seed by itself.
+                right.plot([share] * len(point.values), point.values, ".", color=colour(place))
+        # Equal ratios are equal steps to the right.
+        right.set(xscale="log", xlabel="share of the practice", title=USERS, ylim=(0, 103))
+        right.set_ylabel("% answered rightly")
+        right.set_xticks(list(PRACTICE), list(PRACTICE.values()))
+        right.minorticks_off()
+        right.legend(frameon=False, loc="lower right")
     return figure
 
 
