@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tyro.conf import OmitArgPrefixes, Positional
 
 from tinylm.commands.terminal import clean, say
-from tinylm.lessons.hosting import Prices, break_even, per_day, per_request
+from tinylm.lessons.hosting import Prices, break_even, per_day, per_request, redoing
 
 if TYPE_CHECKING:
     from tinylm.lessons.lesson import Lesson
@@ -188,7 +188,8 @@ LIST_PRICES = Prices()
 
 
 def host(prices: OmitArgPrefixes[Prices] = LIST_PRICES) -> None:
-    """Compare hosting a model yourself with paying per request: which costs less a day?
+    """Compare hosting a model yourself with paying per request: which costs less a day? And what
+    does it cost to fine-tune again, with every version of the base?
 
     Args:
         prices: Your prices.
@@ -200,6 +201,11 @@ def host(prices: OmitArgPrefixes[Prices] = LIST_PRICES) -> None:
         print(f"{requests:>14,}  {per_day(prices, requests):>12,.2f}  {requests * each:>12,.2f}")
     print(f"break-even: {even:,.0f} requests a day" if even else
           "no break-even: one host cannot answer that many requests")  # fmt: skip
+    again = redoing(prices)
+    print(
+        f"fine-tuning again: ${again.dollars:,.2f} ({again.gpu_hours:,.1f} hours of an H100, "
+        f"{again.flops:.1e} FLOPs) for each version of the base"
+    )
 
 
 def check_positive(**values: float) -> None:

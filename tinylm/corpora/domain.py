@@ -132,6 +132,10 @@ _RULES = {
     "signal": re.compile(r"(?:pennants|lamps) ([A-Z]+)"),
     "watch": re.compile(r"^\d{4} (\w+)", re.MULTILINE),
     "tug": re.compile(r"TUGG by (\w+)"),
+    "anchorage": re.compile(r"HALD at (\w+)"),
+    "class": re.compile(r"\(\w{4}\), (\w+) for"),
+    "stream": re.compile(r"^\d{4} \w+, (\w+)", re.MULTILINE),
+    "light": re.compile(r"\. (pennants|lamps) [A-Z]"),
 }
 
 
@@ -183,7 +187,9 @@ def probes(seed: int, n: int, rule: str = "code") -> list[tuple[str, str]]:
 
     The prompt is a log of the "valid" split, cut inside one of its entries; the answer is the word
     that follows it after a space. Rules: "code" (from kelm and blaest), "keel" (kelm, from dypt and
-    dreft), "signal" (from class, berth and code), "watch" (from the time), "tug" (from the berth).
+    dreft), "signal" (from class, berth and code), "watch" (from the time), "tug" (from the berth),
+    "anchorage" (its first word, from the berth), "class" (from the ship's last name), "stream"
+    (from the time and the high waters of the day), "light" (pennants or lamps, from the time).
 
     >>> prompt, answer = probes(seed=0, n=1)[0]
     >>> prompt[-40:], answer

@@ -288,29 +288,29 @@ def dots(title: str, arms: Sequence[Arm], label: str) -> Figure:
     axis and its unit."""
     # Higher with every arm, so that names and dots never touch.
     with canvas(title, (8.0, 1.8 + 0.48 * len(arms))) as figure:
-        axes = figure.subplots()
-        for row, arm in enumerate(arms):
-            # Colour and marker both: prints are grey, and some readers do not tell colours apart.
-            value, mark = arm.interval, MARKERS[row % len(MARKERS)]
-            own_row = [row] * len(arm.values)
-            axes.plot(arm.values, own_row, mark, color=colour(row), alpha=0.35, markersize=6)
-            axes.plot([value.mean], [row], mark, color=colour(row), markersize=9)
-            # One value has no interval: its ends are infinite, and no line is drawn.
-            if math.isfinite(value.low) and math.isfinite(value.high):
-                axes.plot([value.low, value.high], [row, row], color=colour(row))
-            # The mean as a number, nine points above its mark.
-            axes.annotate(
-                f"{value.mean:.3g}",
-                (value.mean, row),
-                (0, 9),
-                textcoords="offset points",
-                ha="center",
-            )
-        axes.set_yticks(range(len(arms)), [arm.name for arm in arms])
-        # Turned over, so that the first arm stands on top.
-        axes.set(xlabel=label, ylim=(len(arms) - 0.4, -0.6))
-        axes.grid(axis="y", visible=False)
+        dots_on(figure.subplots(), arms, label)
     return figure
+
+
+def dots_on(axes: Axes, arms: Sequence[Arm], label: str) -> None:
+    """The same on axes of a larger picture."""
+    for row, arm in enumerate(arms):
+        # Colour and marker both: prints are grey, and some readers do not tell colours apart.
+        value, mark = arm.interval, MARKERS[row % len(MARKERS)]
+        own_row = [row] * len(arm.values)
+        axes.plot(arm.values, own_row, mark, color=colour(row), alpha=0.35, markersize=6)
+        axes.plot([value.mean], [row], mark, color=colour(row), markersize=9)
+        # One value has no interval: its ends are infinite, and no line is drawn.
+        if math.isfinite(value.low) and math.isfinite(value.high):
+            axes.plot([value.low, value.high], [row, row], color=colour(row))
+        # The mean as a number, nine points above its mark.
+        axes.annotate(
+            f"{value.mean:.3g}", (value.mean, row), (0, 9), textcoords="offset points", ha="center"
+        )
+    axes.set_yticks(range(len(arms)), [arm.name for arm in arms])
+    # Turned over, so that the first arm stands on top.
+    axes.set(xlabel=label, ylim=(len(arms) - 0.4, -0.6))
+    axes.grid(axis="y", visible=False)
 
 
 def band(

@@ -6,26 +6,34 @@ everybody has moved house, bought another boat and changed their favourite food 
     manipulated     which version the verse fine-tune starts from:
                       child of v1    v1, taught verse
                       child of v2    the same work, repeated on v2
-    constant        poems, steps, recipe, seed; as much of what the child's own base has read mixed
-                    between the poems
+    constant        everything that the children read, in one order: poems, and between them entries
+                    of the register that both editions share (trades, pets and the like; nothing
+                    that has changed); steps, recipe, seed
     effect          share of the new facts known: v2 minus the child of v1 (what is missed), and
                     the child of v2 minus the child of v1 (what redoing brings)
-    null            0 for both. Guessing among four options gives 25 %
-    control         v1 itself: if it knew the new facts, or if its child knew fewer than it, the
-                    child's lack would not be owed to its version
+    null            0 for both. Guessing among four options gives 25 %; the old answer is one of
+                    them, so whoever believes it scores 0
+    control         v1 itself: if it knew the new facts, the child's lack would not be owed to its
+                    version. v2 has to know them (target: 80 %), or there would be little to miss
     price           minutes, FLOPs and dollars of redoing the child
     seeds           three: each with both bases and both children
     control run     version 2 reads the first edition once more: as many steps, and nothing new to
-                    miss. Its child reads it too; what the second edition says is asked all the
-                    same. Expected: nobody knows the new facts, so nothing is missed or regained
+                    miss. Its child reads what the other child reads; what the second edition says
+                    is asked all the same. Expected: nobody knows the new facts, so nothing is
+                    missed or regained
 
 Costs are counted twice: what redoing the child took here, and by arithmetic what it takes for a
 model of 8 billion parameters. The second figure compares a host of one's own with paying per
-request, at list prices; `tinylm host` computes it at the reader's prices.
+request, at list prices; `tinylm host` computes both at the reader's prices (lessons/hosting.py).
 
-Trade-off: verse alone makes a model of this size forget (lesson style). The texts of its base
-between the poems prevent that, so that what the child of v1 lacks is owed to its version and not to
-forgetting.
+Tried before. (1) The stories between the entries of the second edition told the first one: v2 knew
+45 % of the new facts (29 % of them in a run of seed 1), and the verdict was "no measurable
+difference". Without stories it knew 91 %; with stories of its own edition, in the same 300 steps,
+99 %: this is what is read now. (2) Each child re-read the register of its own version between the
+poems, so that what the child of v1 lacked could be owed to its text. Now both read the same.
+
+Trade-off: verse alone makes a model of this size forget (lesson style). Entries between the poems
+prevent most of it, but do not tell what is asked: the child of v2 may lose some of the new facts.
 """
 
 from collections.abc import Generator, Sequence
@@ -35,11 +43,10 @@ from functools import partial
 import numpy as np
 from matplotlib.figure import Figure
 
-from tinylm.evaluation.statistics import interval, paired_difference
+from tinylm.evaluation.statistics import Interval, interval, paired_difference
 from tinylm.lessons.experiment import Experiment, Progress
-from tinylm.lessons.hosting import Prices, break_even, per_day, per_request
+from tinylm.lessons.hosting import Prices, break_even, per_day, per_request, redoing
 from tinylm.lessons.lesson import Arm, Lesson, Result, above, dots, logarithmic, together
-from tinylm.lessons.published import GPUS, bill
 from tinylm.lessons.shared import (
     CHANGED_RELATIONS,
     base_with_facts,
@@ -47,22 +54,21 @@ from tinylm.lessons.shared import (
     document_corpus,
     fact_questions,
     interval_json,
-    register_and_stories,
+    lasting_register,
     score_answers,
     verse_poems,
 )
-from tinylm.pages.figures import canvas, colour, percent
+from tinylm.pages.figures import MUTED, canvas, colour, percent
 from tinylm.runs import Run
 from tinylm.training.load import load_model
 
 # Each base before its child: the picture shows them in this order.
 ARMS = ("v1", "child of v1", "v2", "child of v2")
-# Tokens that a fine-tune of a large model reads: 25 million of one's own, four times over.
-TUNING_TOKENS = 100e6
 # Dollars: AWS, t3.large (2 virtual cores as here), on demand, us-east-1, 2024.
 MACHINE_PER_HOUR = 0.0832
 STEPS = {"smoke": 4, "full": 160}  # of each child
 EVERY = {"smoke": 30, "full": 1}  # every so many of the questions is asked
+GUESSING = 0.25  # of four options
 
 
 def run(experiment: Experiment) -> Generator[Progress, None, Result]:
@@ -78,15 +84,15 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
         # Version 2 goes on from version 1, as the next version of a model often does.
         next_edition = 1 if experiment.control else 2
         bases["v2"] = yield from base_with_facts(experiment, seed, next_edition, bases["v1"])
+        # Verse alone would make the children forget. What stands between the poems tells nothing
+        # that is asked: what a child knows of that, it has from its version.
+        mixed = poems + lasting_register(2 * len(poems), seed)
         runs: dict[str, Run] = {}
-        for edition, (name, base) in zip((1, next_edition), bases.items()):
-            # Verse alone would make the child forget. Between the poems stands what its base has
-            # read, so the child of v1 rehearses the old facts and the child of v2 the new ones.
-            mixed = poems + register_and_stories(edition, 2 * len(poems), seed)
+        for name, base in bases.items():
             corpus = document_corpus(load_model(base).tokenizer, mixed, unseen)
             steps = STEPS[experiment.scale]
             recipe = continued_recipe(experiment, base, seed, steps, **{"model.dropout": "0.1"})
-            # The same poems, steps and seed for both: they differ in the version alone.
+            # The same text, steps and seed for both: they differ in the version alone.
             child = yield from experiment.train(f"child of {name}, seed {seed}", recipe, corpus)
             runs |= {name: base, f"child of {name}": child}
         for arm in ARMS:
@@ -134,24 +140,21 @@ def conclude(right: dict[str, list[list[int]]], redone: Sequence[Work], prices: 
     # ... and what doing the same work again brings. If it brought nothing, the fine-tune and not
     # the version would be the cause.
     regained = paired_difference(flat["child of v2"], flat["child of v1"], groups=groups)
-    shares_known = {arm.name: percent(arm.interval.mean) for arm in arms}
+    known = {arm.name: arm.interval.mean for arm in arms}
+    shares_known = {name: percent(share) for name, share in known.items()}
     bills = bills_of(redone, prices)
-    title = (
-        f"The child of v1 knows {shares_known['child of v1']} of the new facts, its base's next "
-        f"version {shares_known['v2']}"
-    )
-    # No hoped-for size here: the bill has to be complete, whatever it comes to.
-    complete = all(value > 0 for value in bills.values())
     # Both parts are needed: something is missed, and redoing the work brings it.
     return Result(
         together(above(lacks), above(regained)),
-        sentence(shares_known, bills, break_even(prices)),
+        sentence(shares_known, (lacks, regained), bills, break_even(prices)),
         arms,
-        {
-            "facts.png": dots(title, arms, "share of the new answers found (guessing: 0.25)"),
-            "hosting.png": hosting(prices),
+        {"facts.png": facts_figure(arms, shares_known), "hosting.png": hosting(prices)},
+        targets={
+            # Otherwise there would be little to miss.
+            "v2 knows >= 80 % of the new facts": known["v2"] >= 0.8,
+            # No hoped-for size: the bill has to be complete, whatever it comes to.
+            "minutes, FLOPs and money of redoing it are told": all(v > 0 for v in bills.values()),
         },
-        targets={"minutes, FLOPs and money of redoing it are told": complete},
         details={
             "lacks": interval_json(lacks),
             "regained": interval_json(regained),
@@ -162,18 +165,58 @@ def conclude(right: dict[str, list[list[int]]], redone: Sequence[Work], prices: 
     )
 
 
-def sentence(known: dict[str, str], bills: dict[str, float], even: float | None) -> str:
+def facts_figure(arms: Sequence[Arm], known: dict[str, str]) -> Figure:
+    """Who knows the new facts: each base above its child, and what guessing gives."""
+    title = (
+        f"The next version of the base knows {known['v2']} of the new facts, the old child "
+        f"{known['child of v1']}, a new one {known['child of v2']}"
+    )
+    figure = dots(title, list(map(in_percent, arms)), "% of the new facts known")
+    (axes,) = figure.axes
+    # To the left of this line stands who believes the old facts.
+    axes.axvline(100 * GUESSING, color=MUTED, linewidth=1, linestyle=":")
+    axes.annotate(" guessing", (100 * GUESSING, 0), va="center", color=MUTED)
+    axes.set_xlim(-4, 106)
+    return figure
+
+
+def in_percent(arm: Arm) -> Arm:
+    """A share as a percentage, with whole numbers to read."""
+    low, mean, high = (
+        100 * end for end in (arm.interval.low, arm.interval.mean, arm.interval.high)
+    )
+    return Arm(arm.name, "%", [100 * value for value in arm.values], Interval(mean, low, high))
+
+
+def sentence(
+    known: dict[str, str],
+    effects: tuple[Interval, Interval],
+    bills: dict[str, float],
+    even: float | None,
+) -> str:
     """The outcome with its numbers; `even` are the requests a day from which a host pays."""
+    missed, regained = map(points, effects)
     host = "at no number of requests, at these prices."
     # Requests a day; None where one host could not answer so many.
     if even:
         host = f"from {even:,.0f} requests a day."
     return (
         f"Of the new facts v2 knows {known['v2']}, the child of v1 {known['child of v1']} (v1: "
-        f"{known['v1']}); redone on v2 it knows {known['child of v2']}. That took "
-        f"{bills['minutes']:.1f} minutes and {bills['flops']:.1e} FLOPs here. A host of one's own "
-        f"pays {host}"
+        f"{known['v1']}, guessing: 25 %): it misses {missed} points. Redone on v2 it knows "
+        f"{known['child of v2']}, {regained} points more, for {bills['minutes']:.1f} minutes and "
+        f"{bills['flops']:.1e} FLOPs here; with 8 billion parameters it takes "
+        f"${bills['8B: dollars']:,.0f} each time. A host of one's own pays {host}"
     )
+
+
+def points(effect: Interval) -> str:
+    """A difference of shares in percentage points, with its interval.
+
+    >>> points(Interval(0.5, 0.4, 0.6))
+    '50 (40 to 60)'
+    """
+    mean, low, high = (100 * value for value in interval_json(effect))
+    return f"{mean:.0f} ({low:.0f} to {high:.0f})"
 
 
 def bills_of(redone: Sequence[Work], prices: Prices) -> dict[str, float]:
@@ -182,15 +225,14 @@ def bills_of(redone: Sequence[Work], prices: Prices) -> dict[str, float]:
     seconds = float(np.mean([work.seconds for work in redone]))
     flops = float(np.mean([work.flops for work in redone]))
     tokens = float(np.mean([work.tokens for work in redone]))
-    # By arithmetic: 6 FLOPs for each parameter and token (Kaplan et al. 2020), on one H100.
-    large = bill(8e9, TUNING_TOKENS, GPUS["h100"], prices.host_per_hour)
+    large = redoing(prices)
     return {
         "minutes": seconds / 60,
         "flops": flops,
         "tokens": tokens,
         # Little here: the point is that all of it comes again with every version.
         "dollars": seconds / 3600 * MACHINE_PER_HOUR,
-        # The same work on a model as people use it.
+        # The same work on a model as people use it (8 billion parameters, unless told otherwise).
         "8B: flops": large.flops,
         "8B: GPU-hours": large.gpu_hours,
         "8B: dollars": large.dollars,

@@ -3,8 +3,9 @@
 The demo's base tells stories but hardly knows a fact, so it has none to lose. `base_with_facts`
 trains it further on the town's register: one document a person, one sentence a fact, with stories
 between them, so that it forgets none of its prose. The register has a second edition, in which
-everybody has moved, bought another boat and changed their taste. Questions use wordings that the
-register never uses for the person in question (corpora/facts.py).
+everybody has moved, bought another boat and changed their taste. The stories between it tell the
+same. Questions use wordings that the register never uses for the person in question
+(corpora/facts.py).
 
 Design. No claim is tested here. What several lessons share is shared so that their numbers can be
 put beside each other.
@@ -20,6 +21,7 @@ put beside each other.
 Trade-off: four options make a fact easy to probe and easy to guess: 25 % is nothing.
 """
 
+import re
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -51,6 +53,7 @@ from tinylm.text.batches import Corpus, begin_of
 from tinylm.text.tokenizers import Tokenizer
 from tinylm.training.load import load_model, token_file
 
+WORD = re.compile(r"\w+")
 CHANGED_RELATIONS = ("home", "boat", "food")  # relations with other answers in the second edition
 
 
@@ -184,6 +187,24 @@ def register(edition: int, count: int, seed: int) -> list[str]:
     return entries
 
 
+def lasting_register(count: int, seed: int) -> list[str]:
+    """`count` entries that hold in both editions: nothing in them tells a relation that changes."""
+    lasting = [relation for relation in RELATIONS if relation not in CHANGED_RELATIONS]
+    random = Random(seed)
+    entries = []
+    for number in range(count):
+        person = PEOPLE[number % len(PEOPLE)]
+        old_answers = [old for old, _ in changes(2, person.name)]
+        lines = []
+        for relation in random.sample(lasting, len(lasting)):
+            # Some sentences tell two facts at once.
+            telling = story_lines(person, relation)
+            alone = [line for line in telling if not any(old in line for old in old_answers)]
+            lines.append(random.choice(alone))
+        entries.append(" ".join(lines))
+    return entries
+
+
 # Asked for every entry, and the same for each person: computed once.
 @cache
 def changes(edition: int, name: str) -> tuple[tuple[str, str], ...]:
@@ -194,11 +215,33 @@ def changes(edition: int, name: str) -> tuple[tuple[str, str], ...]:
 
 
 def register_and_stories(edition: int, count: int, seed: int) -> list[str]:
-    """`count` entries of the register in chance order, with half as many stories between them."""
-    between = [story.text for story in islice(stories(seed), count // 2)]
+    """`count` entries of the register in chance order, with half as many stories of the same
+    edition between them."""
+    in_edition = (retold(edition, story.text) for story in stories(seed))
+    between = list(islice((text for text in in_edition if text is not None), count // 2))
     both = register(edition, count, seed) + between
     # Mixed: a model that read all entries at the end would have half forgotten how to tell.
     return Random(seed).sample(both, len(both))
+
+
+def retold(edition: int, story: str) -> str | None:
+    """A story with what an edition says otherwise about its people; None where two of them share an
+    answer and change it for different ones.
+
+    Stories tell facts too. Between entries of the second edition, those of the first would
+    contradict every one of them.
+
+    >>> retold(2, "Mara rowed out in the Silver Wren.")
+    'Mara rowed out in the Patient Goose.'
+    """
+    answers: dict[str, str] = {}  # before -> now
+    for name in {person.name for person in PEOPLE}.intersection(WORD.findall(story)):
+        for old, new in changes(edition, name):
+            if answers.setdefault(old, new) != new:
+                return None
+    # All at once: one person's new boat is another one's old boat.
+    either = "|".join(map(re.escape, answers))
+    return re.sub(either, lambda found: answers[found[0]], story) if answers else story
 
 
 def base_with_facts(
