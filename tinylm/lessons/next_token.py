@@ -61,8 +61,9 @@ from tinylm.training.load import load_model, token_file
 
 # The name of each kind in the results.
 KINDS = {"bpe": "byte-pair tokens", "char": "characters"}
-# Orders of the n-grams that are tried. A character says less than a token: it takes more of them.
-ORDERS = {"bpe": (2, 3, 4, 5, 6), "char": (4, 6, 8, 10, 12)}
+# Orders of the n-grams, tried from the lowest on until a longer one is no better. A character says
+# less than a token: it takes more of them.
+ORDERS = {"bpe": (2, 3, 4, 5, 6, 7, 8), "char": (4, 8, 12, 16, 20, 24, 28, 32)}
 # Shown in the notebook: a place, a verb phrase, a name whose answer a story has told.
 PROMPTS = ("Mara the net-mender lived in", "The sea was", "Everybody called Tobin the")
 
@@ -148,11 +149,19 @@ def count(run: Run, kind: str) -> dict[str, Any]:
     # log2 V bits for each of V equally likely tokens.
     ignorance = np.full(len(valid) - 1, np.log2(tokenizer.vocab_size))
     bits = {"uniform": per_story(ignorance, valid, tokenizer), "unigram": counted(1)}
-    tried = {order: counted(order) for order in ORDERS[kind]}
     # Too short an order forgets what it needs; too long a one has seen each context once or never.
+    tried: dict[int, np.ndarray] = {}
+    for order in ORDERS[kind]:
+        tried[order] = counted(order)
+        if order > min(tried, key=lambda own: float(tried[own].mean())):
+            break  # past the best one
     best = min(tried, key=lambda order: float(tried[order].mean()))
     bits["n-gram"] = tried[best]
-    return {"order": best, "bits": {name: own.tolist() for name, own in bits.items()}}
+    return {
+        "order": best,
+        "tried": {str(order): float(own.mean()) for order, own in tried.items()},
+        "bits": {name: own.tolist() for name, own in bits.items()},
+    }
 
 
 def ngram(train: np.ndarray, order: int, tokenizer: Tokenizer) -> NgramModel:
