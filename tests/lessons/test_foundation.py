@@ -1,7 +1,11 @@
 """From a base and from nothing."""
 
+from pathlib import Path
+
 import pytest
 
+from tests.lessons.test_experiment import finish
+from tinylm.lessons.experiment import Experiment
 from tinylm.lessons.foundation import (
     BASE,
     FAR,
@@ -14,7 +18,8 @@ from tinylm.lessons.foundation import (
     documents_share,
     steps_share,
 )
-from tinylm.lessons.graduate import MISSING
+from tinylm.lessons.graduate import MISSING, with_verse
+from tinylm.runs import open_run
 
 SLOW = [(0.0, 8.0), (10.0, 6.0), (20.0, 4.0)]
 FAST = [(0.0, 6.0), (10.0, 2.0), (20.0, 1.0)]
@@ -80,3 +85,19 @@ def test_the_smoke_lesson_learns_three_skills_from_both_starts(smoke_lesson):
         assert all(curve[0][0] == 0 for curves in own["curves"].values() for curve in curves)
         assert all([part for part, _ in low] == [1 / 16, 1 / 4, 1] for low in own["lowest"])
     assert results["details"]["graduate"] is None and MISSING in results["sentence"]
+
+
+def test_a_real_model_and_two_toys_learn_the_same_verse(lessons_folder):
+    experiment = Experiment("smoke", lessons_folder / "graduate")
+    base = finish(experiment.base(1))[1]
+    account = finish(with_verse(experiment, base))[1]
+    assert len(account["models"]) == 4
+    assert account["steps"]["toys"] == 6 and account["steps"]["SmolLM2"] >= 1
+    for own in account["models"].values():
+        assert own["bits_per_byte"] > 1 and own["scan"][1] <= own["scan"][0] <= own["scan"][2]
+    runs = [open_run(folder) for folder in (lessons_folder / "graduate" / "runs").iterdir()]
+    tuned, scratch = sorted(runs, key=lambda run: run.recipe.start_from is None)
+    assert tuned.recipe.lora and Path(tuned.recipe.start_from) == base.folder
+    # The toys differ in their start alone.
+    toy = finish(experiment.verse(base, 1))[1]
+    assert scratch.recipe.train == toy.recipe.train and scratch.recipe.model == toy.recipe.model

@@ -101,7 +101,7 @@ def with_verse(experiment: Experiment, real: Run) -> Generator[Progress, None, d
     fields = {
         "start_from": str(real.folder),
         # As many steps as fit into the toy's minutes: start, validation and saving count.
-        "train.max_minutes": f"{minutes:.2f}",
+        "train.max_minutes": f"{minutes:.3g}",
         "train.evaluate_every": "1000",
         "sample.prompts": "[]",
     }

@@ -35,6 +35,7 @@ predictor is charged for that either.
 """
 
 from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice, pairwise
 from pathlib import Path
@@ -48,10 +49,22 @@ from tinylm.compare.samples import read_documents
 from tinylm.corpora.build import build_corpus
 from tinylm.corpora.stories import stories
 from tinylm.evaluation.ngram import NgramModel
-from tinylm.evaluation.statistics import Interval, interval, paired_difference
+from tinylm.evaluation.statistics import Interval
 from tinylm.evaluation.surprisal import sequence_nats
 from tinylm.lessons.experiment import Experiment, Progress, WithProgress
-from tinylm.lessons.lesson import Arm, Lesson, Result, above, dots, together
+from tinylm.lessons.graduate import EVERYDAY, MISSING, everyday, graduate
+from tinylm.lessons.ladder import (
+    KINDS,
+    Bits,
+    Curve,
+    chase,
+    curve_of,
+    curve_picture,
+    ladder_picture,
+    rung_interval,
+    step_down,
+)
+from tinylm.lessons.lesson import Arm, Lesson, Result, above, together
 from tinylm.lessons.shared import interval_json, shuffled_tokens
 from tinylm.pages.figures import next_tokens
 from tinylm.runs import Run
@@ -59,17 +72,20 @@ from tinylm.text.batches import Corpus
 from tinylm.text.tokenizers import DOCUMENT, Tokenizer
 from tinylm.training.load import load_model, token_file
 
-# The name of each kind in the results.
-KINDS = {"bpe": "byte-pair tokens", "char": "characters"}
 # Orders of the n-grams, tried from the lowest on until a longer one is no better. A character says
 # less than a token: it takes more of them.
 ORDERS = {"bpe": (2, 3, 4, 5, 6, 7, 8), "char": (4, 8, 12, 16, 20, 24, 28, 32)}
 # Shown in the notebook: a place, a verb phrase, a name whose answer a story has told.
 PROMPTS = ("Mara the net-mender lived in", "The sea was", "Everybody called Tobin the")
 
-# Rung -> one array (stories,) of bits for each seed, or a single one where no seed plays a part.
-# Each is divided by the mean bytes of a story, so that its mean is bits per byte.
-Bits = dict[str, list[np.ndarray]]
+
+@dataclass(frozen=True)
+class Shown:
+    """Next tokens for people to look at: of the stories' models, and of a real one where there is
+    one."""
+
+    stories: list[dict[str, Any]]
+    everyday: list[dict[str, Any]] | None = None
 
 
 def run(experiment: Experiment) -> Generator[Progress, None, Result]:
@@ -91,7 +107,16 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
     live = experiment.measure(
         "live", [first.fingerprint, *PROMPTS], partial(probabilities, first, orders["bpe"])
     )
-    return conclude(ladders, orders, live)
+    # A control has nothing to ask it: its toys have read no sentence.
+    real = None if experiment.control else graduate(experiment)
+    words = None
+    if real:
+        settings = [real.fingerprint, first.fingerprint, *EVERYDAY]
+        words = experiment.measure("everyday", settings, partial(everyday, real, first))
+    curves = {kind: [curve_of(run) for run in runs] for kind, runs in models.items()}
+    result = conclude(ladders, orders, curves, Shown(live, words))
+    missing = not (real or experiment.control)
+    return replace(result, sentence=f"{result.sentence} {MISSING}") if missing else result
 
 
 # -- the data and the networks --------------------------------------------------------------------
@@ -123,7 +148,9 @@ def ladder_of(experiment: Experiment, kind: str, runs: Sequence[Run]) -> tuple[B
     """Bits of every rung for one kind of token, and the best order of n-gram."""
     # All seeds share one text, so counting is done once, on the files of the first run.
     first = runs[0]
-    counted = experiment.measure(f"n-grams {kind}", first.fingerprint, partial(count, first, kind))
+    counted = experiment.measure(
+        f"n-grams {kind}", [first.fingerprint, ORDERS[kind]], partial(count, first, kind)
+    )
     ladder: Bits = {name: [np.array(bits)] for name, bits in counted["bits"].items()}
     ladder["GPT"] = []
     for run in runs:
@@ -246,27 +273,6 @@ def probabilities(run: Run, order: int, shown: int = 6) -> list[dict[str, Any]]:
 # -- what follows ---------------------------------------------------------------------------------
 
 
-def rung_interval(bits: Sequence[np.ndarray]) -> Interval:
-    """Bits per byte over the stories and, where a rung has several seeds, over those."""
-    return interval(np.concatenate(bits), groups=seed_of_each(len(bits), len(bits[0])))
-
-
-def step_down(higher: Sequence[np.ndarray], lower: Sequence[np.ndarray]) -> Interval:
-    """How much better the lower rung is, story by story and seed by seed."""
-    seeds = max(len(higher), len(lower))
-    # A rung of counting has one array: it stands beside each seed of the GPT.
-    before = np.concatenate([higher[seed % len(higher)] for seed in range(seeds)])
-    after = np.concatenate([lower[seed % len(lower)] for seed in range(seeds)])
-    # Paired: a hard story is hard for both rungs, and that drops out of the difference.
-    return paired_difference(before, after, groups=seed_of_each(seeds, len(higher[0])))
-
-
-def seed_of_each(seeds: int, stories: int) -> list[int]:
-    """Which seed each value belongs to, seed after seed."""
-    # The order of np.concatenate above: all stories of the first seed, then those of the second.
-    return [seed for seed in range(seeds) for _ in range(stories)]
-
-
 def arms_of(ladder: Bits, kind: str, order: int) -> list[Arm]:
     """One arm for each rung of a ladder."""
     arms = []
@@ -279,15 +285,15 @@ def arms_of(ladder: Bits, kind: str, order: int) -> list[Arm]:
 
 
 def conclude(
-    ladders: dict[str, Bits], orders: dict[str, int], live: list[dict[str, Any]]
+    ladders: dict[str, Bits], orders: dict[str, int], curves: dict[str, list[Curve]], shown: Shown
 ) -> Result:
     """Whether the GPT predicts better than one who never looks back, for both kinds of token."""
-    arms: list[Arm] = []
+    arms: dict[str, list[Arm]] = {}
     steps: dict[str, Interval] = {}  # from each rung to the next
     gains: dict[str, Interval] = {}  # of the GPT over the unigram: the effect
     listing = []
     for kind, ladder in ladders.items():
-        arms += arms_of(ladder, kind, orders[kind])
+        arms[kind] = arms_of(ladder, kind, orders[kind])
         for above_it, rung in pairwise(ladder):
             steps[f"{kind}: {above_it} to {rung}"] = step_down(ladder[above_it], ladder[rung])
         # Unigram and GPT score the same tokens. Only one of them sees what stands before.
@@ -296,27 +302,30 @@ def conclude(
         listing.append(f"{KINDS[kind]}: {', '.join(rungs)}")
     # A step counts only if its whole interval leads down.
     missing = [name for name, step in steps.items() if above(step) != "supported"]
-    # The headline of sentence and picture: it follows from the intervals, like the verdict.
-    headline = "Each rung predicts better than the last"
-    if missing:
-        headline = f"The rungs do not all descend (not {', '.join(missing)})"
+    chases = {
+        kind: chase(curves[kind], rung_interval(ladder["n-gram"]).mean, f"{orders[kind]}-gram")
+        for kind, ladder in ladders.items()
+    }
+    told = " ".join(f"By {KINDS[kind]} {text}" for kind, text in chases.items())
+    figures = {
+        "ladder.png": ladder_picture(arms),
+        "curve.png": curve_picture(ladders, orders, curves),
+        "live.png": next_tokens(shown.stories, [f"{orders['bpe']}-gram", "GPT"]),
+    }
+    if shown.everyday:
+        figures["everyday.png"] = next_tokens(shown.everyday, ["GPT of the stories", "SmolLM2"])
     return Result(
         together(*map(above, gains.values())),
-        f"{headline}, in bits per byte of unseen stories. {'; '.join(listing)}.",
-        arms,
-        {
-            "ladder.png": dots(
-                f"{headline}: from guessing to the program that wrote the text",
-                arms,
-                "bits per byte",
-            ),
-            "live.png": next_tokens(live, [f"{orders['bpe']}-gram", "GPT"]),
-        },
+        f"Bits per byte of unseen stories: {'; '.join(listing)}. {told}",
+        [arm for own in arms.values() for arm in own],
+        figures,
         targets=targets(ladders, missing),
         details={
             "steps": {name: interval_json(step) for name, step in steps.items()},
             "gain over the unigram": {kind: interval_json(gain) for kind, gain in gains.items()},
-            "live": live,
+            "curves": curves,
+            "live": shown.stories,
+            "everyday": shown.everyday,
         },
     )
 
