@@ -342,8 +342,9 @@ def price_picture(arms: Sequence[Arm]) -> Figure:
     """What the base pays for each skill, in both currencies, beside the line of scratch."""
     value = {arm.name: arm.interval.mean for arm in arms}
     title = (
-        f"Near what it has read, the base needs {percent(value[f'steps: {NEAR}'])} of the steps; "
-        f"far from it {percent(value[f'steps: {FAR}'])}"
+        f"Near what it has read, the base needs {percent(value[f'steps: {NEAR}'])} of the steps, "
+        f"in the middle {percent(value[f'steps: {MIDDLING}'])}, far from it "
+        f"{percent(value[f'steps: {FAR}'])}"
     )
     names = [NEAR, MIDDLING, FAR]
     with canvas(title, (8.4, 4.2)) as figure:
@@ -353,22 +354,32 @@ def price_picture(arms: Sequence[Arm]) -> Figure:
                 (arm,) = [arm for arm in arms if arm.name == f"{currency}: {name}"]
                 height = row + 0.3 * (place - 0.5)
                 label = currency if row == 0 else None
-                # Faint: each seed. Strong: their mean, with its number beside it.
-                own = [height] * len(arm.values)
-                axes.plot(arm.values, own, MARKERS[place], color=colour(place), alpha=0.35)
-                mean = arm.interval.mean
-                axes.plot([mean], [height], MARKERS[place], color=colour(place), ms=11, label=label)
+                # Faint: each seed. Strong: their mean, with its number above or below.
+                shares = 100 * np.array(arm.values)
+                mark, own = MARKERS[place], [height] * len(arm.values)
+                axes.plot(shares, own, mark, color=colour(place), alpha=0.35)
+                mean = 100 * arm.interval.mean
+                axes.plot([mean], [height], mark, color=colour(place), ms=11, label=label)
                 axes.annotate(
-                    percent(mean), (mean, height), (0, -19), textcoords="offset points", ha="center"
+                    percent(arm.interval.mean),
+                    (mean, height),
+                    (0, -20 if place else 10),
+                    textcoords="offset points",
+                    ha="center",
                 )
         logarithmic(axes.xaxis)
         # What scratch pays: a base on this line has brought nothing.
-        axes.axvline(NULL, color=MUTED, linewidth=1.5, linestyle="--")
+        axes.axvline(100 * NULL, color=MUTED, linewidth=1.5, linestyle="--")
         axes.annotate(
-            "from scratch", (NULL, -0.55), (4, 0), textcoords="offset points", color=MUTED
+            "from scratch",
+            (100 * NULL, -0.62),
+            (-5, 0),
+            textcoords="offset points",
+            color=MUTED,
+            ha="right",
         )
         axes.set_yticks(range(len(names)), names)
-        axes.set(xlabel="price, as a share of the price from scratch", ylim=(2.6, -0.7))
+        axes.set(xlabel="price, % of the price from scratch", ylim=(2.6, -0.75))
         axes.grid(axis="y", visible=False)
         figure.legend(frameon=False, loc="outside lower center", ncols=2)
     return figure

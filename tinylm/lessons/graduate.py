@@ -46,11 +46,7 @@ MISSING = "No real foundation model was asked: tinylm import smollm2 --out runs/
 PROMPTS = ("The tide", "Mara the net-mender")  # to be gone on with in verse
 SAMPLES = 64  # continuations: about 300 lines
 # Sentences that anybody could go on with: a habit, a fact, a rule of the language.
-EVERYDAY = (
-    "She put the kettle on and made a cup of",
-    "The capital of France is",
-    "The opposite of hot is",
-)
+EVERYDAY = ("She made herself a cup of", "The capital of France is", "The opposite of hot is")
 
 
 def graduate(experiment: Experiment) -> Run | None:

@@ -125,10 +125,10 @@ def curve_picture(
     last = {kind: np.mean([curve[-1][1] for curve in own]) for kind, own in curves.items()}
     counted = {kind: rung_interval(ladder["n-gram"]).mean for kind, ladder in ladders.items()}
     told = [
-        f"by {KINDS[kind]} the GPT ends at {last[kind]:.2f}, the n-gram at {counted[kind]:.2f}"
+        f"By {KINDS[kind]} the GPT ends at {last[kind]:.2f}, the n-gram at {counted[kind]:.2f}"
         for kind in curves
     ]
-    with canvas("; ".join(told).capitalize(), (8.4, 4.4)) as figure:
+    with canvas(". ".join(told), (8.4, 4.4)) as figure:
         axes = figure.subplots()
         for place, (kind, own) in enumerate(curves.items()):
             for seed, curve in enumerate(own):
