@@ -101,10 +101,8 @@ def test_the_real_model_is_found_where_it_was_imported_and_only_at_full_scale(le
     assert graduate(Experiment("smoke", runs / "lessons" / "toy")) is None
 
 
-def test_a_curve_has_the_minutes_of_its_run(lessons_folder):
+def test_a_curve_has_the_minutes_of_its_run_and_ends_on_the_ladder(lessons_folder):
     base = finish(Experiment("smoke", lessons_folder / "toy").base(1))[1]
-    curve = curve_of(base)
-    assert len(curve) == len(base.records("valid")) - 1
-    assert curve[-1] == pytest.approx(
-        (base.manifest["seconds"] / 60, base.records("valid")[-1]["bits_per_byte"])
-    )
+    curve, records = curve_of(base, final=0.5), base.records("valid")
+    assert len(curve) == len(records) - 1 and curve[0][1] == records[1]["bits_per_byte"]
+    assert curve[-1] == pytest.approx((base.manifest["seconds"] / 60, 0.5))

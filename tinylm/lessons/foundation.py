@@ -7,7 +7,7 @@ Design. Three skills, each a corpus of its own, from close to what the base has 
     log (far)             the pilots' log, in a vocabulary that the base has never met
 
     manipulated     the start: the pretrained base, or random weights (scratch);
-                    for the base also how much it learns from: all documents, 1/4 or 1/16 of them
+                    for the base also how much it learns from: all documents, or an eighth of them
     constant        network, steps, tokens a step (so the same minutes), corpus, the base's
                     tokenizer (an advantage for scratch), a search over the same learning rates for
                     each side
@@ -15,8 +15,8 @@ Design. Three skills, each a corpus of its own, from close to what the base has 
                     in all its steps, as a share of the price that scratch pays:
                       steps       read off between validations along a straight line. A step takes
                                   both sides as long, so the minutes have the same share
-                      documents   read off between 1/16, 1/4 and all of them, on a line over their
-                                  logarithm; all steps are taken with each
+                      documents   read off between an eighth and all of them, on a line over
+                                  their logarithm; all steps are taken with each
     null            1: the base is no cheaper. What never gets there counts as 2
     verdict         near and middling below 1, in steps and in documents; and far above near, in
                     steps
@@ -42,7 +42,9 @@ misread sentence, then the right one), near like the register. Known when this d
 Proofreading gave way to the arms with fewer documents, which were not asked for before.
 
 Trade-offs. The base's own training is not counted: that is the point of the claim, somebody else
-has paid for it. Where a sixteenth of the documents is enough, the share is an upper bound.
+has paid for it. Where an eighth of the documents is enough, the share is an upper bound; where it
+is not, two points make the line (lesson quality found it straight: each doubling of the poems
+brings about as much as the one before).
 """
 
 from collections.abc import Callable, Generator, Sequence
@@ -75,7 +77,7 @@ from tinylm.training.load import load_model
 SCRATCH, BASE = "from scratch", "from the base"
 SIDES = (SCRATCH, BASE)
 NEAR, MIDDLING, FAR = "register (near)", "verse (middling)", "log (far)"
-PARTS = (1 / 16, 1 / 4)  # of the documents, for the base; besides all of them
+PARTS = (1 / 8,)  # of the documents, for the base; besides all of them
 NULL = 1.0  # share of the price from scratch: the base is no cheaper
 NEVER = 2.0  # share where the base does not get there: beyond the null, whatever it would take
 TARGET = 0.5  # share that was hoped for, near and in the middle
@@ -165,6 +167,8 @@ def recipe_of(experiment: Experiment, seed: int, every: int, fields: dict[str, s
     and fine-tuning."""
     values = {
         "train.steps": str(SIZES[experiment.scale].steps),
+        # Two thirds of the base's: the same tokens a step for both sides, and a shorter lesson.
+        "train.batch_size": "8",
         # The steps to a loss are read off between validations: the closer they are, the finer.
         "train.evaluate_every": str(every),
         # Where the search begins; it tries a third and three times of these.

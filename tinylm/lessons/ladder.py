@@ -54,11 +54,16 @@ def seed_of_each(seeds: int, stories: int) -> list[int]:
     return [seed for seed in range(seeds) for _ in range(stories)]
 
 
-def curve_of(run: Run) -> Curve:
-    """A GPT's validations along its training; the first one, of random weights, is left out."""
+def curve_of(run: Run, final: float) -> Curve:
+    """A GPT's validations along its training, the last one replaced by its score on the ladder.
+
+    On the way a story longer than the context is scored in pieces, of which each begins with
+    nothing before it; on the ladder in windows that overlap. Random weights are left out.
+    """
     minutes = run.manifest["seconds"] / 60 / run.manifest["step"]  # a step, validation included
     records = [record for record in run.records("valid") if record["step"]]
-    return [(minutes * record["step"], record["bits_per_byte"]) for record in records]
+    curve = [(minutes * record["step"], record["bits_per_byte"]) for record in records]
+    return [*curve[:-1], (curve[-1][0], final)]
 
 
 def chase(curves: Sequence[Curve], goal: float, name: str) -> str:

@@ -131,7 +131,10 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
     if real:
         settings = [real.fingerprint, first.fingerprint, *EVERYDAY]
         words = experiment.measure("everyday", settings, partial(everyday, real, first))
-    curves = {kind: [curve_of(run) for run in runs] for kind, runs in models.items()}
+    curves = {}
+    for kind, runs in models.items():
+        last = [float(bits.mean()) for bits in ladders[kind]["GPT"]]  # one a seed
+        curves[kind] = list(map(curve_of, runs, last))
     result = conclude(ladders, orders, curves, Shown(live, words))
     missing = not (real or experiment.control)
     return replace(result, sentence=f"{result.sentence} {MISSING}") if missing else result
