@@ -329,9 +329,11 @@ def sentence(
         seconds = {side: float(np.mean(own)) for side, own in skill.seconds.items()}
         before = float(from_scratch) * seconds[SCRATCH]
         after = steps.mean * float(from_scratch) * seconds[BASE]
+        # Fewer were not tried.
+        bound = "at most " if papers.mean <= PARTS[0] else ""
         listing.append(
             f"{name} {percent(steps.mean)} of the steps ({after:.1f} instead of {before:.1f} "
-            f"seconds) and {percent(papers.mean)} of the documents"
+            f"seconds) and {bound}{percent(papers.mean)} of the documents"
         )
     text = (
         "To reach what random weights reach at best, the base needs: "
