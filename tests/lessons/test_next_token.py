@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.lessons.test_experiment import finish
+from tinylm.formats.folders import export_run, import_folder
 from tinylm.lessons.experiment import Experiment
 from tinylm.lessons.graduate import EVERYDAY, MISSING, everyday, graduate
 from tinylm.lessons.ladder import curve_of
@@ -92,12 +93,16 @@ def test_everyday_words_have_the_probabilities_of_the_real_model_and_of_the_toy(
 
 
 def test_the_real_model_is_found_where_it_was_imported_and_only_at_full_scale(lessons_folder):
-    experiment = Experiment("smoke", lessons_folder / "toy")
-    base = finish(experiment.base(1))[1]
+    base = finish(Experiment("smoke", lessons_folder / "toy").base(1))[1]
     runs = lessons_folder / "imported"
     assert graduate(Experiment("full", runs / "lessons" / "toy")) is None
-    shutil.copytree(base.folder, runs / "foundation" / "smollm2")
-    assert graduate(Experiment("full", runs / "lessons" / "toy")).fingerprint == base.fingerprint
+    # A run that was trained here is none; one out of another tool's folder is.
+    shutil.copytree(base.folder, runs / "smollm2")
+    assert graduate(Experiment("full", runs / "lessons" / "toy")) is None
+    export_run(base, runs / "hf")
+    import_folder(runs / "hf", runs / "foundation" / "smollm2")
+    found = graduate(Experiment("full", runs / "lessons" / "toy"))
+    assert found.folder == runs / "foundation" / "smollm2"
     assert graduate(Experiment("smoke", runs / "lessons" / "toy")) is None
 
 

@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 from tinylm.compare.measures import flagged, scans
 from tinylm.evaluation.statistics import ratio
 from tinylm.evaluation.surprisal import continuation_nats
-from tinylm.lessons.experiment import Experiment, Progress, is_finished
+from tinylm.lessons.experiment import Experiment, Progress
 from tinylm.lessons.shared import (
     bits_per_byte,
     document_corpus,
@@ -56,7 +56,9 @@ def graduate(experiment: Experiment) -> Run | None:
     runs: Path = experiment.out.parent.parent
     if experiment.scale == "smoke":
         return None
-    return next((open_run(runs / name) for name in FOLDERS if is_finished(runs / name)), None)
+    there = [runs / name for name in FOLDERS if (runs / name / "manifest.json").is_file()]
+    # "imported": a run without steps of its own.
+    return next((run for run in map(open_run, there) if run.manifest["status"] == "imported"), None)
 
 
 @torch.inference_mode()

@@ -88,7 +88,7 @@ from tinylm.training.load import load_model, token_file
 
 # Orders of the n-grams, tried from the lowest on until a longer one is no better. A character says
 # less than a token: it takes more of them.
-ORDERS = {"bpe": (2, 3, 4, 5, 6, 7, 8), "char": (8, 16, 24, 32)}
+ORDERS = {"bpe": (2, 4, 6, 8, 10, 12, 16), "char": (8, 16, 24, 32, 40)}
 # The GPT of characters: as many steps as fit into the minutes of the demo's base. A batch of a
 # third, since so early in its learning more steps bring more than surer ones.
 BY_CHARACTERS = {"train.batch_size": "4", "train.steps": "3000", "train.evaluate_every": "500"}
