@@ -6,31 +6,26 @@ import pytest
 
 from tests.lessons.test_experiment import finish
 from tinylm.lessons.experiment import Experiment
-from tinylm.lessons.foundation import (
-    BASE,
-    FAR,
-    MIDDLING,
-    NEAR,
-    NEVER,
-    SCRATCH,
-    Skill,
-    conclude,
-    documents_share,
-    steps_share,
-)
+from tinylm.lessons.foundation import BASE, FAR, MIDDLING, NEAR, SCRATCH, Skill, conclude
 from tinylm.lessons.graduate import MISSING, with_verse
+from tinylm.lessons.prices import NEVER, documents_share, steps_share
 from tinylm.runs import open_run
 
 SLOW = [(0.0, 8.0), (10.0, 6.0), (20.0, 4.0)]
 FAST = [(0.0, 6.0), (10.0, 2.0), (20.0, 1.0)]
-# Lowest bits per byte from parts of the documents and from all of them.
-RICH, POOR = [(1 / 16, 3.0), (1 / 4, 2.0), (1.0, 1.0)], [(1 / 16, 9.0), (1 / 4, 8.0), (1.0, 7.0)]
+# Lowest bits per byte from an eighth of the documents and from all of them.
+STRANGER, RICH, POOR = (
+    [(1 / 8, 5.0), (1.0, 4.0)],
+    [(1 / 8, 3.0), (1.0, 1.0)],
+    [(1 / 8, 9.0), (1.0, 8.0)],
+)
 
 
 def skill(quick):
     """A skill that every seed learns faster from the base, or never as well."""
     curves = {SCRATCH: [SLOW] * 3, BASE: [FAST if quick else [(0.0, 9.0), (20.0, 8.0)]] * 3}
-    return Skill(curves, [RICH if quick else POOR] * 3, {SCRATCH: [0.2] * 3, BASE: [0.1] * 3})
+    lowest = {SCRATCH: [STRANGER] * 3, BASE: [RICH if quick else POOR] * 3}
+    return Skill(curves, lowest, [0.2] * 3)
 
 
 def concluded(near, middling, far, **more):
@@ -42,26 +37,24 @@ def test_the_share_compares_when_both_reach_the_strangers_best():
     assert steps_share(FAST, SLOW) == NEVER
 
 
-def test_a_share_of_the_documents_lies_between_those_that_were_tried():
-    assert documents_share([(0.0, 2.5)], RICH) == pytest.approx(1 / 8)
-    assert documents_share([(0.0, 8.0)], RICH) == 1 / 16
-    assert documents_share(SLOW, POOR) == NEVER
+def test_a_share_of_the_documents_is_taken_of_what_scratch_needs():
+    assert documents_share(STRANGER, RICH) == pytest.approx(1 / 8)
+    assert documents_share(STRANGER, POOR) == NEVER
+    # Scratch gets there with an eighth as well: the base has brought nothing.
+    assert documents_share([(1 / 8, 3.9), (1.0, 4.0)], RICH) == 1
+    assert documents_share(STRANGER, [(1 / 8, 5.0), (1.0, 3.0)]) == pytest.approx(8**-0.5)
 
 
 def test_cheaper_near_and_in_the_middle_and_not_far_away_supports_the_claim():
     result = concluded(True, True, False)
     assert result.verdict == "supported" and all(result.targets.values())
-    # A step from the base took half as long here, so a quarter of the steps is an eighth of 4.0 s.
-    assert (
-        "25 % of the steps (0.5 instead of 4.0 seconds) and at most 6 % of the doc"
-        in result.sentence
-    )
+    assert "25 % of the steps (1.0 instead of 4.0 seconds) and 12 % of the doc" in result.sentence
 
 
 def test_a_base_that_is_as_quick_far_away_does_not_support_it():
     result = concluded(True, True, True)
     assert result.verdict != "supported"
-    assert not result.targets["far away no gain in steps"]
+    assert not result.targets["far away no gain, in steps and in documents"]
 
 
 def test_a_base_that_is_dearer_near_or_in_the_middle_refutes_it():
@@ -86,7 +79,8 @@ def test_the_smoke_lesson_learns_three_skills_from_both_starts(smoke_lesson):
     assert len(results["arms"]) == 6
     for own in results["details"]["skills"].values():
         assert all(curve[0][0] == 0 for curves in own["curves"].values() for curve in curves)
-        assert all([part for part, _ in low] == [1 / 8, 1] for low in own["lowest"])
+        for lowest in own["lowest"].values():
+            assert all([part for part, _ in low] == [1 / 8, 1] for low in lowest)
     assert results["details"]["graduate"] is None and MISSING in results["sentence"]
 
 
