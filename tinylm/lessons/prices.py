@@ -1,4 +1,4 @@
-"""What a loss costs from one start, as a share of what it costs from another."""
+"""What a loss costs from one start, as a share of what it costs from another.
 
 Design. No claim is tested here: see foundation.py.
 
