@@ -292,7 +292,7 @@ def test_a_base_of_noise_has_read_as_many_tokens_of_documents_as_long(experiment
 def test_foundation_starts_from_noise(experiments, trained):
     noise = made(noise_base(experiments[1], 1))
     for control in (False, True):
-        runs = trained(foundation, control, count=4)
+        runs = trained(foundation, control, count=6)
         starts = {
             recipe.start_from for name, (recipe, _) in runs.items() if "from the base" in name
         }
