@@ -18,6 +18,7 @@ from tinylm.assistant.fused import (
     open_fused,
     ranks,
 )
+from tinylm.assistant.graduate import AskedSearch
 from tinylm.assistant.meaning import (
     Encoder,
     Practised,
@@ -73,6 +74,13 @@ def test_a_question_that_shares_no_word_finds_something_and_the_likelihood_is_as
     hits = index.search(question, 10)
     assert len(hits) == len(index.passages)
     assert all(hit.scores["likelihood"] < 0 and hit.share == 0 for hit in hits)
+
+
+def test_an_assistant_reads_what_only_the_meaning_finds_and_waits_for_it(index):
+    search = AskedSearch(index)
+    assert len(search.find("How expensive is sailing?").splitlines()) == search.most
+    # On a busy machine the likelihood took longer than the two seconds that other tools have.
+    assert search.tool().seconds >= 30
 
 
 def test_what_a_document_is_about_counts_alike_for_each_of_its_passages(index):

@@ -46,6 +46,9 @@ class Size:
 
 
 SIZES = {"smoke": Size(24, 4, 2), "full": Size(1_600, 60, 2)}
+# Seconds that a conversation waits for its search: the likelihood reads 20 passages, which takes 1.5
+# seconds on one thread of a busy processor, and more on a slow one.
+PATIENCE = 60.0
 CONTEXT = 512  # tokens: three passages with a question, or three exchanges with a message
 
 
@@ -131,7 +134,7 @@ class AskedSearch(Search):
         """The search as a tool: its argument is a question."""
         asked = (Parameter("question", line(400)),)
         return Tool("search", "finds passages in the documents", asked, self.find,
-                    documents=True, characters=4000)  # fmt: skip
+                    documents=True, seconds=PATIENCE, characters=4000)  # fmt: skip
 
 
 def search_for(tokenizer: Tokenizer, index: Index) -> Search:
