@@ -46,8 +46,8 @@ class Size:
 
 
 SIZES = {"smoke": Size(24, 4, 2), "full": Size(1_600, 60, 2)}
-# Seconds that a conversation waits for its search: the likelihood reads 20 passages, which takes 1.5
-# seconds on one thread of a busy processor, and more on a slow one.
+# Seconds that a conversation waits for its search. The likelihood reads 20 passages: 1.5 seconds
+# on one thread of a busy processor, and more on a slow one.
 PATIENCE = 60.0
 CONTEXT = 512  # tokens: three passages with a question, or three exchanges with a message
 
