@@ -96,6 +96,7 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
     rows[STRANGER] = {name: [] for name in ON_THE_WAY}
     lacking: dict[str, list[Rows]] = {what: [] for what in LACKING}
     share = SHARE[experiment.scale]
+    # Everything of a seed before the next one: an interrupted lesson goes on where it stopped.
     for seed in experiment.seeds:
         base = (yield from noise_base(experiment, seed)) if experiment.control else None
         # Drawn once: all models of a seed practise on the same dialogues.
@@ -104,7 +105,7 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
         for start in STARTS:
             for part, amount in PRACTICE.items():
                 if amount not in rows[start]:
-                    continue
+                    continue  # the stranger does not practise to the end
                 model = yield from practised(experiment, seed, (start, part), base, corpus)
                 name = f"{start}, practice {amount}, seed {seed}"
                 yield Progress(f"asking: {name}", 0, 1)
@@ -128,9 +129,11 @@ def practised(
     start, part = arm
     if start == HIRE and part == 1:  # the one that the other lessons examine
         return (yield from assistants.assistant(experiment, seed, base))
+    # Without a parent the recipe begins with random weights, in the corpus' tokens.
     parent = None
     if start == HIRE:
         parent = yield from assistants.start_of(experiment, seed, base)
+    # Both starts read the same batches in the same order.
     # Fewer steps with the whole schedule squeezed into them: each amount is a training of its own.
     steps = max(1, round(part * assistants.SIZES[experiment.scale].steps))
     recipe = assistant_recipe(experiment.base_recipe(seed), parent, seed, steps)
@@ -154,6 +157,7 @@ def examine(run: Run, seed: int, share: float, lacking: str = "") -> Rows:
         # A call of what is not there is answered by an error, as a misspelt one is.
         assistant.tools = {"search": assistant.tools["search"]}
     assert assistant.search is not None
+    # Cut into passages once; a document that is left out costs a small update.
     full, rows = assistant.search.index, []
     for message in messages(seed, share, orders):
         left = {name: text for name, text in documents.items() if name != message.without}
@@ -182,6 +186,7 @@ def examine(run: Run, seed: int, share: float, lacking: str = "") -> Rows:
 def conclude(rows: RowsByAmount, lacking: dict[str, list[Rows]]) -> Result:
     """The verdict: each of the three parts adds right answers, and in the end the hire mostly
     decides rightly."""
+    # All answers of the hire with everything, seed after seed, and the seed of each.
     whole, seeds = pooled(rows[HIRE]["all"])
     effects = {"education": ahead(rows, WORDINGS)}
     for part, what in zip(("retrieval", "tools"), LACKING):
@@ -191,9 +196,11 @@ def conclude(rows: RowsByAmount, lacking: dict[str, list[Rows]]) -> Result:
     # "Capable" needs a floor of its own: being better than a stranger who fails is not enough.
     decisions, seeds = pooled(rows[HIRE]["all"], "decision right")
     verdicts["decisions"] = above(interval(decisions, groups=seeds), 0.5)
+    # Told beside the verdict: a number of its own, without an interval.
     needed = {wording: needed_for(rows, wording) for wording in WORDINGS}
     arms = arms_of(rows, lacking)
     mean = {arm.name: arm.interval.mean for arm in arms}
+    # The claim names all of its parts: it falls with any of them.
     return Result(
         together(*verdicts.values()),
         sentence(mean, effects, needed[USERS], verdicts),
@@ -226,8 +233,8 @@ def in_wordings(rows_by_seed: Sequence[Rows], wordings: Sequence[str]) -> list[R
 def ahead(rows: RowsByAmount, wordings: Sequence[str]) -> Interval:
     """Right answers of the hire minus those of the stranger, message by message, over both
     amounts of practice."""
-    right: dict[str, list[bool]] = {}
-    seeds: list[int] = []
+    right: dict[str, list[bool]] = {}  # start -> one value a message
+    seeds: list[int] = []  # the seed of each; the same for both starts
     for start in STARTS:
         right[start], seeds = [], []
         for amount in ON_THE_WAY:
@@ -249,13 +256,16 @@ def curve(by_amount: dict[str, list[Rows]], wording: str) -> list[Arm]:
 def needed_for(rows: RowsByAmount, wording: str) -> str:
     """The share of the practice after which the hire answers as much as the stranger after a
     quarter: straight lines between the means, with amounts drawn at equal ratios."""
+    # What the stranger reaches at the end of its curve.
     level = curve(rows[STRANGER], wording)[-1].interval.mean
     means = np.array([point.interval.mean for point in curve(rows[HIRE], wording)])  # (amounts,)
-    shares = np.array(list(PRACTICE))
+    shares = np.array(list(PRACTICE))  # (amounts,)
+    # Below the first point nothing was measured.
     if means[0] >= level:
         return f"at most {shares[0]:.2f}"
     for place in range(1, len(means)):
         if means[place] >= level:
+            # Between two amounts: as far on the logarithm of practice as on the answers.
             between = (level - means[place - 1]) / (means[place] - means[place - 1])
             low, high = np.log(shares[place - 1]), np.log(shares[place])
             return f"{np.exp(low + between * (high - low)):.2f}"
@@ -272,7 +282,9 @@ def arms_of(rows: RowsByAmount, lacking: dict[str, list[Rows]]) -> list[Arm]:
         percent_arm("right decisions", UNIT, hire, "decision right"),
         percent_arm("right answers", UNIT, hire),
         percent_arm("unknown told as such", UNIT, not_knowable),
+        # The same hire, asked in words that it never practised.
         percent_arm(IN_USERS, UNIT, in_wordings(rows[HIRE]["all"], [USERS])),
+        # With everything, then with a part of it gone: over all messages.
         percent_arm(WHOLE, UNIT, rows[HIRE]["all"]),
         *(percent_arm(what, UNIT, lacking[what]) for what in LACKING),
         *(
@@ -295,11 +307,13 @@ def sentence(
     mean: dict[str, float], effects: dict[str, Interval], needed: str, verdicts: dict[str, Verdict]
 ) -> str:
     """The outcome with its numbers, which are percentages by arm."""
+    # The harder wordings: what practice says word for word is no test of an education.
     listing = "; ".join(
         f"after {amount} of the practice {mean[f'{HIRE}, {amount}, {USERS}']:.0f} % (stranger "
         f"{mean[f'{STRANGER}, {amount}, {USERS}']:.0f} %)"
         for amount in ON_THE_WAY
     )
+    # Each part with its own effect, interval and verdict.
     told = {
         part: f"{100 * own.mean:.0f} points ({100 * own.low:.0f} to {100 * own.high:.0f}; "
         f"{verdicts[part]})"
@@ -323,12 +337,14 @@ def picture(rows: RowsByAmount, arms: Sequence[Arm]) -> Figure:
         f"without documents, {mean[LACKING[1]]:.0f} % without tools"
     )
     with canvas(title, (9.4, 4.4)) as figure:
+        # On the left what the claim names beside the base, on the right what the base adds.
         left, right = figure.subplots(1, 2)
         equipment = [arm for arm in arms if arm.name in (WHOLE, *LACKING)]
         dots_on(left, equipment, UNIT + " answered rightly")
         left.set(xlim=(0, 103), title="after all of the practice")
         for place, start in enumerate(STARTS):
             points = curve(rows[start], USERS)
+            # The stranger's curve ends before the hire's.
             shares = list(PRACTICE)[: len(points)]
             band(right, shares, [point.interval for point in points], place, start)
             for share, point in zip(shares, points):

@@ -34,7 +34,9 @@ Tried before. (1) 300 questions on three rules, not balanced, after 320 steps of
 one rule (code) is learned within 80 steps and others (watch, tug, anchorage) all at once, late, and
 in some seeds only. After 320 steps of the adapted base, right answers on the watch were 48, 76 and
 20 %. (2) So there are more rules now, and steps are smaller and more: 560 of six rows, which take
-as long.
+as long. With that, adapting brings 36 points (27 to 44). The three arms that train still cannot be
+told apart (60, 65 and 66 %, each with 10 points or more to either side): more questions would not
+change that, more seeds or longer training might.
 
 A tokenizer of its own reads more text in as many tokens. That is its advantage, and it keeps it.
 
@@ -90,6 +92,7 @@ ARMS = ("base as it is", *TRAINED)
 RULES = ("code", "watch", "tug", "anchorage", "class", "stream", "light")
 # Of the learning rates, tried for each arm on the first seed.
 FACTORS = {"smoke": (1.0, 3.0), "full": (1.0, 3.0, 6.0)}
+GAIN = "adapted minus as it is, right answers"
 # Texts and tokenizers whose tokens per word are counted.
 STORIES, LOGS, OWN = "stories, base's tokens", "logs, base's tokens", "logs, own tokens"
 
@@ -129,7 +132,6 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
     own = train_bpe_tokenizer(iter(train), vocab_size, [DOCUMENT])
     scores: Scores = {arm: [] for arm in ARMS}
     familiar = []  # the base's bits per byte of stories, one a seed
-    at_home = unseen_stories(sizes.unseen)
     factors: dict[str, float] = {}  # arm -> what its learning rates are multiplied by
     for seed in experiment.seeds:
         base = yield from experiment.base(seed)
@@ -153,13 +155,19 @@ def run(experiment: Experiment) -> Generator[Progress, None, Result]:
             scores[arm].append(
                 experiment.measure(f"{arm}, seed {seed}", runs[arm].fingerprint, examined)
             )
-        stories_read = partial(bits_per_byte, base, at_home)
-        settings = [base.fingerprint, "stories"]
-        familiar.append(experiment.measure(f"stories, seed {seed}", settings, stories_read))
+        familiar.append(at_home(experiment, base, seed))
     words = words_of({"general": general, "own": own}, unseen)
     # One over the number of answers there are, on average.
     guessing = float(np.mean([1 / len(question.options) for question in questions]))
     return conclude(scores, words, Yardsticks(familiar, guessing))
+
+
+def at_home(experiment: Experiment, base: Run, seed: int) -> float:
+    """The base's bits per byte of stories that it has not read: its yardstick for logs."""
+    unread = unseen_stories(SIZES[experiment.scale].unseen)
+    read = partial(bits_per_byte, base, unread)
+    value = experiment.measure(f"stories, seed {seed}", [base.fingerprint, "stories"], read)
+    return float(value)
 
 
 def alien(sizes: Sizes) -> tuple[list[str], list[str], list[Question]]:
@@ -272,52 +280,68 @@ def flat_answers(scores: Scores, arm: str) -> tuple[np.ndarray, list[int]]:
 def conclude(scores: Scores, words: dict[str, list[float]], beside: Yardsticks) -> Result:
     """Whether the words are alien to the base, what that costs it, and whether training on the
     domain makes up for it."""
-    seeds = range(len(scores[ARMS[0]]))
-    # arm -> bits per byte for each seed
-    loss = {arm: [own["bits"] for own in scores[arm]] for arm in ARMS}
-    # Unpaired: a story and a log have nothing in common but the tokenizer.
-    alien = difference(interval(words[LOGS]), interval(words[STORIES]))
-    # Paired by seed: the base on logs against the base on stories, then the adapted model against
-    # the base that it was adapted from.
-    dearer = paired_difference(loss["base as it is"], beside.familiar, groups=seeds)
-    lower = paired_difference(loss["base adapted"], loss["base as it is"], groups=seeds)
-    gains = gains_of(scores)
+    effects = effects_of(scores, words, beside)
     # Each measure has a verdict of its own, against 0; the claim stands with all three.
     verdicts: dict[str, Verdict] = {
-        "tokens per word": above(alien),
-        "bits per byte": together(above(dearer), below(lower)),
-        "right answers": above(gains["base adapted"]),
+        "tokens per word": above(effects["logs minus stories, tokens per word"]),
+        "bits per byte": together(
+            above(effects["logs minus stories, bits/byte"]),
+            below(effects["adapted minus as it is, bits/byte"]),
+        ),
+        "right answers": above(effects[GAIN]),
     }
-    accuracy = [accuracy_arm(scores, arm) for arm in ARMS]
     arms = [
+        # The yardstick on top, then the arms in their order.
         Arm("bits: stories: base as it is", "bits/byte", beside.familiar),
-        *(Arm(f"bits: {arm}", "bits/byte", loss[arm]) for arm in ARMS),
-        *accuracy,
+        *(Arm(f"bits: {arm}", "bits/byte", bits_of(scores, arm)) for arm in ARMS),
+        *(accuracy_arm(scores, arm) for arm in ARMS),
         *(word_arm(name, values) for name, values in words.items()),
     ]
-    neighbours = apart(scores)
+    between = apart(scores)
+    # An interval without 0 lies on one side of it: then one of the two verdicts is "supported".
+    all_apart = all(above(own) != below(own) for own in between.values())
     return Result(
         together(*verdicts.values()),
-        summary(arms, gains["base adapted"], verdicts, beside.guessing),
+        summary(arms, effects[GAIN], verdicts, beside.guessing),
         arms,
         {"domain.png": picture(arms, beside.guessing)},
-        {
-            "right answers of the four arms can be told apart": all(
-                above(own) != below(own) for own in neighbours.values()
-            )
-        },
+        {"right answers of the four arms can be told apart": all_apart},
         details={
             "verdicts": verdicts,
             "tokens_per_word": words,
-            "logs minus stories, tokens per word": interval_json(alien),
-            "logs minus stories, bits/byte": interval_json(dearer),
-            "adapted minus as it is, bits/byte": interval_json(lower),
-            "gains": {arm: interval_json(gain) for arm, gain in gains.items()},
+            "effects": {name: interval_json(effect) for name, effect in effects.items()},
             "right answers, one arm minus another": {
-                pair: interval_json(own) for pair, own in neighbours.items()
+                pair: interval_json(own) for pair, own in between.items()
             },
         },
     )
+
+
+def bits_of(scores: Scores, arm: str) -> list[float]:
+    """An arm's bits per byte of unseen logs, one value a seed."""
+    return [own["bits"] for own in scores[arm]]
+
+
+def effects_of(
+    scores: Scores, words: dict[str, list[float]], beside: Yardsticks
+) -> dict[str, Interval]:
+    """What the verdicts are computed from: differences, each with its null at 0."""
+    seeds = range(len(scores[ARMS[0]]))
+    before, after = (bits_of(scores, arm) for arm in ARMS[:2])
+    right_before, _ = flat_answers(scores, ARMS[0])
+    right_after, groups = flat_answers(scores, ARMS[1])
+    return {
+        # Unpaired: a story and a log have nothing in common but the tokenizer.
+        "logs minus stories, tokens per word": difference(
+            interval(words[LOGS]), interval(words[STORIES])
+        ),
+        # Paired by seed: the base on logs against the base on stories ...
+        "logs minus stories, bits/byte": paired_difference(before, beside.familiar, groups=seeds),
+        # ... and the adapted model against the base that it was adapted from.
+        "adapted minus as it is, bits/byte": paired_difference(after, before, groups=seeds),
+        # Question by question.
+        GAIN: paired_difference(right_after, right_before, groups=groups),
+    }
 
 
 def apart(scores: Scores) -> dict[str, Interval]:
@@ -329,16 +353,6 @@ def apart(scores: Scores) -> dict[str, Interval]:
             other_right, _ = flat_answers(scores, other)
             pairs[f"{arm} minus {other}"] = paired_difference(right, other_right, groups=groups)
     return pairs
-
-
-def gains_of(scores: Scores) -> dict[str, Interval]:
-    """Right answers of each arm minus those of the base as it is, question by question."""
-    before, _ = flat_answers(scores, ARMS[0])
-    gains: dict[str, Interval] = {}
-    for arm in ARMS:  # the base's own gain is 0
-        right, groups = flat_answers(scores, arm)
-        gains[arm] = paired_difference(right, before, groups=groups)
-    return gains
 
 
 def accuracy_arm(scores: Scores, arm: str) -> Arm:

@@ -57,6 +57,7 @@ LEADS = (
     "Sorry to ask, but {}",
     "Please help me here. {}",
 )
+# a and b are the numbers; words and sign say what is done with them.
 SUMS = (
     "Could you work out {a} {words} {b} for me?",
     "I need to know {a} {words} {b}.",
@@ -68,12 +69,14 @@ PRICES = (
     "If one costs {price} crowns, what do I pay for {amount} {thing}?",
     "I want {amount} {thing} at {price} crowns a piece. How much do I pay?",
 )
+# None of them says "book", which practice often does.
 BERTH_WISHES = (
     "I would like to have berth {berth} on {day}.",
     "Could you keep berth {berth} for me on {day}?",
     "My boat comes on {day}. Please give me berth {berth}.",
     "We need berth {berth} for {day}, please.",
 )
+# Nothing of the harbour; the blank is an invented word.
 FOREIGN = (
     "Can you tell me who invented the {}?",
     "What is the weather like in {} today?",
@@ -112,6 +115,7 @@ class Message:
 
 def messages(seed: int, share: float, orders: Orders) -> list[Message]:
     """The mix in both wordings, at least one of each kind, with orders that are in the database."""
+    # One generator for all kinds: the same seed asks the same messages of every model.
     chance, practice = Chance(TEST_SEED + seed), handbook_practice(seed)
     drawn: list[Message] = []
     for kind, of_hundred in MIX.items():
@@ -132,6 +136,7 @@ def messages(seed: int, share: float, orders: Orders) -> list[Message]:
             new_cases = cases(practice, TEST_SEED + seed, ((kind, 1.0),))
             answerable = (case for case in new_cases if not fails(case))
             drawn += [Message(kind, case) for case in islice(answerable, count)]
+        # As many again, of the same kind, in users' words: other numbers and names.
         others = [reworded(kind, chance, orders) for _ in range(count)]
         drawn += [Message(kind, case, wording=USERS) for case in others]
     return drawn
@@ -143,12 +148,14 @@ def about_documents(kind: str, seed: int, count: int) -> list[Message]:
     "known" takes every other held-out question from the first on, "unknown" every other one from
     the middle on; of the latter the document is taken out of the index.
     """
+    # No question about these documents was practised, not even with other words in it.
     held = questions_held_out(seed)
     chosen = held[::2][:count] if kind == "known" else held[len(held) // 2 :: 2][:count]
     about: list[Message] = []
     for place, question in enumerate(chosen):
         # Without evidence the right answer of the case is "I don't know."
         evidence = (question.evidence, question.answer) if kind == "known" else ("",)
+        # The question is the handbook's own in both wordings; a user adds a few words before it.
         for wording in WORDINGS:
             asked = question.question
             if wording == USERS:
@@ -169,6 +176,7 @@ def fails(case: Case) -> bool:
 
 def reworded(kind: str, chance: Chance, orders: Orders) -> Case:
     """A case of a kind that needs no document, in words that practice never uses."""
+    # All makers are called alike, though most need no orders.
     return MAKERS[kind](chance, orders)
 
 
@@ -180,20 +188,25 @@ def about_documents_reworded(question: str, number: int) -> str:
 
 def calculation(chance: Chance, _: Orders) -> Case:
     """A sum of large numbers, or a price."""
+    # The same five operations as in practice, and the same words for them: only the sentence is
+    # new.
     sign, words = chance.pick(OPERATIONS)
     a, b = number(chance), number(chance)
     message = chance.pick(SUMS).format(a=a, b=b, sign=sign, words=words)
     if chance.happens(0.3):  # as often as in practice
         a, sign, b = str(chance.pick(range(12, 100))), "*", number(chance)
         message = chance.pick(PRICES).format(amount=a, price=b, thing=chance.pick(THINGS))
+    # What the calculator will say is the right answer, whatever expression the model writes.
     result = calculate(f"{a} {sign} {b}")
     return called(message, f"calculator {a} {sign} {b}", result, f"{result}.")
 
 
 def order(chance: Chance, orders: Orders) -> Case:
     """What has become of an order, what it holds, for whom it is, or all of it."""
+    # One that is in the database of the assistant that will be asked.
     place = chance.pick(orders.numbers())
     result = orders.look_up(place)
+    # "12 lamps for Mara, ready on Friday": what is asked for is a part of that.
     held, _, rest = result.partition(" for ")
     customer, _, state = rest.partition(", ")
     message, answer = chance.pick(
@@ -211,6 +224,7 @@ def order(chance: Chance, orders: Orders) -> Case:
 def booking(chance: Chance, _: Orders) -> Case:
     """A wish for a berth: the right answer is to propose it."""
     berth, day = chance.pick(range(1, BERTHS + 1)), chance.pick(DAYS)
+    # A call that writes is asked about first; nothing is booked by one message.
     message = chance.pick(BERTH_WISHES).format(berth=berth, day=day)
     proposal = called(message, f"book {berth} {day}", CONFIRM, f"Book berth {berth} for {day}?")
     return proposal
@@ -222,6 +236,7 @@ def steps(chance: Chance, _: Orders) -> Case:
     story = [f"There are {total} {thing} in the basket of {who}."]
     for _change in range(chance.pick((2, 3))):
         change = chance.pick(range(1, 5))
+        # Never below nothing and never above ten on the way, as in practice.
         gets = change > total or (total + change <= 10 and chance.happens(0.6))
         verb = chance.pick(("gets", "finds", "buys") if gets else ("loses", "eats", "sells"))
         story.append(f"{who} {verb} {change}.")
@@ -233,15 +248,18 @@ def steps(chance: Chance, _: Orders) -> Case:
 
 def talk(chance: Chance, _: Orders) -> Case:
     """Small talk."""
+    # Sorted, so that the draw does not hang on the order of the table.
     answer = chance.pick(sorted(SMALL_TALK))
     return direct(chance.pick(SMALL_TALK[answer]), answer)
 
 
 def foreign(chance: Chance, _: Orders) -> Case:
     """What no handbook answers."""
+    # An invented word in the place of a name: no document can hold it.
     return looked_up(Reading("", chance.pick(FOREIGN).format(new_word(chance))))
 
 
+# Kind of message -> what draws one; those about documents are made above.
 MAKERS: dict[str, Callable[[Chance, Orders], Case]] = {
     "calculator": calculation,
     "order": order,
