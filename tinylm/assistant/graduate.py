@@ -6,7 +6,20 @@
     control     the same practice from random weights of the same shape: what practice alone brings
     seeds       of the practice and the adapters
 
-Tried before (TO BE FILLED).
+Measured with one seed (3), of which the 187 steps ran on a GPU in bf16, in one minute: 0.12 nats
+per learned token of unseen practice (2.9 before). With search by words: 89 % of 85 questions about
+the handbook end to end, 31 of 40 follow-ups. Three seeds and the control were not run.
+
+How sure the model has to be (`ChatTokens.sure`), with the search by meaning. Tried on 24 questions
+whose document was taken away, 24 paraphrases for tuning and 12 plain questions:
+
+    at least ... nats likelier than "I don't know."     0     2     4     5     6     8
+    not known, and said so, percent                    42    71    83    92    96   100
+    plain questions answered right                     92    92    92    92    92    67
+    paraphrases answered right                          8     8     8     8     0     0
+
+The reader, not the search, is what paraphrases fail at: it has practised no question in words that
+its passage does not hold.
 """
 
 from collections.abc import Mapping

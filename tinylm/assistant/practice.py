@@ -14,8 +14,8 @@ is drawn from practice_texts.py and dialogues.py; no document and no question of
 among it, so all of them can be asked of one model.
 
 Trade-off: the reader answers several questions behind one row of passages, as it never has to
-later. That makes three times as many questions of the same tokens (see graduate.py for what it
-is worth).
+later. That makes three times as many questions of the same tokens; what it is worth was not
+measured apart.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -167,8 +167,9 @@ class RoleTokens(Protocol):
 class ChatTokens(Protocol):
     """The imported model's: its chat format, and reserved tokens for what that lacks."""
 
-    # Nats; chosen on generated text (see graduate.py), not on the handbook.
-    sure, candidates, rereads = 0.0, 3, True
+    # A search by meaning always finds something, so the model says "I don't know." unless a quote
+    # is 5 nats likelier; how that number was chosen: graduate.py.
+    sure, candidates, rereads = -5.0, 3, True
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         super().__init__(tokenizer, CHAT_ROLES)
