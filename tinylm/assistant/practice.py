@@ -89,7 +89,7 @@ def in_a_users_manner(question: str, chance: Chance) -> str:
     """The question as somebody types it.
 
     >>> in_a_users_manner("Who cooks?", Chance(5))
-    'Who cooks?'
+    'Quick question: who cooks?'
     """
     said = chance.pick(MANNERS).format(question, question[0].lower() + question[1:])
     if chance.happens(0.12):

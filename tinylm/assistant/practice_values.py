@@ -279,6 +279,6 @@ def value(kind: str, chance: Chance) -> str:
     """One value of a kind: from its list, or drawn; KeyError for an unknown kind.
 
     >>> value("day", Chance(0)), value("money", Chance(1)), value("person", Chance(3))
-    ('Saturday', '4.40 crowns', 'Chloe Keller')
+    ('Saturday', '£34.75', 'Zoe Ferreira')
     """
     return chance.pick(LISTS[kind]) if kind in LISTS else DRAWN[kind](chance)

@@ -12,7 +12,7 @@ to the same bits as one that was not.
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,13 +70,9 @@ class Alone:
     rank: int = 0
     count: int = 1
 
-    def add_up(self, number: float) -> float:
-        """The sum of `number` over all processes."""
+    def add_up(self, number: float, gradients: Sequence[Tensor] = ()) -> float:
+        """The sum of `number` over all processes; `gradients` become theirs, in place."""
         return number
-
-    def is_last(self, last: bool) -> None:
-        """Said before each micro-batch: the backward pass of the `last` one of a step adds the
-        gradients of all processes up."""
 
 
 class Trainer:
@@ -131,7 +127,8 @@ class Trainer:
         Saves after every validation. Raises ValueError with advice where the loss is not finite or
         runs away; the last save stays as it is.
         """
-        start, train = time.perf_counter(), self.recipe.train
+        start = time.perf_counter()
+        train = self.recipe.train
         last = min(train.steps, train.stop_after or train.steps)
         if not self.manifest:
             self.begin()
@@ -197,11 +194,11 @@ class Trainer:
                 torch.manual_seed(int(np.random.SeedSequence(source).generate_state(1)[0]))
             for row in range(self.team.rank * rows, len(batch.inputs), self.team.count * rows):
                 part = Batch(batch.inputs[row : row + rows], batch.targets[row : row + rows])
-                self.team.is_last(row + self.team.count * rows >= len(batch.inputs))
                 loss = batch_nats(self.forward, part, self.compute).sum() / count
                 loss.backward()
                 total += loss.item()
-        return self.team.add_up(total)
+        gradients = [w.grad for w in self.model.parameters() if w.grad is not None]
+        return self.team.add_up(total, gradients)
 
     def check(self, loss: float, norm: float) -> None:
         """Stop before a bad update: a number that is not finite, or a loss beyond all reason.
