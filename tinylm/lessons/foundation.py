@@ -316,7 +316,7 @@ def price_picture(arms: Sequence[Arm]) -> Figure:
         f"{percent(value[f'steps: {FAR}'])}"
     )
     names = [NEAR, MIDDLING, FAR]
-    with canvas(title, (8.4, 4.2)) as figure:
+    with canvas(title, (8.4, 5.4)) as figure:
         axes = figure.subplots()
         for place, currency in enumerate(("steps", "documents")):
             for row, name in enumerate(names):
