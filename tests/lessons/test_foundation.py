@@ -80,7 +80,7 @@ def test_the_smoke_lesson_learns_three_skills_from_both_starts(smoke_lesson):
     for own in results["details"]["skills"].values():
         assert all(curve[0][0] == 0 for curves in own["curves"].values() for curve in curves)
         for lowest in own["lowest"].values():
-            assert all([part for part, _ in low] == [1 / 8, 1] for low in lowest)
+            assert all([part for part, _ in low] == [1 / 64, 1] for low in lowest)
     assert results["details"]["graduate"] is None and MISSING in results["sentence"]
 
 
@@ -89,7 +89,7 @@ def test_a_real_model_and_two_toys_learn_the_same_verse(lessons_folder):
     base = finish(experiment.base(1))[1]
     account = finish(with_verse(experiment, base))[1]
     assert len(account["models"]) == 4
-    assert account["steps"]["toys"] == 6 and account["steps"]["SmolLM2"] >= 1
+    assert account["steps"] == {"toys": 6, "SmolLM2": 2}
     for own in account["models"].values():
         assert own["bits_per_byte"] > 1 and own["scan"][1] <= own["scan"][0] <= own["scan"][2]
     runs = [open_run(folder) for folder in (lessons_folder / "graduate" / "runs").iterdir()]
