@@ -1,6 +1,7 @@
 """What tests share: one CPU thread, and a run so small that it trains in a second."""
 
 import os
+import shutil
 
 # Child processes too. Two processes with two threads each on two cores wait for each other by
 # spinning.
@@ -14,6 +15,8 @@ from tinylm.recipes import parse_recipe
 from tinylm.runs import Run, open_run
 from tinylm.training.start import start_run
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next((path for name in BROWSERS if (path := shutil.which(name))), "")
 WORDS = (
     "the net and the sea and the old grey cat by the door of the bell house sang low until the "
     "tide came in "
@@ -23,6 +26,21 @@ WORDS = (
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium; what asks for it is skipped where playwright or a browser is missing."""
+    if not CHROMIUM:
+        pytest.skip("no Chromium on this machine: the page is not tested here")
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as started:
+        # Two minutes: a busy machine is no failure.
+        chromium = started.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox"], timeout=120_000
+        )
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture(scope="session")

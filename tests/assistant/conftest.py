@@ -74,17 +74,19 @@ def learned(dialogues):
     texts = "".join(part.text for dialogue in dialogues for part in dialogue)
     tokenizer = with_roles(CharTokenizer.train(texts))
     rows = [encode_dialogue(dialogue, tokenizer) for dialogue in dialogues]
+    return fitted(rows, tokenizer.vocab_size, 240), tokenizer
+
+
+def fitted(rows, vocab_size, context):
+    """A model that writes what is masked 1 in these rows of (ids, mask) without a slip."""
     length = max(len(ids) for ids, _ in rows)
-    ids, targets = (
-        np.zeros((len(rows), length), dtype=np.int64),
-        np.full((len(rows), length), IGNORE),
-    )
+    ids = np.zeros((len(rows), length), dtype=np.int64)
+    targets = np.full((len(rows), length), IGNORE)
     for row, (tokens, mask) in enumerate(rows):
         ids[row, : len(tokens)] = tokens
-        targets[row, : len(tokens)] = np.where(mask == 1, tokens.astype(np.int64), IGNORE)
-    model = GPT(
-        ModelConfig(vocab_size=tokenizer.vocab_size, context=240, depth=2, width=48, heads=2)
-    )
+        targets[row, : len(tokens)] = np.where(np.array(mask) == 1, ids[row, : len(tokens)], IGNORE)
+    shape = {"depth": 2, "width": 48, "heads": 2}
+    model = GPT(ModelConfig(vocab_size=vocab_size, context=context, **shape))
     model.initialise(torch.Generator().manual_seed(1))
     optimizer = torch.optim.AdamW(model.parameters(), lr=6e-3)
     inputs, wanted = torch.from_numpy(ids[:, :-1]), torch.from_numpy(targets[:, 1:])
@@ -96,4 +98,4 @@ def learned(dialogues):
         if loss.item() < 0.01:
             break
     assert loss.item() < 0.05
-    return model, tokenizer
+    return model

@@ -17,8 +17,6 @@ from tinylm.model.gpt import GPT
 
 HERE = Path(__file__).parent
 SOURCES = HERE.parent.parent / "tinylm" / "playground"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-CHROMIUM = next((path for name in BROWSERS if (path := shutil.which(name))), "")
 VERSE = """The tide comes in and lays its silver down,
 And Mara mends the nets along the wall.
 A grey gull cries above the sleeping town,

@@ -6,7 +6,7 @@ import json
 import pytest
 import torch
 
-from tests.playground.conftest import CHROMIUM, FAMILIES, SOURCES
+from tests.playground.conftest import FAMILIES, SOURCES
 from tests.playground.test_engine import parity_case, random_texts, tokenizers
 from tinylm.config import Sampling
 from tinylm.generation import Request, generate
@@ -15,19 +15,6 @@ from tinylm.playground.weights import with_weights
 
 PATIENCE = 120_000  # milliseconds: a busy machine is no failure
 GREEDY = {"temperature": 0, "topK": 0, "topP": 1, "minP": 0}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if not CHROMIUM:
-        pytest.skip("no Chromium on this machine: the page is not tested here")
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox"], timeout=PATIENCE
-        )
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")

@@ -6,26 +6,12 @@ import time
 
 import pytest
 
-from tests.playground.conftest import CHROMIUM
 from tests.serve.conftest import Slow, only, serving
 from tests.serve.test_conversations import wait_for
 from tinylm.assistant.runtime import Event
 
 PATIENCE = 60_000  # milliseconds: a busy machine is no failure
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if not CHROMIUM:
-        pytest.skip("no Chromium on this machine: the page is not tested here")
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox"], timeout=PATIENCE
-        )
-        yield chromium
-        chromium.close()
 
 
 class Tab:

@@ -1,6 +1,6 @@
 """Search by words and by meaning together, on an imported model.
 
-    index = open_fused(path, documents, Encoder(model, tokenizer, fingerprint))
+    index = open_fused(path, documents, Encoder.of(run))
     for hit in index.search("What is my salary?"): ...     # as Index.search, and the same hits
 
 Three searches look for a question, each blind where another one sees:

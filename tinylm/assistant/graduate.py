@@ -24,7 +24,6 @@ The reader, not the search, is what paraphrases fail at: it has practised no que
 its passage does not hold.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 
@@ -32,23 +31,12 @@ from tinylm.assistant.fused import FusedIndex
 from tinylm.assistant.practice import SHARES, Piece, encode_all, pieces
 from tinylm.assistant.protocol import END_OF_TEXT, ChatTokens, protocol_of
 from tinylm.assistant.retrieval import Index
-from tinylm.assistant.runtime import Assistant
-from tinylm.assistant.tools import (
-    ENOUGH,
-    Orders,
-    Parameter,
-    Search,
-    Tool,
-    calculator,
-    line,
-    toolbox,
-)
+from tinylm.assistant.tools import ENOUGH, Parameter, Search, Tool, line
 from tinylm.config import CorpusConfig, LoraConfig, Recipe, SampleConfig
 from tinylm.runs import Run
 from tinylm.text.batches import Batches, Corpus
 from tinylm.text.tokenizer_files import LibraryTokenizer
 from tinylm.text.tokenizers import DOCUMENT, Tokenizer
-from tinylm.training.load import load_model
 
 
 @dataclass(frozen=True)
@@ -155,11 +143,3 @@ class AskedSearch(Search):
 def search_for(tokenizer: Tokenizer, index: Index) -> Search:
     """The search that a model's way of speaking calls for."""
     return (AskedSearch if protocol_of(tokenizer).rereads else Search)(index)
-
-
-def equipped(run: Run, documents: Mapping[str, str], orders: Orders | None = None) -> Assistant:
-    """A conversation with an assistant's model, documents, the calculator and the orders desk."""
-    model, tokenizer, _ = load_model(run)
-    search = search_for(tokenizer, Index(documents))
-    tools = toolbox(calculator(), search.tool(), *(orders or Orders()).tools())
-    return Assistant(model, tokenizer, tools, search)

@@ -1,7 +1,7 @@
 """Search by meaning: every passage is a vector, and so is a question; the passages whose vectors
 point the same way as the question's come first.
 
-    encoder = Encoder(model, tokenizer, run.fingerprint)
+    encoder = Encoder.of(run)
     vectors = encoder.vectors([text_of(passage) for passage in passages])   # (passages, W), once
     space = Space.fit(vectors, Practised.read_by(encoder))                  # in seconds
     asked = encoder.read([("", question)])
@@ -47,7 +47,9 @@ from tinylm.files import write_whole
 from tinylm.model.device import choose_compute
 from tinylm.model.gpt import GPT
 from tinylm.recipes import shipped
+from tinylm.runs import Run
 from tinylm.text.tokenizers import Tokenizer
+from tinylm.training.load import load_model
 
 Array = NDArray[Any]
 # What hands the batches on, and may draw a progress bar meanwhile, such as tqdm.
@@ -101,6 +103,12 @@ class Encoder:
         self.model, self.tokenizer, self.fingerprint = model, tokenizer, fingerprint
         self.layer = max(1, round(LAYER * model.config.depth))
         self.known: dict[str, Array] = {}
+
+    @classmethod
+    def of(cls, run: Run) -> "Encoder":
+        """The encoder of a run's model."""
+        model, tokenizer, _ = load_model(run)
+        return cls(model, tokenizer, run.fingerprint)
 
     def vectors(self, texts: Sequence[Text], watch: Watch = iter) -> Array:
         """One unit vector for each text, (texts, W); those not known yet are read, and kept."""

@@ -12,7 +12,7 @@ continues it. A model with a chat template, such as SmolLM2, was taught by its m
 also sees what was said before.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 from tinylm.assistant.conversation import CALL
 from tinylm.assistant.runtime import Event
@@ -31,12 +31,12 @@ Turn = dict[str, str]  # role (user or assistant) and content, as chat templates
 
 class Plain:
     """A conversation with a model as it is. `request` turns the messages so far, the user's last,
-    into what is generated."""
+    into what is generated, and takes those out that are to be forgotten."""
 
     proposed = None  # it calls nothing, so nothing waits for a yes
 
     def __init__(
-        self, model: GPT, tokenizer: Tokenizer, request: Callable[[Sequence[Turn]], Request]
+        self, model: GPT, tokenizer: Tokenizer, request: Callable[[list[Turn]], Request]
     ) -> None:
         self.model, self.tokenizer, self.request = model, tokenizer, request
         self.turns: list[Turn] = []
@@ -51,11 +51,11 @@ class Plain:
         self.turns = [*asked, {"role": "assistant", "content": answer}]
 
 
-def continuation(document_token: bool) -> Callable[[Sequence[Turn]], Request]:
+def continuation(document_token: bool) -> Callable[[list[Turn]], Request]:
     """The last message as the beginning of a text; each turn draws from a seed of its own."""
     begin = DOCUMENT if document_token else None
 
-    def request(turns: Sequence[Turn]) -> Request:
+    def request(turns: list[Turn]) -> Request:
         return Request(turns[-1]["content"], LONGEST, SAMPLING, seed=len(turns), begin=begin)
 
     return request

@@ -19,7 +19,6 @@ from tinylm.assistant.search_quality import SEARCHES, Quality, search_quality
 from tinylm.bench.measure import Bar, Reading, Setup, Skip
 from tinylm.corpora.handbook import handbook, paraphrases, questions
 from tinylm.runs import open_run
-from tinylm.training.load import load_model
 
 FOUNDATION = Path("runs/smollm2")
 
@@ -28,10 +27,9 @@ def search(setup: Setup) -> Iterator[Reading]:
     """Search by words, by meaning, by likelihood, and all three fused (needs runs/smollm2)."""
     if not (FOUNDATION / "manifest.json").is_file():
         raise Skip(f"needs {FOUNDATION}: tinylm import smollm2")
-    run = open_run(FOUNDATION)
-    model, tokenizer, _ = load_model(run)
+    encoder = Encoder.of(open_run(FOUNDATION))
     began = time.perf_counter()
-    index = FusedIndex(Index(handbook(1)), Encoder(model, tokenizer, run.fingerprint))
+    index = FusedIndex(Index(handbook(1)), encoder)
     made = time.perf_counter() - began
     yield from paraphrase_readings(search_quality(index, paraphrases()), made)
     yield from plain_readings(search_quality(index, questions()))

@@ -3,14 +3,13 @@ shown."""
 
 import hashlib
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional
 
 from tinylm.commands.terminal import at_least, clean, linked, print_json, say
-from tinylm.config import Sampling
 from tinylm.runs import append_line
 
 if TYPE_CHECKING:
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
     from tinylm.commands.graduate import Worded
     from tinylm.runs import Run
 
-ANSWER = 256  # tokens that a conversation leaves free for the answer
-# Cooler than for verse: an answer should be the model's best, with a little variety.
-CHAT_SAMPLING = Sampling(temperature=0.5, top_p=0.9)
 NAMES = {"step": "step", "call": "call", "result": "result", "passage": "passage",
          "source": "from", "quote": "quote"}  # fmt: skip
 LABELS = {kind: f"  {name:9}" for kind, name in NAMES.items()} | {"answer": ""}
@@ -70,36 +66,29 @@ def chat(
             Ctrl-C ends it.
         port: With --serve: the page's port on 127.0.0.1; 0 takes any free one.
     """
-    from tinylm.assistant.retrieval import Index
-    from tinylm.commands.graduate import can_practise, in_sentences, practised
-    from tinylm.corpora.handbook import handbook
+    from tinylm.commands.graduate import can_practise, in_sentences
     from tinylm.runs import open_run
 
-    check_page_options(serve, port, session)
+    refuse(serve and session is not None, "--session keeps a conversation of the terminal: leave "
+           "it or --serve out")  # fmt: skip
+    refuse(not serve and port != PORT, "--port is the port of the page: add --serve")
     graduate = None if model is None else open_run(model)
     if graduate is not None and (plain or not can_practise(graduate)):
-        if documents is not None or run is not None or database is not None or free:
-            raise ValueError(
-                "this talks to the model alone: leave out --documents and --run, --database, --free"
-            )
+        more = any(option is not None for option in (documents, run, database))
+        refuse(more or free, "this talks to the model alone: leave out --documents and --run, "
+               "--database, --free")  # fmt: skip
         return alone(graduate, session, serve, port)
-    check_model_options(graduate, run, plain, free and serve, free)
+    refuse(graduate is not None and run is not None, "--model makes an assistant of its own: leave "
+           "out --run")  # fmt: skip
+    refuse(graduate is None and (plain or free), "--plain and --free are for an imported model: "
+           "add --model RUN")  # fmt: skip
+    refuse(free and serve, "--free words answers in the terminal: leave it or --serve out")
     first = first_message() if run is None and not serve else None
     if first == "":  # before an assistant is trained for nobody
         say("standard input is empty: there is no question to answer")
         return
-    texts = handbook(1) if documents is None else read_folder(documents)
-    tables = None if database is None else open_database(database, out)
-    if graduate is not None:
-        trained = practised(graduate, out)
-    else:
-        trained = open_run(run) if run else first_use(base, out)
-    index = out / f"index-{'handbook' if documents is None else name_of(documents)}.json"
-    if graduate is not None:
-        passages: Index = by_meaning(graduate, texts, index)
-    else:
-        passages = Index(texts) if documents is None else Index.open(index, texts)
-    assistant = with_tools(trained, passages, len(texts), tables)
+    trained, assistant = equipped(graduate, documents, database, lambda: open_run(run) if run
+                                  else first_use(base, out), out)  # fmt: skip
     if serve:
         from tinylm.commands.serve import serve_assistant
 
@@ -109,33 +98,43 @@ def chat(
     converse(assistant, first or ask_user(), session, documents, worded)
 
 
+def refuse(wrong: bool, reason: str) -> None:
+    """ValueError with the reason where options do not go together."""
+    if wrong:
+        raise ValueError(reason)
+
+
+def equipped(
+    graduate: "Run | None",
+    documents: Path | None,
+    database: Path | None,
+    toy: "Callable[[], Run]",
+    out: Path,
+) -> "tuple[Run, Assistant]":
+    """The assistant, made from an imported model or the `toy`, with its documents and tools."""
+    from tinylm.assistant.retrieval import Index
+    from tinylm.commands.graduate import practised
+    from tinylm.corpora.handbook import handbook
+
+    # Before anything is trained: what cannot be read is said at once.
+    texts = handbook(1) if documents is None else read_folder(documents)
+    tables = None if database is None else open_database(database, out)
+    trained = toy() if graduate is None else practised(graduate, out)
+    file = out / f"index-{'handbook' if documents is None else name_of(documents)}.json"
+    if graduate is not None:
+        passages: Index = by_meaning(graduate, texts, file)
+    else:
+        passages = Index(texts) if documents is None else Index.open(file, texts)
+    return trained, with_tools(trained, passages, len(texts), tables)
+
+
 def alone(model: "Run", session: Path | None, serve: bool, port: int) -> None:
     """A conversation with a model as it is, in the terminal or on a page."""
     if serve:
         from tinylm.commands.serve import serve_model
 
-        return serve_model(model.folder, port)
+        return serve_model(model, port)
     talk(model, session)
-
-
-def check_model_options(
-    model: "Run | None", run: Path | None, plain: bool, on_page: bool, free: bool
-) -> None:
-    """ValueError for options that do not go together."""
-    if model is not None and run is not None:
-        raise ValueError("--model makes an assistant of its own: leave out --run")
-    if model is None and (plain or free):
-        raise ValueError("--plain and --free are for an imported model: add --model RUN")
-    if on_page:
-        raise ValueError("--free words answers in the terminal: leave it or --serve out")
-
-
-def check_page_options(serve: bool, port: int, session: Path | None) -> None:
-    """ValueError for options that belong to the page without it, or to the terminal with it."""
-    if serve and session is not None:
-        raise ValueError("--session keeps a conversation of the terminal: leave it or --serve out")
-    if not serve and port != PORT:
-        raise ValueError("--port is the port of the page: add --serve")
 
 
 def open_database(path: Path, out: Path) -> "Database":
@@ -198,9 +197,8 @@ def search(
 
     at_least(1, count=count)
     texts = read_folder(documents)
-    index = Index(texts)
-    if model is not None:
-        index = by_meaning(open_run(model), texts, out / f"index-{name_of(documents)}.json")
+    kept = out / f"index-{name_of(documents)}.json"
+    index = Index(texts) if model is None else by_meaning(open_run(model), texts, kept)
     hits = index.search(question, count)
     for hit in hits:
         passage, scores = hit.passage, getattr(hit, "scores", {})  # of each search, by meaning
@@ -226,16 +224,12 @@ def by_meaning(run: "Run", texts: dict[str, str], path: Path) -> "FusedIndex":
 
     from tinylm.assistant.fused import open_fused
     from tinylm.assistant.meaning import Encoder
-    from tinylm.training.load import load_model
-
-    network, tokenizer, _ = load_model(run)
-    encoder = Encoder(network, tokenizer, run.fingerprint)
 
     def watch(batches: Sequence[list[int]]) -> Iterable[list[int]]:
         # A second or two of waiting needs no bar.
         return tqdm(batches, desc="reading for the search", unit="batch", delay=2)
 
-    return open_fused(path, texts, encoder, watch)
+    return open_fused(path, texts, Encoder.of(run), watch)
 
 
 def read_folder(path: Path) -> dict[str, str]:
@@ -317,40 +311,22 @@ def first_message() -> str | None:
 
 
 def talk(run: "Run", session: Path | None) -> None:
-    """A conversation with an instruction model by its own chat template, until an empty line.
+    """A conversation with an instruction model by its own chat template, until an empty line."""
+    from tinylm.commands.serve import plain_model
+    from tinylm.formats.chat import template_of
 
-    The whole history is its prompt, for as long as it fits beside an answer into the context.
-    """
-    from tinylm.formats.chat import end_of_turn, recent_turns, template_of
-    from tinylm.generation import Request, continue_text
-    from tinylm.training.load import load_model
-
-    template = template_of(run)
-    model, tokenizer, _ = load_model(run)
-    room = model.config.context - min(ANSWER, model.config.context // 2)
-    messages: list[dict[str, str]] = []
+    template_of(run)  # ValueError where it has none
+    plain = plain_model(run)()
     say(END)
     while message := ask_user():
-        messages.append({"role": "user", "content": message})
         try:
-            ids, dropped = recent_turns(template, tokenizer, messages, room)
+            for _ in show(plain.reply(message)):
+                pass
         except ValueError as error:  # a message that is too long is no reason to end
             say(str(error))
-            messages.pop()
             continue
-        if dropped:
-            say(f"the oldest {dropped} messages no longer fit into the context and are left out")
-            del messages[:dropped]
-        tokens, end = model.config.context - len(ids), end_of_turn(tokenizer)
-        request = Request(message, tokens, CHAT_SAMPLING, begin=end, ids=tuple(ids))
-        answer = ""
-        for (row,) in continue_text(model, tokenizer, request):
-            print(clean(row.text[len(answer) :]), end="", flush=True)
-            answer = row.text
-        print()
-        messages.append({"role": "assistant", "content": answer})
         if session is not None:
-            for turn in messages[-2:]:
+            for turn in plain.turns[-2:]:
                 append_line(session, {"role": turn["role"], "text": turn["content"]})
 
 

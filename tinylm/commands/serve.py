@@ -1,9 +1,8 @@
 """chat --serve: the conversation as a web page of this machine, with a switch for each ability."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinylm.commands.terminal import say
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from tinylm.text.tokenizers import Tokenizer
 
 DOCUMENTS, TOOLS, PRACTICE = "documents", "tools", "fine-tuning"
-LONGEST = 256  # tokens of an answer of an instruction model
+ANSWER = 256  # tokens that a conversation leaves free for an instruction model's answer
 LEAD = (
     "Beside each answer stands what the model did for it. Take an ability away, ask again, and see "
     "what is lost. Nothing that is said here leaves this machine."
@@ -40,12 +39,10 @@ def serve_assistant(assistant: "Assistant", run: "Run", port: int) -> None:
     serve(service_of(assistant, run), port)
 
 
-def serve_model(folder: Path, port: int) -> None:
+def serve_model(run: "Run", port: int) -> None:
     """Serve a page for an instruction model alone, until Ctrl-C; it has no abilities to switch."""
-    from tinylm.runs import open_run
     from tinylm.serve.conversations import Service
 
-    run = open_run(folder)
     begin = plain_model(run)
     begin()  # its weights are read now, and not while somebody waits for a first answer
     lead = (
@@ -127,7 +124,7 @@ def plain_model(run: "Run") -> "Callable[[], Plain]":
     from tinylm.training.load import chat_template, load_model
 
     @cache
-    def loaded() -> "tuple[GPT, Tokenizer, Callable[[Sequence[Turn]], Request]]":
+    def loaded() -> "tuple[GPT, Tokenizer, Callable[[list[Turn]], Request]]":
         model, tokenizer, recipe = load_model(run)
         template = chat_template(run)
         if template is None:
@@ -139,18 +136,23 @@ def plain_model(run: "Run") -> "Callable[[], Plain]":
 
 def in_turns(
     template: str, model: "GPT", tokenizer: "Tokenizer"
-) -> "Callable[[Sequence[Turn]], Request]":
-    """The conversation in the format of a chat template, as much of it as the context holds."""
+) -> "Callable[[list[Turn]], Request]":
+    """The conversation in the format of a chat template, as much of it as the context holds beside
+    an answer; what no longer fits is forgotten, and the terminal says so."""
     from tinylm.assistant.plain import SAMPLING
     from tinylm.formats.chat import end_of_turn, recent_turns
     from tinylm.generation import Request
 
-    tokens = min(LONGEST, model.config.context // 2)
-    end = end_of_turn(tokenizer)
+    context, end = model.config.context, end_of_turn(tokenizer)
+    room = context - min(ANSWER, context // 2)
 
-    def request(turns: "Sequence[Turn]") -> Request:
-        ids, _ = recent_turns(template, tokenizer, list(turns), model.config.context - tokens)
-        return Request(turns[-1]["content"], tokens, SAMPLING, begin=end, ids=tuple(ids))
+    def request(turns: "list[Turn]") -> Request:
+        ids, dropped = recent_turns(template, tokenizer, turns, room)
+        if dropped:
+            say(f"the oldest {dropped} messages no longer fit into the context and are left out")
+            del turns[:dropped]
+        message = turns[-1]["content"]
+        return Request(message, context - len(ids), SAMPLING, begin=end, ids=tuple(ids))
 
     return request
 

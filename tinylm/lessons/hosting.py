@@ -34,7 +34,7 @@ class Prices:
     host_per_hour: float = 3.99
     """Dollars for an hour of a host of one's own; here: one rented H100, which carries 8 billion
     parameters. RunPod's list price of an H100 SXM in its Secure Cloud, on 9 November 2026
-    (runpod.io/pricing)."""
+    (runpod.io/pricing, as a third party copied it)."""
     host_tokens_per_second: float = 1000.0
     """Tokens that the host writes, all its conversations together; a cautious round number, to be
     measured."""

@@ -256,9 +256,8 @@ def hit_rates(edition: int) -> dict[str, float]:
 def search_by_meaning(run: Run) -> dict[str, Any]:
     """Of each search and of all fused: percentages of the paraphrases found first, among three and
     among ten, and seconds a question."""
-    model, tokenizer, _ = load_model(run)
     # The model reads all passages once; a question is then one short pass and a product.
-    index = FusedIndex(Index(handbook(1)), Encoder(model, tokenizer, run.fingerprint))
+    index = FusedIndex(Index(handbook(1)), Encoder.of(run))
     # The likelihood cannot be kept like that: it depends on question and passage together.
     quality = search_quality(index, paraphrases())
     return {
